@@ -1,0 +1,95 @@
+# Mooring. `make help` lists the targets; B=DIR builds elsewhere, SAN=1 with ASan and UBSan, V=1 shows commands.
+B ?= build
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+CC ?= gcc
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wformat=2 -Werror
+HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
+OPT := -O2 -g -D_FORTIFY_SOURCE=2
+SANFLAGS :=
+ifeq ($(SAN),1)
+OPT := -O1 -g -fno-omit-frame-pointer
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(HARDEN) $(OPT) $(SANFLAGS) -I. -Icommon $(CFLAGS)
+LDFLAGS_ALL = $(SANFLAGS) -Wl,-z,relro,-z,now $(LDFLAGS)
+LIBS := -lcrypto -lssl -ljansson -levent_core -levent_pthreads -lcurl -lsqlite3 -lcyaml -lseccomp -lpthread
+
+FOLDERS := gateway ca attestation cli device
+SRC_common := $(wildcard common/*.c)
+SRC_plugin := $(wildcard plugin/*.c)
+$(foreach f,$(FOLDERS),$(eval SRC_$(f) := $(filter-out $(wildcard $(f)/main_*.c),$(wildcard $(f)/*.c $(f)/*/*.c))))
+$(foreach f,$(FOLDERS),$(eval MAINS_$(f) := $(patsubst $(f)/main_%.c,%,$(wildcard $(f)/main_*.c))))
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+name = $(if $(filter ctl,$(1)),mooringctl,mooring-$(1))
+PROGRAMS := $(foreach f,$(FOLDERS),$(foreach m,$(MAINS_$(f)),$(B)/$(call name,$(m))))
+PLUGIN := $(if $(SRC_plugin),$(B)/mosquitto_mooring.so)
+
+.PHONY: all help
+all: $(PROGRAMS) $(PLUGIN) ## build everything into $(B)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(B)/libcommon.a: $(call obj,$(SRC_common))
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+define program
+$(B)/$(call name,$(2)): $(call obj,$(1)/main_$(2).c $(SRC_$(1))) $(B)/libcommon.a
+	@echo "  LD $$@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $$@ $$^ $(LIBS_$(1)) $(LIBS)
+endef
+LIBS_device := -lmosquitto
+$(foreach f,$(FOLDERS),$(foreach m,$(MAINS_$(f)),$(eval $(call program,$(f),$(m)))))
+
+$(B)/mosquitto_mooring.so: $(call obj,$(SRC_plugin)) $(B)/libcommon.a
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -o $@ $^ $(LIBS)
+
+# tests/unit/x_test.c links common/; tests/unit/FOLDER/x_test.c links FOLDER too.
+UNIT_SRC := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c)
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+unit_folder = $(filter-out .,$(patsubst %/,%,$(dir $(1))))
+define unit_program
+$(B)/unit/$(1): $(call obj,tests/unit/$(1).c $(SRC_$(call unit_folder,$(1)))) $(B)/libcommon.a
+	@mkdir -p $$(@D)
+	@echo "  LD $$@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $$@ $$^ -lcmocka $(LIBS_$(call unit_folder,$(1))) $(LIBS)
+endef
+$(foreach t,$(UNIT_SRC),$(eval $(call unit_program,$(patsubst tests/unit/%.c,%,$(t)))))
+
+.PHONY: unit
+unit: $(UNIT) ## unit tests
+	@set -e; for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+
+# tests/fuzz/x_fuzz.c: libFuzzer, built with clang over everything it may parse with.
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
+FUZZ_SECONDS ?= 10
+FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I. -Icommon
+FUZZ_LINK_gateway := $(SRC_gateway)
+fuzz_extra = $(shell sed -n 's/^.*links: //p' $(1))
+$(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(SRC_common)
+	@mkdir -p $(@D)
+	@echo "  FUZZ $@"
+	$(Q)clang $(FUZZ_FLAGS) -o $@ $< $(call fuzz_extra,$<) $(SRC_common) $(LIBS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ) ## a short run of each fuzz target (FUZZ_SECONDS=10)
+	@set -e; for t in $(FUZZ); do n=$$(basename $$t _fuzz); mkdir -p $(B)/corpus/$$n; \
+	  echo "== $$n"; $$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -print_final_stats=0 -verbosity=0 \
+	  $(B)/corpus/$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null) || exit 1; done
+
+.PHONY: clean
+clean: ## remove the build folder
+	rm -rf $(B)
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

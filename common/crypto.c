@@ -1,0 +1,322 @@
+#include "crypto.h"
+
+#include "file.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/hmac.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a thread keeps: its library context and the digests fetched from it. */
+struct thread_crypto {
+	OSSL_LIB_CTX *ctx;
+	EVP_MD *digest[3]; /* SHA-256, SHA-384, SHA-512 */
+	EVP_MD_CTX *md;
+};
+
+struct curve {
+	const char *group;
+	int bits;
+	size_t field;
+	unsigned digest;
+	uint8_t prefix[27];
+	size_t prefix_size;
+};
+
+/* Prefix = the DER of SubjectPublicKeyInfo up to and including the 04 of the uncompressed point (RFC 5480 2). */
+static const struct curve curves[] = {
+	{"prime256v1", 256, 32, 0,
+	 {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+	  0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04},
+	 27},
+	{"secp384r1", 384, 48, 1,
+	 {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+	  0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04},
+	 24},
+	{"secp521r1", 521, 66, 2,
+	 {0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+	  0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00, 0x04},
+	 26},
+};
+
+static pthread_key_t thread_key;
+static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
+
+static void thread_crypto_free(void *p)
+{
+	struct thread_crypto *t = p;
+	EVP_MD_CTX_free(t->md);
+	for (size_t i = 0; i < 3; i++)
+		EVP_MD_free(t->digest[i]);
+	OSSL_LIB_CTX_free(t->ctx);
+	free(t);
+}
+
+static void make_thread_key(void)
+{
+	if (pthread_key_create(&thread_key, thread_crypto_free))
+		abort();
+}
+
+static struct thread_crypto *thread_crypto(void)
+{
+	static const char *const names[] = {"SHA256", "SHA384", "SHA512"};
+	pthread_once(&thread_key_once, make_thread_key);
+	struct thread_crypto *t = pthread_getspecific(thread_key);
+	if (t)
+		return t;
+	t = calloc(1, sizeof *t);
+	if (!t || !(t->ctx = OSSL_LIB_CTX_new()) || !(t->md = EVP_MD_CTX_new()))
+		abort();
+	for (size_t i = 0; i < 3; i++)
+		if (!(t->digest[i] = EVP_MD_fetch(t->ctx, names[i], NULL)))
+			abort();
+	pthread_setspecific(thread_key, t);
+	return t;
+}
+
+OSSL_LIB_CTX *crypto_ctx(void)
+{
+	return thread_crypto()->ctx;
+}
+
+void crypto_random(uint8_t *out, size_t n)
+{
+	if (RAND_bytes_ex(crypto_ctx(), out, n, 0) != 1)
+		abort();
+}
+
+void sha256(struct bytes in, uint8_t out[SHA256_SIZE])
+{
+	sha256_parts(&in, 1, out);
+}
+
+void sha256_parts(const struct bytes *parts, size_t count, uint8_t out[SHA256_SIZE])
+{
+	struct thread_crypto *t = thread_crypto();
+	bool ok = EVP_DigestInit_ex2(t->md, t->digest[0], NULL) == 1;
+	for (size_t i = 0; i < count; i++)
+		ok = ok && EVP_DigestUpdate(t->md, parts[i].p, parts[i].n) == 1;
+	if (!ok || EVP_DigestFinal_ex(t->md, out, NULL) != 1)
+		abort();
+}
+
+void hmac_sha256(struct bytes key, struct bytes in, uint8_t out[SHA256_SIZE])
+{
+	unsigned n = SHA256_SIZE;
+	if (!HMAC(thread_crypto()->digest[0], key.p, (int)key.n, in.p, in.n, out, &n))
+		abort();
+}
+
+static const struct curve *curve_of_key(EVP_PKEY *key)
+{
+	char group[32];
+	size_t n;
+	if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &n) != 1)
+		return NULL;
+	for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+		if (!strcmp(group, curves[i].group))
+			return &curves[i];
+	return NULL;
+}
+
+static EVP_PKEY *key_from_point(const struct curve *curve, const uint8_t *point, size_t n)
+{
+	EVP_PKEY *key = NULL;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(crypto_ctx(), "EC", NULL);
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)(uintptr_t)curve->group, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)point, n),
+		OSSL_PARAM_END,
+	};
+	if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
+	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		key = NULL;
+	EVP_PKEY_CTX_free(ctx);
+	ERR_clear_error();
+	return key;
+}
+
+EVP_PKEY *ec_key_from_spki(struct bytes spki)
+{
+	for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
+		const struct curve *c = &curves[i];
+		if (spki.n == c->prefix_size + 2 * c->field && !memcmp(spki.p, c->prefix, c->prefix_size))
+			return key_from_point(c, spki.p + c->prefix_size - 1, 1 + 2 * c->field);
+	}
+	return NULL;
+}
+
+EVP_PKEY *p256_key_from_point(const uint8_t x[32], const uint8_t y[32])
+{
+	uint8_t point[65] = {4};
+	memcpy(point + 1, x, 32);
+	memcpy(point + 33, y, 32);
+	return key_from_point(&curves[0], point, sizeof point);
+}
+
+EVP_PKEY *p256_key_generate(void)
+{
+	return EVP_PKEY_Q_keygen(crypto_ctx(), NULL, "EC", "P-256");
+}
+
+size_t ec_key_to_spki(EVP_PKEY *key, uint8_t *out, size_t room)
+{
+	const struct curve *c = curve_of_key(key);
+	uint8_t point[133];
+	size_t n;
+	if (!c || room < c->prefix_size + 2 * c->field ||
+	    EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n) != 1 ||
+	    n != 1 + 2 * c->field || point[0] != 4)
+		return 0;
+	memcpy(out, c->prefix, c->prefix_size);
+	memcpy(out + c->prefix_size, point + 1, n - 1);
+	return c->prefix_size + 2 * c->field;
+}
+
+int ec_key_bits(EVP_PKEY *key)
+{
+	const struct curve *c = curve_of_key(key);
+	return c ? c->bits : 0;
+}
+
+static outcome load_pem(const char *path, bool private, EVP_PKEY **out, struct fault *f)
+{
+	struct buf text = {0};
+	outcome read = private ? file_read_secret(path, 65536, &text, f) : file_read(path, 65536, &text, f);
+	if (!read.ok)
+		return read;
+	BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+	*out = !bio	 ? NULL
+	       : private ? PEM_read_bio_PrivateKey_ex(bio, NULL, NULL, NULL, crypto_ctx(), NULL)
+			 : PEM_read_bio_PUBKEY_ex(bio, NULL, NULL, NULL, crypto_ctx(), NULL);
+	BIO_free(bio);
+	OPENSSL_cleanse(text.p, text.n);
+	buf_free(&text);
+	return *out ? DONE : crypto_fault(f, path);
+}
+
+outcome key_load_public_pem(const char *path, EVP_PKEY **out, struct fault *f)
+{
+	return load_pem(path, false, out, f);
+}
+
+outcome key_load_private_pem(const char *path, EVP_PKEY **out, struct fault *f)
+{
+	return load_pem(path, true, out, f);
+}
+
+static outcome save_pem(const char *path, EVP_PKEY *key, bool private, struct fault *f)
+{
+	BIO *bio = BIO_new(BIO_s_secmem());
+	char *text;
+	int written = !bio	? 0
+		      : private ? PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)
+				: PEM_write_bio_PUBKEY(bio, key);
+	outcome result;
+	if (written == 1) {
+		long n = BIO_get_mem_data(bio, &text);
+		result = file_replace(path, bytes_of(text, (size_t)n), private ? 0600 : 0644, f);
+	} else {
+		result = crypto_fault(f, path);
+	}
+	BIO_free(bio);
+	return result;
+}
+
+outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f)
+{
+	return save_pem(path, key, true, f);
+}
+
+outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fault *f)
+{
+	return save_pem(path, key, false, f);
+}
+
+static size_t raw_to_der(struct bytes raw, uint8_t *der, size_t room)
+{
+	size_t half = raw.n / 2;
+	ECDSA_SIG *sig = ECDSA_SIG_new();
+	BIGNUM *r = BN_bin2bn(raw.p, (int)half, NULL), *s = BN_bin2bn(raw.p + half, (int)half, NULL);
+	int n = 0;
+	if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1) {
+		r = s = NULL;
+		n = i2d_ECDSA_SIG(sig, NULL);
+		if (n > 0 && (size_t)n <= room)
+			n = i2d_ECDSA_SIG(sig, &der);
+		else
+			n = 0;
+	}
+	BN_free(r);
+	BN_free(s);
+	ECDSA_SIG_free(sig);
+	return n > 0 ? (size_t)n : 0;
+}
+
+bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signature)
+{
+	const struct curve *c = curve_of_key(key);
+	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
+	if (!c || signature.n != 2 * c->field)
+		return false;
+	size_t der_size = raw_to_der(signature, der, sizeof der);
+	struct thread_crypto *t = thread_crypto();
+	static const char *const names[] = {"SHA256", "SHA384", "SHA512"};
+	bool ok = der_size &&
+		  EVP_DigestVerifyInit_ex(t->md, NULL, names[c->digest], t->ctx, NULL, key, NULL) == 1 &&
+		  EVP_DigestVerify(t->md, der, der_size, message.p, message.n) == 1;
+	EVP_MD_CTX_reset(t->md);
+	ERR_clear_error();
+	return ok;
+}
+
+size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX])
+{
+	const struct curve *c = curve_of_key(key);
+	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
+	size_t n = sizeof der, done = 0;
+	struct thread_crypto *t = thread_crypto();
+	static const char *const names[] = {"SHA256", "SHA384", "SHA512"};
+	ECDSA_SIG *sig = NULL;
+	if (!c || EVP_DigestSignInit_ex(t->md, NULL, names[c->digest], t->ctx, NULL, key, NULL) != 1 ||
+	    EVP_DigestSign(t->md, der, &n, message.p, message.n) != 1)
+		goto out;
+	const uint8_t *p = der;
+	sig = d2i_ECDSA_SIG(NULL, &p, (long)n);
+	if (sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), out, (int)c->field) > 0 &&
+	    BN_bn2binpad(ECDSA_SIG_get0_s(sig), out + c->field, (int)c->field) > 0)
+		done = 2 * c->field;
+out:
+	ECDSA_SIG_free(sig);
+	EVP_MD_CTX_reset(t->md);
+	ERR_clear_error();
+	return done;
+}
+
+size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], uint8_t *out, size_t room)
+{
+	size_t n = room;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(crypto_ctx(), key, NULL);
+	bool ok = ctx && EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, out, &n, digest, SHA256_SIZE) == 1;
+	EVP_PKEY_CTX_free(ctx);
+	ERR_clear_error();
+	return ok ? n : 0;
+}
+
+outcome crypto_fault(struct fault *f, const char *what)
+{
+	unsigned long code = ERR_peek_error();
+	char text[160] = "no detail";
+	if (code)
+		ERR_error_string_n(code, text, sizeof text);
+	ERR_clear_error();
+	return refuse(f, REASON_CRYPTO, "%s: %s", what, text);
+}

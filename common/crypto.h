@@ -1,0 +1,57 @@
+/*
+ * crypto.h - the few cryptographic verbs that Mooring uses, over OpenSSL.
+ *
+ * Each thread has its own OSSL_LIB_CTX: OpenSSL 3.0's default context does not scale over threads.
+ * Keys made here belong to the calling thread's context; EVP_PKEY itself may be shared read-only.
+ * Public keys are built from parameters, never through OSSL_DECODER, which on OpenSSL 3.0 costs more
+ * than the verification.
+ */
+#ifndef MOORING_CRYPTO_H
+#define MOORING_CRYPTO_H
+
+#include "bytes.h"
+
+#include <openssl/evp.h>
+
+enum { SHA256_SIZE = 32, P256_SIGNATURE_SIZE = 64, ECDSA_SIGNATURE_MAX = 132, SPKI_MAX = 600 };
+
+/* The calling thread's library context; freed at thread exit. */
+OSSL_LIB_CTX *crypto_ctx(void);
+
+/* CSPRNG; aborts the process if the operating system gives no randomness. */
+void crypto_random(uint8_t *out, size_t n);
+
+void sha256(struct bytes in, uint8_t out[SHA256_SIZE]);
+/* Of the concatenation of `count` parts. */
+void sha256_parts(const struct bytes *parts, size_t count, uint8_t out[SHA256_SIZE]);
+void hmac_sha256(struct bytes key, struct bytes in, uint8_t out[SHA256_SIZE]);
+
+/* NIST curves P-256, P-384, P-521 only; NULL if the DER is anything else or the point is not on it.
+ * `spki` is a DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7) with an uncompressed point. Caller frees. */
+EVP_PKEY *ec_key_from_spki(struct bytes spki);
+/* Coordinates or secrets of P-256. Caller frees. */
+EVP_PKEY *p256_key_from_point(const uint8_t x[32], const uint8_t y[32]);
+EVP_PKEY *p256_key_generate(void);
+/* Writes the uncompressed SPKI; returns its length, 0 if it does not fit or the key is not EC. */
+size_t ec_key_to_spki(EVP_PKEY *key, uint8_t *out, size_t room);
+/* Bits of the curve: 256, 384, 521; 0 for any other key. */
+int ec_key_bits(EVP_PKEY *key);
+
+/* PEM files; path errors and wrong contents are REASON_IO / REASON_CRYPTO. Caller frees. */
+MUST_USE outcome key_load_public_pem(const char *path, EVP_PKEY **out, struct fault *f);
+MUST_USE outcome key_load_private_pem(const char *path, EVP_PKEY **out, struct fault *f);
+/* PKCS#8 PEM, mode 0600, durable. */
+MUST_USE outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f);
+MUST_USE outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fault *f);
+
+/* ECDSA with the curve's digest (SHA-256/384/512) and raw r||s of fixed width (RFC 9053 2.1, RFC 7518 3.4). */
+MUST_USE bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signature);
+/* Returns the signature's length, 0 on failure. */
+MUST_USE size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX]);
+/* ECDSA over a digest already computed; DER signature (RFC 3279 2.2.3). */
+MUST_USE size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], uint8_t *out, size_t room);
+
+/* Adds OpenSSL's oldest queued error to the sentence and clears the queue. */
+outcome crypto_fault(struct fault *f, const char *what);
+
+#endif

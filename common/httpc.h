@@ -1,0 +1,51 @@
+/*
+ * httpc.h - HTTPS client over libcurl: asynchronous on a loop for the daemons, blocking for the tools.
+ */
+#ifndef MOORING_HTTPC_H
+#define MOORING_HTTPC_H
+
+#include "bytes.h"
+#include "loop.h"
+
+struct httpc_tls {
+	const char *ca_file;   /* the only trust anchor; PEM */
+	const char *cert_file; /* client certificate and key; NULL where none */
+	const char *key_file;
+	const char *host_alias; /* name to verify instead of the URL's host; NULL: the URL's */
+};
+
+struct httpc_call {
+	const char *method;
+	const char *url;
+	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
+	struct bytes body;          /* copied */
+	size_t answer_max;          /* a longer answer is a failure */
+	long timeout_ms;
+};
+
+struct httpc_answer {
+	int status; /* 0: no answer, see fault */
+	struct bytes body;
+	const char *content_type; /* "" where absent */
+	const char *location;     /* resolved against the URL; "" where absent */
+	int retry_after_s;        /* -1 where absent */
+	int64_t date;             /* Date header, Unix seconds; 0 where absent */
+};
+
+struct httpc; /* connection cache, bound to one loop */
+
+/* On the loop's thread. Redirects are never followed, HTTP/1.1, TLS 1.2 or later. */
+MUST_USE outcome httpc_new(struct event_base *base, const struct httpc_tls *tls, struct httpc **out, struct fault *f);
+void httpc_free(struct httpc *c);
+typedef void httpc_done(const struct httpc_answer *answer, const struct fault *f, void *arg);
+/* `done` is called once, on the loop, never from within this call. */
+void httpc_send(struct httpc *c, const struct httpc_call *call, httpc_done *done, void *arg);
+
+/* Blocking, for tools: *answer's views live until httpc_sync_free. */
+struct httpc_sync;
+MUST_USE outcome httpc_sync_new(const struct httpc_tls *tls, struct httpc_sync **out, struct fault *f);
+MUST_USE outcome httpc_sync_call(struct httpc_sync *c, const struct httpc_call *call, struct httpc_answer *answer,
+				 struct fault *f);
+void httpc_sync_free(struct httpc_sync *c);
+
+#endif
