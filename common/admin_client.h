@@ -1,5 +1,6 @@
 /*
- * admin_client.h - the tools' side of the admin interfaces: a key file, and signed HTTPS calls.
+ * admin_client.h - the caller's side of the admin interfaces: an access key's file, and calls signed with it
+ * (SigV4, service "mooring"). Blocking, for mooringctl and mooring-factory.
  */
 #ifndef MOORING_ADMIN_CLIENT_H
 #define MOORING_ADMIN_CLIENT_H
@@ -7,26 +8,25 @@
 #include "httpc.h"
 #include "sigv4.h"
 
-struct admin_key {
-	char id[ACCESS_KEY_ID_MAX];
-	char secret[SECRET_SIZE];
-	char region[32];
-};
+enum { ADMIN_ANSWER_MAX = 4 << 20, ADMIN_TIMEOUT_MS = 60000 };
 
-/* Reads the JSON that admin_key_create wrote; refuses a file that others can read. */
-MUST_USE outcome admin_key_load(const char *path, struct admin_key *out, struct fault *f);
+struct admin_client_options {
+	const char *endpoint; /* https://host[:port], no trailing slash */
+	const char *ca_file;  /* the only trust anchor; PEM */
+	const char *key_file; /* {"access_key_id","secret_access_key","region"}, mode 0600 */
+};
 
 struct admin_client;
 
-/* `endpoint` is an origin: https://host[:port]. `ca_file` is the only trust anchor. Keeps the connection open. */
-MUST_USE outcome admin_client_open(const char *endpoint, const char *ca_file, const char *key_file,
-				   struct admin_client **out, struct fault *f);
-void admin_client_close(struct admin_client *c);
+/* Reads the key; connects at the first call. REASON_IO, REASON_BAD_JSON, REASON_BAD_FIELD name file and field. */
+MUST_USE outcome admin_client_new(const struct admin_client_options *options, struct admin_client **out,
+				  struct fault *f);
+void admin_client_free(struct admin_client *c);
 
-/* One call, service "mooring". `target` = raw path and query ("/v1/records?limit=5"); `content_type` NULL where
- * there is no body. Any HTTP status is success of the call: look at answer->status. The answer's views live until the next call. */
+/* `target` is the path with its query, percent-encoded as it goes on the wire. Any HTTP status is an answer,
+ * for the caller to judge; a fault means that there was none. The answer's views live until the next call
+ * or admin_client_free. */
 MUST_USE outcome admin_client_call(struct admin_client *c, const char *method, const char *target,
-				   const char *content_type, struct bytes body, struct httpc_answer *answer,
-				   struct fault *f);
+				   struct bytes body, struct httpc_answer *answer, struct fault *f);
 
 #endif
