@@ -55,7 +55,6 @@ struct gateway_keys {
 	struct buf chain_pem;      /* the device issuing CA: what devices send after their leaf */
 	struct buf salt;           /* of thing names */
 	struct buf default_policy; /* JSON text, compiled once as a check */
-	struct buf admin_master;
 	X509 *issuing;
 	int64_t issuing_not_after;
 	X509 *service;      /* issuer of service certificates */
@@ -67,7 +66,7 @@ struct gateway_keys {
 
 struct store;
 struct feed;
-struct admin;
+struct admin_auth;
 struct challenge;
 struct rate;
 struct attest_state;
@@ -78,8 +77,8 @@ struct gateway {
 	struct gateway_keys keys;
 	struct scgi_server *server;
 	struct store *store;
-	struct feed *feed;   /* gateway/feed/ */
-	struct admin *admin; /* gateway/admin/ */
+	struct feed *feed;             /* gateway/feed/: brokers and their streams */
+	struct admin_auth *admin_auth; /* common/admin_auth.h: who may administer */
 	struct challenge *challenge;
 	struct rate *rate;
 	struct attest_state *attest; /* what is known of the attestation service; atomic */
