@@ -34,14 +34,13 @@ static void add_json_string(struct buf *line, const char *s)
 	buf_byte(line, '"');
 }
 
-static void write_line(enum log_level level, const char *request, const struct fault *f, const char *fmt,
-		       va_list args)
+void log_fields(enum log_level level, const char *request, const struct fault *f, const char *fields,
+		const char *message)
 {
 	static const char *const names[] = {"debug", "info", "warn", "error"};
 	if (level < logger.least)
 		return;
-	char message[1024], when[CLOCK_RFC3339_SIZE];
-	vsnprintf(message, sizeof message, fmt, args);
+	char when[CLOCK_RFC3339_SIZE];
 	clock_rfc3339_ms(clock_wall_ms(), when);
 	struct buf line = {0};
 	buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"daemon\":\"%s\"", when, names[level],
@@ -56,11 +55,25 @@ static void write_line(enum log_level level, const char *request, const struct f
 		buf_printf(&line, ",\"reason\":\"%s\",\"rule\":", reason_code(f->reason));
 		add_json_string(&line, f->text);
 	}
+	if (fields)
+		buf_printf(&line, ",%s", fields);
 	buf_str(&line, "}\n");
 	if (!line.failed && write(STDERR_FILENO, line.p, line.n) < 0) {
 		/* nobody is left to tell */
 	}
 	buf_free(&line);
+}
+
+static void write_line(enum log_level level, const char *request, const struct fault *f, const char *fmt,
+		       va_list args) __attribute__((format(printf, 4, 0)));
+static void write_line(enum log_level level, const char *request, const struct fault *f, const char *fmt,
+		       va_list args)
+{
+	char message[1024];
+	if (level < logger.least)
+		return;
+	vsnprintf(message, sizeof message, fmt, args);
+	log_fields(level, request, f, NULL, message);
 }
 
 void log_line(enum log_level level, const char *request, const char *fmt, ...)

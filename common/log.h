@@ -17,5 +17,8 @@ void log_line(enum log_level level, const char *request, const char *fmt, ...)
 /* The same with the fault's code and text as fields "reason" and "rule". */
 void log_fault(enum log_level level, const char *request, const struct fault *f, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same with further members, ready-made JSON without braces ("\"status\":201,\"ms\":12"); `f` and `fields` may be NULL. */
+void log_fields(enum log_level level, const char *request, const struct fault *f, const char *fields,
+		const char *message);
 
 #endif
