@@ -1,10 +1,11 @@
 /*
  * cbor.h - strict CBOR (RFC 8949): a pull reader over bytes from outside, and a deterministic writer.
  *
- * The reader takes definite lengths only, major types 0-5, 7 (false, true, null) and tags where asked for.
- * Over-long integers are accepted (RFC 9783 5.1.1: a verifier tolerates variation); indefinite lengths,
- * reserved additional information 28-30, declared sizes beyond the input, nesting beyond
- * CBOR_DEPTH_MAX, more than CBOR_ENTRIES_MAX entries and duplicate labels are refused. Nothing is allocated.
+ * The reader takes definite lengths only, major types 0-5, 7 (false, true, null) and tags where asked for;
+ * what is skipped may hold any well-formed item. Over-long integers are accepted (RFC 9783 5.1.1: a verifier
+ * tolerates variation); indefinite lengths, reserved additional information 28-30, declared sizes beyond the
+ * input, nesting beyond CBOR_DEPTH_MAX, maps of more than CBOR_ENTRIES_MAX entries, duplicate labels, labels
+ * other than integers and text, and text that is not UTF-8 are refused. Nothing is allocated.
  */
 #ifndef MOORING_CBOR_H
 #define MOORING_CBOR_H
