@@ -170,11 +170,16 @@ static outcome read_label(struct cbor_reader *r, struct cbor_label *out, struct 
 	return number_of(&item, &out->number, f);
 }
 
-static bool label_equal(const struct cbor_label *a, const struct cbor_label *b)
+bool cbor_label_equal(struct cbor_label a, struct cbor_label b)
 {
-	if (a->text.p || b->text.p)
-		return a->text.p && b->text.p && bytes_equal(a->text, b->text);
-	return a->number == b->number;
+	if (a.text.p || b.text.p)
+		return a.text.p && b.text.p && bytes_equal(a.text, b.text);
+	return a.number == b.number;
+}
+
+bool cbor_label_is(struct cbor_label label, int64_t number)
+{
+	return !label.text.p && label.number == number;
 }
 
 struct entry {
@@ -192,7 +197,7 @@ static outcome read_entries(struct cbor_reader *r, size_t count, int depth, stru
 		if (!o.ok)
 			return o;
 		for (size_t j = 0; j < i; j++)
-			if (label_equal(&out[i].label, &out[j].label))
+			if (cbor_label_equal(out[i].label, out[j].label))
 				return refuse(f, REASON_CBOR_DUPLICATE, "RFC 8949 5.6: a map holds a label twice");
 		const uint8_t *start = r->p;
 		o = skip(r, depth, f);

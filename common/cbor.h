@@ -33,6 +33,10 @@ struct cbor_label {
 	struct bytes text;
 };
 
+bool cbor_label_equal(struct cbor_label a, struct cbor_label b);
+/* The label is this integer. */
+bool cbor_label_is(struct cbor_label label, int64_t number);
+
 struct cbor_reader cbor_reader(struct bytes in);
 /* The head of the next item; for arrays, maps and tags the contents follow as further items. */
 MUST_USE outcome cbor_next(struct cbor_reader *r, struct cbor_item *out, struct fault *f);
