@@ -12,8 +12,9 @@
 
 #include "cert.h"
 #include "log_chain.h"
+#include "signer_protocol.h"
 
-enum { INTENT_ID_SIZE = 16, STORE_NAME_SIZE = 129, STORE_REQUEST_ID_SIZE = 27, STORE_PAGE_MAX = 500 };
+enum { STORE_NAME_SIZE = 129, STORE_REQUEST_ID_SIZE = 27, STORE_PAGE_MAX = 500 };
 
 struct store;
 
