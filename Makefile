@@ -66,7 +66,8 @@ $(B)/unit/$(1): $(call obj,tests/unit/$(1).c $(SRC_$(call unit_folder,$(1)))) $(
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit_program,$(patsubst tests/unit/%.c,%,$(t)))))
 
-.PHONY: unit
+.PHONY: unit unit-programs fuzz-programs bench-programs
+unit-programs: $(UNIT)
 unit: $(UNIT) ## unit tests
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
 
@@ -82,14 +83,55 @@ $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(SRC_common)
 	@echo "  FUZZ $@"
 	$(Q)clang $(FUZZ_FLAGS) -o $@ $< $(call fuzz_extra,$<) $(SRC_common) $(LIBS)
 
+fuzz-programs: $(FUZZ)
 .PHONY: fuzz
 fuzz: $(FUZZ) ## a short run of each fuzz target (FUZZ_SECONDS=10)
 	@set -e; for t in $(FUZZ); do n=$$(basename $$t _fuzz); mkdir -p $(B)/corpus/$$n; \
 	  echo "== $$n"; $$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -print_final_stats=0 -verbosity=0 \
 	  $(B)/corpus/$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null) || exit 1; done
 
-.PHONY: clean
-clean: ## remove the build folder
-	rm -rf $(B)
+PYTHON ?= /usr/bin/python3
+JOBS ?= $(shell nproc)
+
+.PHONY: setup setup-test demo run test e2e asan bench lint format test-matrix clean
+setup:
+	@scripts/setup
+
+setup-test:
+	@scripts/setup --test
+
+demo: setup ## the whole story on this machine: install, build, enrol, publish, revoke
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@MOORING_BUILD=$(B) $(PYTHON) demo/story.py
+
+run: setup ## everything up on fixed ports, until Ctrl-C; prints how to talk to it
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@MOORING_BUILD=$(B) $(PYTHON) demo/run.py
+
+test: setup-test ## set-up, unit, e2e, fuzz, and the suites again under ASan and UBSan; ends with a total
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=1 B=$(B)-asan all unit-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-programs
+	@$(PYTHON) tests/run.py --build $(B) --asan $(B)-asan --fuzz-seconds $(FUZZ_SECONDS)
+
+e2e: setup-test ## end-to-end tests alone (T='-k name' picks)
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@MOORING_BUILD=$(B) $(PYTHON) -m pytest -q -n $(JOBS) tests/e2e $(T)
+
+bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation latency; memory; import
+	@$(MAKE) --no-print-directory -j$(JOBS) all bench-programs
+	@MOORING_BUILD=$(B) $(PYTHON) bench/bench.py $(BENCH)
+
+test-matrix: ## demo and test in fresh Debian 12 and 13 roots (needs root and debootstrap)
+	@scripts/test-matrix
+
+lint: ## static checks: compiler analyser, function sizes, include directions
+	@scripts/lint
+
+format: ## clang-format over the C sources
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean: ## remove the build folders
+	rm -rf $(B) $(B)-asan
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -300,7 +300,7 @@ class Stack:
 
     def make_daemons(self):
         conf, logs = self.folder / "config", self.folder / "log"
-        logs.mkdir()
+        logs.mkdir(exist_ok=True)
 
         def daemon(name, *argv):
             self.daemons[name] = Daemon(name, argv, logs / f"{name}.log", self.environment.get(name))
