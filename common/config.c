@@ -219,7 +219,9 @@ static outcome parse(const struct schema *s, const struct source *src, struct ra
 	struct complaint c = {0};
 	cyaml_config_t config = reader(&c);
 	cyaml_data_t *data = NULL;
-	cyaml_err_t err = cyaml_load_data(src->text.p, src->text.n, &config, &s->top, &data, NULL);
+	cyaml_err_t err = CYAML_OK;
+	if (src->text.n)
+		err = cyaml_load_data(src->text.p, src->text.n, &config, &s->top, &data, NULL);
 	*out = (struct raw *)data;
 	if (err != CYAML_OK && !c.n)
 		snprintf(c.text, sizeof c.text, "%s", cyaml_strerror(err));
