@@ -261,21 +261,32 @@ static size_t raw_to_der(struct bytes raw, uint8_t *der, size_t room)
 	return n > 0 ? (size_t)n : 0;
 }
 
+static const char *const digest_names[] = {"SHA256", "SHA384", "SHA512"};
+
+static bool verify_der(EVP_PKEY *key, unsigned digest, struct bytes message, const uint8_t *der, size_t n)
+{
+	struct thread_crypto *t = thread_crypto();
+	bool ok = EVP_DigestVerifyInit_ex(t->md, NULL, digest_names[digest], t->ctx, NULL, key, NULL) == 1 &&
+		  EVP_DigestVerify(t->md, der, n, message.p, message.n) == 1;
+	EVP_MD_CTX_reset(t->md);
+	ERR_clear_error();
+	return ok;
+}
+
 bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signature)
 {
 	const struct curve *c = curve_of_key(key);
 	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
 	if (!c || signature.n != 2 * c->field)
 		return false;
-	size_t der_size = raw_to_der(signature, der, sizeof der);
-	struct thread_crypto *t = thread_crypto();
-	static const char *const names[] = {"SHA256", "SHA384", "SHA512"};
-	bool ok = der_size &&
-		  EVP_DigestVerifyInit_ex(t->md, NULL, names[c->digest], t->ctx, NULL, key, NULL) == 1 &&
-		  EVP_DigestVerify(t->md, der, der_size, message.p, message.n) == 1;
-	EVP_MD_CTX_reset(t->md);
-	ERR_clear_error();
-	return ok;
+	size_t n = raw_to_der(signature, der, sizeof der);
+	return n && verify_der(key, c->digest, message, der, n);
+}
+
+bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes message, struct bytes signature)
+{
+	unsigned digest = digest_bits == 256 ? 0 : digest_bits == 384 ? 1 : 2;
+	return curve_of_key(key) && verify_der(key, digest, message, signature.p, signature.n);
 }
 
 size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX])
@@ -284,9 +295,8 @@ size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIG
 	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
 	size_t n = sizeof der, done = 0;
 	struct thread_crypto *t = thread_crypto();
-	static const char *const names[] = {"SHA256", "SHA384", "SHA512"};
 	ECDSA_SIG *sig = NULL;
-	if (!c || EVP_DigestSignInit_ex(t->md, NULL, names[c->digest], t->ctx, NULL, key, NULL) != 1 ||
+	if (!c || EVP_DigestSignInit_ex(t->md, NULL, digest_names[c->digest], t->ctx, NULL, key, NULL) != 1 ||
 	    EVP_DigestSign(t->md, der, &n, message.p, message.n) != 1)
 		goto out;
 	const uint8_t *p = der;

@@ -46,6 +46,8 @@ MUST_USE outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fau
 
 /* ECDSA with the curve's digest (SHA-256/384/512) and raw r||s of fixed width (RFC 9053 2.1, RFC 7518 3.4). */
 MUST_USE bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signature);
+/* DER signature (RFC 3279 2.2.3), digest of 256, 384 or 512 bits whatever the curve. */
+MUST_USE bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes message, struct bytes signature);
 /* Returns the signature's length, 0 on failure. */
 MUST_USE size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX]);
 /* ECDSA over a digest already computed; DER signature (RFC 3279 2.2.3). */
