@@ -29,7 +29,8 @@ MUST_USE bool cert_to_der(X509 *cert, struct buf *out);
 MUST_USE bool cert_common_name(X509 *cert, char *out, size_t room);
 void cert_dates(X509 *cert, int64_t *not_before, int64_t *not_after);
 /* `leaf` was issued by `issuer` (names, key identifiers, signature), is within its dates at `now`, is no CA and has
- * `purpose` (NID_client_auth / NID_server_auth) among its extended key usages. */
+ * `purpose` (NID_client_auth / NID_server_auth) among its extended key usages. REASON_CERTIFICATE_EXPIRED where it has
+ * expired, REASON_PEER_CERTIFICATE for every other cause. */
 MUST_USE outcome cert_verify(X509 *leaf, X509 *issuer, int64_t now, int purpose, struct fault *f);
 
 #endif
