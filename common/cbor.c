@@ -298,10 +298,15 @@ void cbor_put_bstr(struct buf *b, struct bytes v)
 	buf_bytes(b, v);
 }
 
+void cbor_put_text(struct buf *b, struct bytes v)
+{
+	put_head(b, 3, v.n);
+	buf_bytes(b, v);
+}
+
 void cbor_put_tstr(struct buf *b, const char *v)
 {
-	put_head(b, 3, strlen(v));
-	buf_str(b, v);
+	cbor_put_text(b, bytes_str(v));
 }
 
 void cbor_put_array(struct buf *b, size_t count)

@@ -62,6 +62,7 @@ void cbor_put_uint(struct buf *b, uint64_t v);
 void cbor_put_int(struct buf *b, int64_t v);
 void cbor_put_bstr(struct buf *b, struct bytes v);
 void cbor_put_tstr(struct buf *b, const char *v);
+void cbor_put_text(struct buf *b, struct bytes v); /* the same, of a view */
 void cbor_put_array(struct buf *b, size_t count);
 void cbor_put_map(struct buf *b, size_t count);
 void cbor_put_tag(struct buf *b, uint64_t tag);

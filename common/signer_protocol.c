@@ -53,16 +53,6 @@ static void put_number(struct buf *b, int key, uint64_t n)
 	cbor_put_uint(b, n);
 }
 
-/* The EAR is text but comes as a view without a NUL. */
-static void put_view_as_text(struct buf *b, int key, struct bytes text)
-{
-	size_t head = b->n + 1;
-	cbor_put_uint(b, (uint64_t)key);
-	cbor_put_bstr(b, text);
-	if (!b->failed)
-		b->p[head] |= 0x20; /* major type 2 becomes 3 (RFC 8949 3.1) */
-}
-
 static outcome frame(struct buf *message, struct buf *out, struct fault *f)
 {
 	outcome result = DONE;
@@ -93,7 +83,8 @@ outcome signer_request_encode(const struct signer_request *r, struct buf *out, s
 		put_bytes(&m, KEY_CSR, r->csr.p, r->csr.n);
 	}
 	if (attested) {
-		put_view_as_text(&m, KEY_EAR, r->ear);
+		cbor_put_uint(&m, KEY_EAR);
+		cbor_put_text(&m, r->ear);
 		put_number(&m, KEY_MODE, r->mode);
 		put_bytes(&m, KEY_NONCE, r->nonce, sizeof r->nonce);
 		put_text(&m, KEY_AUDIENCE, r->audience);
