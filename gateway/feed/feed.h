@@ -1,0 +1,51 @@
+/*
+ * feed.h - brokers: their streams, their receipts, and whether a change has become effective at all of them.
+ *
+ * The feed has a thread of its own, which signs the frames; requests stay on their workers' loops.
+ */
+#ifndef MOORING_FEED_H
+#define MOORING_FEED_H
+
+#include "gateway/gateway.h"
+#include "gateway/store/store.h"
+
+struct feed;
+
+/* Subscribes to the store (g->store) and sets the policy "default" in it; keeps `g`. Before the first request. */
+MUST_USE outcome feed_start(struct gateway *g, struct feed **out, struct fault *f);
+/* After the server has stopped and the store is closed. */
+void feed_stop(struct feed *feed);
+
+/* GET /v1/feed and POST /v1/feed/receipts: admit service certificates of the role "broker" alone. */
+void feed_handle_stream(struct gateway *g, struct scgi_request *r);
+void feed_handle_receipts(struct gateway *g, struct scgi_request *r);
+
+enum feed_broker_state {
+	FEED_BROKER_EFFECTIVE, /* has receipted the change */
+	FEED_BROKER_PENDING,   /* has a live feed, and has not */
+	FEED_BROKER_LOST,      /* has no live feed, and has not receipted it */
+};
+
+struct feed_broker {
+	const char *name;
+	enum feed_broker_state state;
+	bool live;             /* has a stream now */
+	int64_t connected_s;   /* how long the stream has been there; 0 where lost */
+	int64_t lag_s;         /* since it was last heard of or, where it is live and up to date, 0; -1: not since this gateway started */
+	int64_t seq;           /* its last receipt */
+	int64_t effective_ms;  /* EFFECTIVE: from the durable row to the receipt; -1 otherwise */
+};
+
+/* Waits until every broker with a live feed has receipted `change` or wait_ms have passed, then calls `done` once on the calling
+ * loop. With change NULL it tells at once how all brokers stand. */
+typedef void feed_waited(const struct feed_broker *brokers, size_t count, void *arg);
+void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done, void *arg);
+/* The broker was removed from the store: forget it, unless it has a stream. */
+void feed_forget(struct feed *feed, const char *name);
+
+struct feed_stats {
+	uint64_t streams, lost, frames, bytes; /* live now; ended for slowness; sent */
+};
+void feed_stats(struct feed *feed, struct feed_stats *out); /* any thread */
+
+#endif
