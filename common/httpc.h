@@ -34,11 +34,14 @@ struct httpc_answer {
 
 struct httpc; /* connection cache, bound to one loop */
 
-/* On the loop's thread. Redirects are never followed, HTTP/1.1, TLS 1.2 or later. */
+/* On the loop's thread. The files of `tls` are read now and never again. Redirects are never followed, HTTP/1.1, TLS 1.2 or later. */
 MUST_USE outcome httpc_new(struct event_base *base, const struct httpc_tls *tls, struct httpc **out, struct fault *f);
+/* Calls that are under way end with REASON_UNREACHABLE. Not from within `done`. */
 void httpc_free(struct httpc *c);
 typedef void httpc_done(const struct httpc_answer *answer, const struct fault *f, void *arg);
-/* `done` is called once, on the loop, never from within this call. */
+/* `done` is called once, on the loop, never from within this call. Without an answer `f` says why: REASON_DEADLINE,
+ * REASON_UNREACHABLE (also for TLS failures), REASON_PEER_ANSWER (longer than answer_max); else it is NULL. The views
+ * live until `done` returns. */
 void httpc_send(struct httpc *c, const struct httpc_call *call, httpc_done *done, void *arg);
 
 /* Blocking, for tools: *answer's views live until httpc_sync_free. */

@@ -24,6 +24,10 @@ struct scgi_options {
 	size_t peer_count;
 	unsigned workers;      /* loops; 0 = one a core */
 	unsigned connections_max; /* open requests in all; beyond it 503 at once */
+	/* What each worker needs of its own (a connection, a client, a cache) is made and freed on its loop, with the
+	 * handler's `arg`: before it accepts anything, and after its last request. May be NULL. */
+	outcome (*worker_start)(struct loop *loop, unsigned worker, void *arg, struct fault *f);
+	void (*worker_stop)(unsigned worker, void *arg);
 };
 
 /* Called on a worker's loop with the whole request. It answers now, or later from the same loop; a
@@ -32,8 +36,13 @@ typedef void scgi_handler(struct scgi_request *r, void *arg);
 
 MUST_USE outcome scgi_start(const struct scgi_options *options, scgi_handler *handler, void *arg,
 			    struct scgi_server **out, struct fault *f);
-/* Stops accepting, gives open requests `grace_ms` to finish, ends the loops. */
+/* Stops accepting, ends streams, gives open requests `grace_ms` to finish. The loops go on, so that whatever still
+ * posts to them can be closed before scgi_stop. */
+void scgi_drain(struct scgi_server *s, int grace_ms);
+/* The same where it was not done yet, then ends the loops. */
 void scgi_stop(struct scgi_server *s, int grace_ms);
+/* Requests that are open now. */
+unsigned scgi_open_count(const struct scgi_server *s);
 unsigned scgi_worker_count(const struct scgi_server *s);
 struct loop *scgi_worker(struct scgi_server *s, unsigned i);
 
@@ -52,7 +61,11 @@ struct bytes scgi_client_cert(const struct scgi_request *r);
 const char *scgi_request_id(const struct scgi_request *r);
 /* Percent-decoded value of a query parameter into `out`; false where absent, malformed or too long. */
 MUST_USE bool scgi_query_get(const struct scgi_request *r, const char *name, char *out, size_t room);
+/* True where the query names it at all, whatever its value. */
+bool scgi_query_has(const struct scgi_request *r, const char *name);
 struct loop *scgi_request_loop(const struct scgi_request *r);
+/* Which worker has it: 0 .. scgi_worker_count - 1. */
+unsigned scgi_worker_index(const struct scgi_request *r);
 /* Memory that lives as long as the request; aborts the request with 503 and returns NULL when there is none. */
 void *scgi_alloc(struct scgi_request *r, size_t n);
 bool scgi_client_left(const struct scgi_request *r);
