@@ -56,11 +56,12 @@ def main():
         except StackError as error:
             print(error, file=sys.stderr)
             return 1
+        # Only now: a blocked signal would be inherited by the daemons.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         print(how_to_talk(stack), flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     return 0
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     sys.exit(main())
