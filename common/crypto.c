@@ -241,7 +241,7 @@ outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fault *f)
 	return save_pem(path, key, false, f);
 }
 
-static size_t raw_to_der(struct bytes raw, uint8_t *der, size_t room)
+size_t ecdsa_raw_to_der(struct bytes raw, uint8_t *der, size_t room)
 {
 	size_t half = raw.n / 2;
 	ECDSA_SIG *sig = ECDSA_SIG_new();
@@ -279,7 +279,7 @@ bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signatur
 	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
 	if (!c || signature.n != 2 * c->field)
 		return false;
-	size_t n = raw_to_der(signature, der, sizeof der);
+	size_t n = ecdsa_raw_to_der(signature, der, sizeof der);
 	return n && verify_der(key, c->digest, message, der, n);
 }
 
@@ -289,26 +289,29 @@ bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes message, stru
 	return curve_of_key(key) && verify_der(key, digest, message, signature.p, signature.n);
 }
 
+bool ecdsa_der_to_raw(struct bytes der, size_t field, uint8_t *raw)
+{
+	const uint8_t *p = der.p;
+	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)der.n);
+	bool ok = sig && p == der.p + der.n && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, (int)field) > 0 &&
+		  BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + field, (int)field) > 0;
+	ECDSA_SIG_free(sig);
+	ERR_clear_error();
+	return ok;
+}
+
 size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX])
 {
 	const struct curve *c = curve_of_key(key);
 	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
-	size_t n = sizeof der, done = 0;
+	size_t n = sizeof der;
 	struct thread_crypto *t = thread_crypto();
-	ECDSA_SIG *sig = NULL;
-	if (!c || EVP_DigestSignInit_ex(t->md, NULL, digest_names[c->digest], t->ctx, NULL, key, NULL) != 1 ||
-	    EVP_DigestSign(t->md, der, &n, message.p, message.n) != 1)
-		goto out;
-	const uint8_t *p = der;
-	sig = d2i_ECDSA_SIG(NULL, &p, (long)n);
-	if (sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), out, (int)c->field) > 0 &&
-	    BN_bn2binpad(ECDSA_SIG_get0_s(sig), out + c->field, (int)c->field) > 0)
-		done = 2 * c->field;
-out:
-	ECDSA_SIG_free(sig);
+	bool ok = c && EVP_DigestSignInit_ex(t->md, NULL, digest_names[c->digest], t->ctx, NULL, key, NULL) == 1 &&
+		  EVP_DigestSign(t->md, der, &n, message.p, message.n) == 1 &&
+		  ecdsa_der_to_raw(bytes_of(der, n), c->field, out);
 	EVP_MD_CTX_reset(t->md);
 	ERR_clear_error();
-	return done;
+	return ok ? 2 * c->field : 0;
 }
 
 size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], uint8_t *out, size_t room)

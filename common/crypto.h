@@ -52,6 +52,9 @@ MUST_USE bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes mess
 MUST_USE size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX]);
 /* ECDSA over a digest already computed; DER signature (RFC 3279 2.2.3). */
 MUST_USE size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], uint8_t *out, size_t room);
+/* Between the two forms. `field` is the width of r and of s; to_der returns the length, 0 where it does not fit. */
+MUST_USE size_t ecdsa_raw_to_der(struct bytes raw, uint8_t *der, size_t room);
+MUST_USE bool ecdsa_der_to_raw(struct bytes der, size_t field, uint8_t *raw);
 
 /* Adds OpenSSL's oldest queued error to the sentence and clears the queue. */
 outcome crypto_fault(struct fault *f, const char *what);
