@@ -120,3 +120,10 @@ outcome file_replace(const char *path, struct bytes contents, mode_t mode, struc
 		unlink(temp);
 	return result.ok ? sync_folder_of(path, f) : result;
 }
+
+outcome file_remove(const char *path, struct fault *f)
+{
+	if (unlink(path) && errno != ENOENT)
+		return file_fault(f, errno, "remove", path);
+	return sync_folder_of(path, f);
+}

@@ -15,6 +15,8 @@ MUST_USE outcome file_read(const char *path, size_t limit, struct buf *out, stru
 MUST_USE outcome file_read_secret(const char *path, size_t limit, struct buf *out, struct fault *f);
 /* Writes beside `path`, fsyncs, renames, fsyncs the folder. REASON_DISK_FULL or REASON_IO. */
 MUST_USE outcome file_replace(const char *path, struct bytes contents, mode_t mode, struct fault *f);
+/* Unlinks, fsyncs the folder. A file that is not there is no failure. */
+MUST_USE outcome file_remove(const char *path, struct fault *f);
 /* Writes all n bytes at the file's offset, through short writes and EINTR. */
 MUST_USE outcome file_write_all(int fd, struct bytes contents, const char *path, struct fault *f);
 /* REASON_DISK_FULL for ENOSPC and EDQUOT, else REASON_IO, with path and strerror(error). */
