@@ -194,15 +194,6 @@ void csr_free(struct csr *c)
 	*c = (struct csr){0};
 }
 
-/* Wraps what `b` holds into one more item. */
-static void wrap(struct buf *b, uint8_t tag)
-{
-	struct buf outer = {.failed = b->failed};
-	der_put(&outer, tag, buf_view(b));
-	buf_free(b);
-	*b = outer;
-}
-
 static outcome append(struct buf *out, struct buf *what, struct fault *f)
 {
 	buf_bytes(out, buf_view(what));
@@ -219,16 +210,16 @@ outcome csr_build_info(const char *common_name, struct bytes spki, struct buf *i
 		return refuse(f, REASON_BAD_FIELD, "RFC 5280 A.1: a common name has at most %d characters", COMMON_NAME_MAX);
 	der_put(&name, DER_OID, bytes_of(oid_common_name.p, oid_common_name.n));
 	der_put(&name, DER_UTF8_STRING, bytes_str(common_name));
-	wrap(&name, DER_SEQUENCE);
-	wrap(&name, DER_SET);
-	wrap(&name, DER_SEQUENCE);
+	der_wrap(&name, 0, DER_SEQUENCE);
+	der_wrap(&name, 0, DER_SET);
+	der_wrap(&name, 0, DER_SEQUENCE);
 	buf_add(&b, version, sizeof version);
 	buf_bytes(&b, buf_view(&name));
 	buf_bytes(&b, spki);
 	buf_add(&b, no_attributes, sizeof no_attributes);
 	b.failed |= name.failed;
 	buf_free(&name);
-	wrap(&b, DER_SEQUENCE);
+	der_wrap(&b, 0, DER_SEQUENCE);
 	return append(info, &b, f);
 }
 
@@ -236,7 +227,7 @@ outcome csr_build(struct bytes info, struct bytes signature_der, struct buf *out
 {
 	struct buf algorithm = {0}, bits = {0}, b = {0};
 	der_put(&algorithm, DER_OID, bytes_of(signature_algorithms[0].oid.p, signature_algorithms[0].oid.n));
-	wrap(&algorithm, DER_SEQUENCE);
+	der_wrap(&algorithm, 0, DER_SEQUENCE);
 	buf_byte(&bits, 0);
 	buf_bytes(&bits, signature_der);
 	buf_bytes(&b, info);
@@ -245,6 +236,6 @@ outcome csr_build(struct bytes info, struct bytes signature_der, struct buf *out
 	b.failed |= algorithm.failed || bits.failed;
 	buf_free(&algorithm);
 	buf_free(&bits);
-	wrap(&b, DER_SEQUENCE);
+	der_wrap(&b, 0, DER_SEQUENCE);
 	return append(out, &b, f);
 }

@@ -1,5 +1,7 @@
 #include "der.h"
 
+#include <string.h>
+
 enum { DEPTH_MAX = 12, CONSTRUCTED = 0x20, LONG_TAG = 0x1f };
 
 static bool read_length(struct bytes *in, size_t *length)
@@ -68,13 +70,32 @@ bool der_bits(const struct der_item *item, struct bytes *out)
 	return true;
 }
 
+/* X.690 10.1: the shortest form of the length. Returns the size of tag and length. */
+static size_t make_head(uint8_t tag, size_t n, uint8_t out[5])
+{
+	size_t width = n < 0x80 ? 0 : n <= 0xff ? 1 : n <= 0xffff ? 2 : 3, at = 0;
+	out[at++] = tag;
+	if (width)
+		out[at++] = (uint8_t)(0x80 | width);
+	for (size_t i = width ? width : 1; i-- > 0;)
+		out[at++] = (uint8_t)(n >> (8 * i));
+	return at;
+}
+
 void der_put(struct buf *b, uint8_t tag, struct bytes contents)
 {
-	buf_byte(b, tag);
-	size_t width = contents.n < 0x80 ? 0 : contents.n <= 0xff ? 1 : contents.n <= 0xffff ? 2 : 3;
-	if (width)
-		buf_byte(b, (uint8_t)(0x80 | width));
-	for (size_t i = width ? width : 1; i-- > 0;)
-		buf_byte(b, (uint8_t)(contents.n >> (8 * i)));
+	uint8_t head[5];
+	buf_add(b, head, make_head(tag, contents.n, head));
 	buf_bytes(b, contents);
+}
+
+void der_wrap(struct buf *b, size_t start, uint8_t tag)
+{
+	uint8_t head[5];
+	size_t n = b->n - start, head_size = make_head(tag, n, head);
+	buf_add(b, head, head_size);
+	if (b->failed)
+		return;
+	memmove(b->p + start + head_size, b->p + start, n);
+	memcpy(b->p + start, head, head_size);
 }

@@ -35,5 +35,7 @@ MUST_USE bool der_bits(const struct der_item *item, struct bytes *out);
 
 /* Appends one item. */
 void der_put(struct buf *b, uint8_t tag, struct bytes contents);
+/* Makes what was appended since `start` the contents of one item. */
+void der_wrap(struct buf *b, size_t start, uint8_t tag);
 
 #endif
