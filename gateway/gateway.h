@@ -16,7 +16,7 @@
 #include <openssl/x509.h>
 #include <stdatomic.h>
 
-/* The configuration file, key for key: the table with the documentation is in config.c. */
+/* The configuration file, key for key: the table with the documentation is in gateway/config.c. */
 struct gateway_config {
 	char *socket;
 	struct config_strings peer_uids;
@@ -49,6 +49,12 @@ struct gateway_config {
 	char *log_level;
 };
 
+/* DER SubjectPublicKeyInfo: each worker builds the key anew in its own library context. */
+struct ear_pin {
+	uint8_t spki[SPKI_MAX];
+	size_t n;
+};
+
 /* What the files named in the configuration hold, read once, before the sandbox closes. */
 struct gateway_keys {
 	struct buf root_pem;
@@ -59,18 +65,26 @@ struct gateway_keys {
 	int64_t issuing_not_after;
 	X509 *service;      /* issuer of service certificates */
 	EVP_PKEY *feed_key; /* private; used by the feed's thread only */
-	uint8_t (*ear_spki)[SPKI_MAX]; /* pinned verification keys, built anew in each worker's library context */
-	size_t *ear_spki_size;
+	struct ear_pin *ear;    /* pinned verification keys of attestation results */
 	size_t ear_count;
 };
 
+/* Reads and checks the file; the strings are owned by `c`: gateway_config_free. */
+MUST_USE outcome gateway_config_load(const char *path, struct gateway_config *c, struct fault *f);
+void gateway_config_free(struct gateway_config *c);
+/* The file that would give these values, with the documentation of every key. Caller frees. */
+char *gateway_config_print(const struct gateway_config *c);
+/* Reads every file that the configuration names; the fault names the key and the file. */
+MUST_USE outcome gateway_keys_load(const struct gateway_config *c, struct gateway_keys *k, struct fault *f);
+void gateway_keys_free(struct gateway_keys *k);
+
+struct worker;
 struct store;
 struct feed;
 struct admin_auth;
 struct challenge;
 struct rate;
-struct attest_state;
-struct withdrawals;
+struct attest_health;
 
 struct gateway {
 	struct gateway_config config;
@@ -81,10 +95,10 @@ struct gateway {
 	struct admin_auth *admin_auth; /* common/admin_auth.h: who may administer */
 	struct challenge *challenge;
 	struct rate *rate;
-	struct attest_state *attest; /* what is known of the attestation service; atomic */
-	struct withdrawals *withdrawals;
+	struct attest_health *attest; /* what is known of the attestation service; locks for itself */
+	struct worker *workers;       /* gateway/worker.h, one a loop; each is touched on its own loop only */
+	unsigned worker_count;
 	atomic_bool recovered; /* every intent of an earlier run is finished or closed */
-	atomic_bool stopping;
 };
 
 #endif

@@ -1,0 +1,118 @@
+#include "config.h"
+
+#include "binding.h"
+#include "gateway.h"
+
+#include <string.h>
+
+enum { DAY_S = 86400, YEAR_S = 365 * DAY_S };
+
+static outcome check_origin(const char *value, struct fault *f)
+{
+	return binding_check_origin(value, f);
+}
+
+static outcome check_uid(const char *value, struct fault *f)
+{
+	size_t n = strlen(value);
+	if (n == 0 || n > 9 || strspn(value, "0123456789") != n)
+		return refuse(f, REASON_CONFIG, "\"%s\" is not the number of a user", value);
+	return DONE;
+}
+
+static outcome check_https(const char *value, struct fault *f)
+{
+	size_t n = strlen(value);
+	if (strncmp(value, "https://", 8) || n < 9 || n > 1024 || value[n - 1] == '/')
+		return refuse(f, REASON_CONFIG, "\"%s\" is not https://host[:port][/path] without a slash at its end",
+			      value);
+	return DONE;
+}
+
+static outcome check_log_level(const char *value, struct fault *f)
+{
+	static const char *const levels[] = {"debug", "info", "warn", "error"};
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+		if (!strcmp(value, levels[i]))
+			return DONE;
+	return refuse(f, REASON_CONFIG, "\"%s\" is none of debug, info, warn, error", value);
+}
+
+#define AT(member) offsetof(struct gateway_config, member)
+
+static const struct config_key keys[] = {
+	{"socket", CONFIG_STRING, AT(socket), NULL, 0, 0, NULL,
+	 "Unix socket on which the edge reaches the gateway (SCGI)."},
+	{"peer_uids", CONFIG_STRINGS, AT(peer_uids), "", 0, 0, check_uid,
+	 "Users besides root and the gateway's own that may connect to the socket: the edge's."},
+	{"state_dir", CONFIG_STRING, AT(state_dir), NULL, 0, 0, NULL, "Folder of the database; must exist."},
+	{"origins", CONFIG_STRINGS, AT(origins), NULL, 0, 0, check_origin,
+	 "Origins under which devices know this gateway; evidence is bound to one of them."},
+	{"trust_domain", CONFIG_STRING, AT(trust_domain), NULL, 0, 0, NULL,
+	 "SPIFFE trust domain of the names in certificates."},
+	{"root_cert", CONFIG_STRING, AT(root_cert), NULL, 0, 0, NULL, "Root certificate (PEM) that devices pin."},
+	{"issuing_cert", CONFIG_STRING, AT(issuing_cert), NULL, 0, 0, NULL,
+	 "Certificate (PEM) of the CA that issues to devices; they send it after their own."},
+	{"service_cert", CONFIG_STRING, AT(service_cert), NULL, 0, 0, NULL,
+	 "Certificate (PEM) of the CA that issues to brokers and back ends."},
+	{"attestation_url", CONFIG_STRING, AT(attestation_url), NULL, 0, 0, check_https,
+	 "Attestation service (Veraison's challenge-response API)."},
+	{"attestation_ca", CONFIG_STRING, AT(attestation_ca), NULL, 0, 0, NULL,
+	 "The only trust anchor (PEM) for the attestation service's TLS."},
+	{"attestation_cert", CONFIG_STRING, AT(attestation_cert), NULL, 0, 0, NULL,
+	 "This gateway's client certificate (PEM) towards the attestation service."},
+	{"attestation_key", CONFIG_STRING, AT(attestation_key), NULL, 0, 0, NULL, "Its private key (PEM)."},
+	{"ear_keys", CONFIG_STRINGS, AT(ear_keys), NULL, 0, 0, NULL,
+	 "Public keys (PEM) that sign attestation results; pinned."},
+	{"signer_socket", CONFIG_STRING, AT(signer_socket), NULL, 0, 0, NULL, "Unix socket of the signer."},
+	{"feed_key", CONFIG_STRING, AT(feed_key), NULL, 0, 0, NULL,
+	 "Private key (PEM) that signs what brokers follow; brokers pin its public key."},
+	{"admin_master", CONFIG_STRING, AT(admin_master), NULL, 0, 0, NULL,
+	 "File of the secret that admin keys are derived from; made by `mooringctl admin init`."},
+	{"region", CONFIG_STRING, AT(region), "mooring-1", 0, 0, NULL, "Region in the scope of admin signatures."},
+	{"salt_file", CONFIG_STRING, AT(salt_file), NULL, 0, 0, NULL,
+	 "Secret of 32 bytes from which thing names are made; the signer has the same."},
+	{"default_policy", CONFIG_STRING, AT(default_policy), NULL, 0, 0, NULL,
+	 "AWS IoT policy document (JSON) of every device certificate."},
+	{"certificate_lifetime_s", CONFIG_INT, AT(certificate_lifetime_s), "31536000", 60, YEAR_S, NULL,
+	 "Lifetime of a device certificate, in seconds; a device may ask for less."},
+	{"certificate_lifetime_min_s", CONFIG_INT, AT(certificate_lifetime_min_s), "60", 10, YEAR_S, NULL,
+	 "The least that a device may ask for, in seconds."},
+	{"challenge_ttl_s", CONFIG_INT, AT(challenge_ttl_s), "300", 10, 300, NULL,
+	 "How long a challenge is good for, in seconds."},
+	{"rate_per_device", CONFIG_INT, AT(rate_per_device), "10", 1, 6000, NULL,
+	 "Enrolments and renewals a minute that one device may make."},
+	{"workers", CONFIG_INT, AT(workers), "0", 0, 64, NULL, "Worker threads; 0: one a core."},
+	{"supersede_after_s", CONFIG_INT, AT(supersede_after_s), "86400", 60, 30 * DAY_S, NULL,
+	 "After a renewal the old certificate is revoked at the new one's first CONNECT, or after this many seconds."},
+	{"quarantine_clones", CONFIG_BOOL, AT(quarantine_clones), "true", 0, 0, NULL,
+	 "Suspend a device that presents a second key, besides refusing the key."},
+	{"run_as_uid", CONFIG_INT, AT(run_as_uid), "0", 0, INT32_MAX, NULL,
+	 "User to become when started as root."},
+	{"run_as_gid", CONFIG_INT, AT(run_as_gid), "0", 0, INT32_MAX, NULL,
+	 "Group to become when started as root."},
+	{"log_level", CONFIG_STRING, AT(log_level), "info", 0, 0, check_log_level,
+	 "Least level that is logged: debug, info, warn or error."},
+};
+
+enum { KEY_COUNT = sizeof keys / sizeof *keys };
+
+outcome gateway_config_load(const char *path, struct gateway_config *c, struct fault *f)
+{
+	*c = (struct gateway_config){0};
+	outcome loaded = config_load(path, keys, KEY_COUNT, c, f);
+	if (!loaded.ok || c->certificate_lifetime_min_s <= c->certificate_lifetime_s)
+		return loaded;
+	gateway_config_free(c);
+	return refuse(f, REASON_CONFIG, "%s: certificate_lifetime_min_s is more than certificate_lifetime_s", path);
+}
+
+void gateway_config_free(struct gateway_config *c)
+{
+	config_free(keys, KEY_COUNT, c);
+}
+
+char *gateway_config_print(const struct gateway_config *c)
+{
+	return config_print(keys, KEY_COUNT, c);
+}

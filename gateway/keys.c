@@ -1,0 +1,137 @@
+#include "cert.h"
+#include "file.h"
+#include "gateway.h"
+#include "policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PEM_FILE_MAX = 65536, SALT_SIZE = 32 };
+
+/* Puts the configuration's key before what is wrong with its file. */
+static outcome name_key(struct fault *f, const char *key, outcome result)
+{
+	char text[FAULT_TEXT_MAX];
+	if (!result.ok && f) {
+		snprintf(text, sizeof text, "%s", f->text);
+		snprintf(f->text, sizeof f->text, "%s: %.*s", key, (int)(sizeof f->text - strlen(key) - 3), text);
+		f->reason = REASON_CONFIG;
+	}
+	return result;
+}
+
+static outcome load_cert(const char *path, X509 **cert, struct buf *pem, struct fault *f)
+{
+	outcome read = file_read(path, PEM_FILE_MAX, pem, f);
+	return read.ok ? cert_load_pem(path, cert, f) : read;
+}
+
+static outcome load_root(const char *path, struct gateway_keys *k, struct fault *f)
+{
+	X509 *root = NULL;
+	outcome loaded = load_cert(path, &root, &k->root_pem, f);
+	X509_free(root);
+	return loaded;
+}
+
+static outcome load_issuing(const char *path, struct gateway_keys *k, struct fault *f)
+{
+	int64_t not_before;
+	outcome loaded = load_cert(path, &k->issuing, &k->chain_pem, f);
+	if (loaded.ok)
+		cert_dates(k->issuing, &not_before, &k->issuing_not_after);
+	return loaded;
+}
+
+static outcome load_ear_keys(const struct config_strings *paths, struct gateway_keys *k, struct fault *f)
+{
+	k->ear = calloc(paths->count, sizeof *k->ear);
+	if (!k->ear)
+		return refuse(f, REASON_NO_MEMORY, "no memory for the keys");
+	for (size_t i = 0; i < paths->count; i++) {
+		struct ear_pin *pin = &k->ear[k->ear_count];
+		EVP_PKEY *key = NULL;
+		outcome loaded = key_load_public_pem(paths->items[i], &key, f);
+		if (!loaded.ok)
+			return loaded;
+		pin->n = ec_key_bits(key) == 256 ? ec_key_to_spki(key, pin->spki, sizeof pin->spki) : 0;
+		EVP_PKEY_free(key);
+		if (!pin->n)
+			return refuse(f, REASON_CONFIG, "%s: not a P-256 public key", paths->items[i]);
+		k->ear_count++;
+	}
+	return DONE;
+}
+
+/* libcurl reads these files itself, at each connection: here it is only seen to that they are what they must be. */
+static outcome check_client_files(const struct gateway_config *c, struct fault *f)
+{
+	struct buf ca = {0}, cert = {0};
+	EVP_PKEY *key = NULL;
+	outcome r = name_key(f, "attestation_ca", file_read(c->attestation_ca, PEM_FILE_MAX, &ca, f));
+	if (r.ok)
+		r = name_key(f, "attestation_cert", file_read(c->attestation_cert, PEM_FILE_MAX, &cert, f));
+	if (r.ok)
+		r = name_key(f, "attestation_key", key_load_private_pem(c->attestation_key, &key, f));
+	buf_free(&ca);
+	buf_free(&cert);
+	EVP_PKEY_free(key);
+	return r;
+}
+
+static outcome load_salt(const char *path, struct buf *salt, struct fault *f)
+{
+	outcome read = file_read_secret(path, 1024, salt, f);
+	if (read.ok && salt->n != SALT_SIZE)
+		return refuse(f, REASON_CONFIG, "%s: %zu bytes instead of %d", path, salt->n, SALT_SIZE);
+	return read;
+}
+
+static outcome load_policy(const char *path, struct buf *text, struct fault *f)
+{
+	struct policy *compiled = NULL;
+	outcome read = file_read(path, POLICY_DOCUMENT_MAX, text, f);
+	if (!read.ok)
+		return read;
+	outcome good = policy_compile(buf_view(text), &compiled, f);
+	policy_free(compiled);
+	return good;
+}
+
+outcome gateway_keys_load(const struct gateway_config *c, struct gateway_keys *k, struct fault *f)
+{
+	*k = (struct gateway_keys){0};
+	outcome r = name_key(f, "root_cert", load_root(c->root_cert, k, f));
+	if (r.ok)
+		r = name_key(f, "issuing_cert", load_issuing(c->issuing_cert, k, f));
+	if (r.ok)
+		r = name_key(f, "service_cert", cert_load_pem(c->service_cert, &k->service, f));
+	if (r.ok)
+		r = check_client_files(c, f);
+	if (r.ok)
+		r = name_key(f, "ear_keys", load_ear_keys(&c->ear_keys, k, f));
+	if (r.ok)
+		r = name_key(f, "feed_key", key_load_private_pem(c->feed_key, &k->feed_key, f));
+	if (r.ok)
+		r = name_key(f, "salt_file", load_salt(c->salt_file, &k->salt, f));
+	if (r.ok)
+		r = name_key(f, "default_policy", load_policy(c->default_policy, &k->default_policy, f));
+	if (!r.ok)
+		gateway_keys_free(k);
+	return r;
+}
+
+void gateway_keys_free(struct gateway_keys *k)
+{
+	buf_free(&k->root_pem);
+	buf_free(&k->chain_pem);
+	if (k->salt.p)
+		OPENSSL_cleanse(k->salt.p, k->salt.n);
+	buf_free(&k->salt);
+	buf_free(&k->default_policy);
+	X509_free(k->issuing);
+	X509_free(k->service);
+	EVP_PKEY_free(k->feed_key);
+	free(k->ear);
+	*k = (struct gateway_keys){0};
+}
