@@ -12,6 +12,8 @@ struct httpc_tls {
 	const char *cert_file; /* client certificate and key; NULL where none */
 	const char *key_file;
 	const char *host_alias; /* name to verify instead of the URL's host; NULL: the URL's */
+	const char *connect_to; /* "HOST:PORT" to dial, whatever the URL says: Host and verification stay the URL's; NULL: the URL's */
+	int64_t verify_time;	/* Unix time at which the server's certificate must be valid; 0: now, by the system's clock */
 };
 
 struct httpc_call {

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,9 @@ outcome httpc_pins_load(struct httpc_pins *p, const struct httpc_tls *tls, struc
 		r = file_read_secret(tls->key_file, PEM_MAX, &p->key, f);
 	if (r.ok && tls->host_alias && !(p->alias = strdup(tls->host_alias)))
 		r = refuse(f, REASON_NO_MEMORY, "no memory for the client");
+	if (r.ok && tls->connect_to && !(p->connect_to = strdup(tls->connect_to)))
+		r = refuse(f, REASON_NO_MEMORY, "no memory for the client");
+	p->verify_time = tls->verify_time;
 	if (!r.ok)
 		httpc_pins_free(p);
 	return r;
@@ -48,6 +52,7 @@ void httpc_pins_free(struct httpc_pins *p)
 	buf_free(&p->cert);
 	buf_free(&p->key);
 	free(p->alias);
+	free(p->connect_to);
 	*p = (struct httpc_pins){0};
 }
 
@@ -79,6 +84,15 @@ static void blob(CURL *easy, CURLoption option, const struct buf *b)
 		curl_easy_setopt(easy, option, &view);
 }
 
+/* For devices without a clock of their own. */
+static CURLcode set_verify_time(CURL *easy, void *ssl_ctx, void *arg)
+{
+	const struct httpc_pins *pins = arg;
+	(void)easy;
+	X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(ssl_ctx), (time_t)pins->verify_time);
+	return CURLE_OK;
+}
+
 /* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS. */
 static void set_trust(CURL *easy, const struct httpc_pins *pins)
 {
@@ -93,6 +107,10 @@ static void set_trust(CURL *easy, const struct httpc_pins *pins)
 	blob(easy, CURLOPT_SSLKEY_BLOB, &pins->key);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (pins->verify_time) {
+		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, set_verify_time);
+		curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, pins);
+	}
 }
 
 static bool add_header(struct curl_slist **list, const char *line)
@@ -174,6 +192,18 @@ out:
 	return ok;
 }
 
+/* Only the TCP address is another: SNI, verification and Host stay those of the URL. */
+static bool set_dialled(struct httpc_transfer *t, const char *address)
+{
+	struct buf line = {0};
+	buf_printf(&line, "::%s", address);
+	buf_byte(&line, 0);
+	bool ok = !line.failed && add_header(&t->connect_to, (const char *)line.p);
+	curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to);
+	buf_free(&line);
+	return ok;
+}
+
 outcome httpc_transfer_begin(struct httpc_transfer *t, CURL *easy, const struct httpc_pins *pins,
 			     const struct httpc_call *call, struct fault *f)
 {
@@ -187,6 +217,8 @@ outcome httpc_transfer_begin(struct httpc_transfer *t, CURL *easy, const struct 
 	set_method(t, call);
 	set_limits(t, call, &t->header_bytes);
 	curl_easy_setopt(easy, CURLOPT_URL, t->url);
+	if (pins->connect_to && !set_dialled(t, pins->connect_to))
+		goto fail;
 	if (pins->alias && !set_address(t, pins->alias)) {
 		httpc_transfer_free(t);
 		return refuse(f, REASON_CONFIG, "%s is not an address under which %s can be dialled", call->url,

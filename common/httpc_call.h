@@ -12,6 +12,8 @@
 struct httpc_pins {
 	struct buf ca, cert, key;
 	char *alias;
+	char *connect_to;
+	int64_t verify_time;
 };
 
 MUST_USE outcome httpc_pins_load(struct httpc_pins *p, const struct httpc_tls *tls, struct fault *f);
