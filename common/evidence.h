@@ -54,9 +54,15 @@ MUST_USE outcome evidence_verify(const struct evidence *e, EVP_PKEY *rot, bool a
 
 /* Published test keys: TF-M's dummy IAK and those of the test vectors, by SHA-256 of the uncompressed SPKI. */
 bool evidence_is_test_key(const uint8_t spki_sha256[SHA256_SIZE]);
+/* The instance ID is one that TF-M derives from such a key, in either derivation. */
+bool evidence_is_test_instance(const uint8_t instance_id[INSTANCE_ID_SIZE]);
+/* REASON_CSR_KEY_IS_ROT where the instance ID is derived from the key to certify, in either of TF-M's derivations. */
+MUST_USE outcome evidence_check_key_not_rot(const uint8_t instance_id[INSTANCE_ID_SIZE], EVP_PKEY *csr_key, struct fault *f);
 
-/* Instance ID of a P-256 key: 01 || SHA-256(COSE_Key) as TF-M since 2.2 makes it. */
+/* Instance ID of a key: 01 || SHA-256(COSE_Key) as TF-M since 2.2 makes it. */
 MUST_USE bool evidence_instance_id(EVP_PKEY *rot, uint8_t out[INSTANCE_ID_SIZE]);
+/* 01 || SHA-256(04 || X || Y), as TF-M before 2.2 made it. */
+MUST_USE bool evidence_instance_id_old(EVP_PKEY *rot, uint8_t out[INSTANCE_ID_SIZE]);
 
 /* Device side: the protected header and payload of what the RoT key signs. */
 void evidence_build_cose_csr_header(struct buf *protected_header, const uint8_t instance_id[INSTANCE_ID_SIZE],
