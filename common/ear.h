@@ -40,6 +40,7 @@ struct ear_verdict {
 	struct bytes attested_spki; /* n = 0 where the evidence names no key */
 	enum reason reason;         /* REASON_NONE = affirming, anything else = contraindicated */
 	int64_t now;
+	const char *verifier; /* who appraised: ear_verifier_id's developer. NULL = "mooring" */
 };
 /* The signed result, draft spelling; caller frees. */
 MUST_USE outcome ear_build(const struct ear_verdict *v, EVP_PKEY *key, const char *kid, char **jwt, struct fault *f);
