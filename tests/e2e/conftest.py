@@ -1,0 +1,74 @@
+"""Fixtures: the standing stack that tests share, a stack of one's own for tests that break it, and plain helpers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "demo"))
+sys.path.insert(0, str(REPO / "tests/e2e"))
+
+import stack as stacks  # noqa: E402
+
+SANITIZED = os.environ.get("MOORING_SANITIZED") == "1"
+
+
+def sanitizer_environment():
+    """Per daemon: LeakSanitizer cannot look into a process that nobody may trace, and Mosquitto is not ours to check."""
+    if not SANITIZED:
+        return {}
+    runtime = [subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+               for name in ("libasan.so", "libubsan.so")]
+    quiet = {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"}
+    daemons = {name: quiet for name in ("gateway", "signer", "attestd")}
+    daemons["broker"] = {**quiet, "LD_PRELOAD": ":".join(runtime)}
+    return daemons
+
+
+def new_stack(folder, **options):
+    return stacks.Stack(folder, environment=sanitizer_environment(), **options)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """One running stack a worker. Tests take devices of their own from it and break nothing."""
+    with new_stack(public(tmp_path_factory.mktemp("stack"))) as made:
+        made.prepare().start().ready()
+        yield made
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A running stack of the test's own, to kill, stop and starve."""
+    with new_stack(public(tmp_path / "stack")) as made:
+        made.prepare().start().ready()
+        yield made
+
+
+@pytest.fixture
+def cold(tmp_path):
+    """A stack that is set up and not started."""
+    with new_stack(public(tmp_path / "stack")) as made:
+        yield made.prepare()
+
+
+def public(folder):
+    """Daemons with uids of their own must be able to walk to their folders."""
+    folder.mkdir(exist_ok=True)
+    for path in (folder, *folder.parents):
+        if path.stat().st_uid == os.geteuid() and str(path).startswith("/tmp"):
+            path.chmod(path.stat().st_mode | 0o011)
+    return folder
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failing test shows the end of each daemon's log."""
+    report = (yield).get_result()
+    if report.failed:
+        for made in (item.funcargs.get(name) for name in ("shared", "own", "cold")):
+            for daemon in (made.daemons.values() if made else ()):
+                report.sections.append((f"log of {daemon.name}", daemon.tail(40)))
