@@ -224,6 +224,8 @@ static struct scgi_server *server_new(const struct scgi_options *o, scgi_handler
 	s->worker_count = o->workers ? o->workers : cores > 0 ? (unsigned)cores : 1;
 	if (!s->options.connections_max)
 		s->options.connections_max = 4096;
+	if (!s->options.read_deadline_s)
+		s->options.read_deadline_s = SCGI_READ_DEADLINE_S;
 	s->path = strdup(o->socket_path);
 	s->peer_uids = calloc(o->peer_count + 1, sizeof *s->peer_uids);
 	s->workers = calloc(s->worker_count, sizeof *s->workers);

@@ -23,7 +23,8 @@ struct scgi_options {
 	const uid_t *peer_uids; /* besides root and the own uid */
 	size_t peer_count;
 	unsigned workers;      /* loops; 0 = one a core */
-	unsigned connections_max; /* open requests in all; beyond it 503 at once */
+	unsigned connections_max; /* open requests in all; beyond it 503 at once; 0 = 4096 */
+	unsigned read_deadline_s; /* absolute, for the whole request; 0 = 30 */
 	/* What each worker needs of its own (a connection, a client, a cache) is made and freed on its loop, with the
 	 * handler's `arg`: before it accepts anything, and after its last request. May be NULL. */
 	outcome (*worker_start)(struct loop *loop, unsigned worker, void *arg, struct fault *f);

@@ -210,7 +210,7 @@ static void read_request(struct scgi_request *r)
 		if (n < 0 && errno == EAGAIN) {
 			if (!event_pending(&r->io, EV_READ, NULL)) {
 				arm_io(r, EV_READ);
-				arm_deadline(r, SCGI_READ_DEADLINE_S);
+				arm_deadline(r, (int)r->worker->server->options.read_deadline_s);
 			}
 			return;
 		}
