@@ -1,10 +1,10 @@
 #include "psa.h"
 
-#include <errno.h>
+#include "psa_channel.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct psa {
@@ -12,16 +12,6 @@ struct psa {
 	pthread_mutex_t lock;
 	uint8_t body[PSA_MESSAGE_MAX];
 };
-
-struct psa *psa_open(int fd)
-{
-	struct psa *psa = calloc(1, sizeof *psa);
-	if (!psa)
-		return NULL;
-	psa->fd = fd;
-	pthread_mutex_init(&psa->lock, NULL);
-	return psa;
-}
 
 void psa_close(struct psa *psa)
 {
@@ -32,42 +22,35 @@ void psa_close(struct psa *psa)
 	free(psa);
 }
 
-static bool send_all(int fd, struct bytes out)
-{
-	while (out.n) {
-		ssize_t n = send(fd, out.p, out.n, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		out.p += n;
-		out.n -= (size_t)n;
-	}
-	return true;
-}
-
-static bool receive_all(int fd, uint8_t *into, size_t n)
-{
-	while (n) {
-		ssize_t got = recv(fd, into, n, 0);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return false;
-		into += got;
-		n -= (size_t)got;
-	}
-	return true;
-}
-
 /* The answer's output is a view into psa->body. */
-static bool exchange(struct psa *psa, struct bytes message, struct psa_answer *answer)
+static bool receive_answer(struct psa *psa, struct psa_answer *answer)
 {
-	uint8_t head[PSA_LENGTH_SIZE];
-	size_t length;
-	return send_all(psa->fd, message) && receive_all(psa->fd, head, sizeof head) &&
-	       psa_length_decode(head, &length) && receive_all(psa->fd, psa->body, length) &&
-	       psa_answer_decode(bytes_of(psa->body, length), answer);
+	struct bytes body;
+	return psa_channel_receive(psa->fd, psa->body, &body) && psa_answer_decode(body, answer);
+}
+
+outcome psa_open(int fd, struct psa **out, struct fault *f)
+{
+	struct psa *psa = calloc(1, sizeof *psa);
+	struct psa_answer greeting;
+	*out = NULL;
+	if (!psa) {
+		close(fd);
+		return refuse(f, REASON_NO_MEMORY, "no memory for the secure world's socket");
+	}
+	psa->fd = fd;
+	pthread_mutex_init(&psa->lock, NULL);
+	outcome r = DONE;
+	if (!receive_answer(psa, &greeting))
+		r = refuse(f, REASON_IO, "the secure world ended before it was ready");
+	else if (greeting.status != PSA_SUCCESS)
+		r = refuse(f, REASON_IO, "the secure world did not start: %.*s", (int)greeting.output.n,
+			   (const char *)greeting.output.p);
+	if (r.ok)
+		*out = psa;
+	else
+		psa_close(psa);
+	return r;
 }
 
 /* Appends the output; `size` is what it must have, 0 = any length but none. */
@@ -79,7 +62,7 @@ static enum psa_status call(struct psa *psa, const struct psa_request *request, 
 	if (message.failed)
 		return PSA_ERROR_INSUFFICIENT_MEMORY;
 	pthread_mutex_lock(&psa->lock);
-	if (!exchange(psa, buf_view(&message), &answer))
+	if (!psa_channel_send(psa->fd, buf_view(&message)) || !receive_answer(psa, &answer))
 		answer.status = PSA_ERROR_COMMUNICATION_FAILURE;
 	else if (answer.status == PSA_SUCCESS && output && (size ? answer.output.n != size : answer.output.n == 0))
 		answer.status = PSA_ERROR_COMMUNICATION_FAILURE;

@@ -12,8 +12,9 @@
 
 struct psa;
 
-/* Takes over the socket. NULL when out of memory. */
-struct psa *psa_open(int fd);
+/* Takes over the socket, and waits for the greeting of the secure world: REASON_IO with its words where it could not
+ * start. */
+MUST_USE outcome psa_open(int fd, struct psa **out, struct fault *f);
 void psa_close(struct psa *psa);
 
 /* A persistent P-256 key that may sign SHA-256 hashes and nothing else. When it returns, the key is on disk.
