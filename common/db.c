@@ -41,7 +41,7 @@ static outcome read_version(sqlite3 *db, int *version, struct fault *f)
 	return result;
 }
 
-/* WAL is kept in the file, the rest is set for each connection. A file that cannot be WAL (a network file
+/* WAL is kept in the file, the rest is set for each connection. A sandboxed daemon has no folder for temporary files. A file that cannot be WAL (a network file
  * system without shared memory) is refused: readers would block the writer. */
 static outcome set_pragmas(sqlite3 *db, const char *path, struct fault *f)
 {
@@ -57,7 +57,8 @@ static outcome set_pragmas(sqlite3 *db, const char *path, struct fault *f)
 		result = refuse(f, REASON_STORE_UNAVAILABLE, "%s: this file system does not take write-ahead logging",
 				path);
 	sqlite3_finalize(q);
-	return result.ok ? db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF",
+	return result.ok ? db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+				   "PRAGMA temp_store=MEMORY",
 				   f)
 			 : result;
 }
