@@ -1,7 +1,9 @@
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -126,4 +128,23 @@ outcome file_remove(const char *path, struct fault *f)
 	if (unlink(path) && errno != ENOENT)
 		return file_fault(f, errno, "remove", path);
 	return sync_folder_of(path, f);
+}
+
+outcome file_sweep(const char *folder, const char *pattern, struct fault *f)
+{
+	char path[PATH_MAX];
+	DIR *entries = opendir(folder);
+	if (!entries)
+		return file_fault(f, errno, "open", folder);
+	outcome result = DONE;
+	for (const struct dirent *e; result.ok && (e = readdir(entries));) {
+		if (fnmatch(pattern, e->d_name, 0))
+			continue;
+		if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= sizeof path)
+			result = file_fault(f, ENAMETOOLONG, "remove", e->d_name);
+		else
+			result = file_remove(path, f);
+	}
+	closedir(entries);
+	return result;
 }

@@ -3,29 +3,23 @@
 #include "file.h"
 #include "log.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { TEMP_SUFFIX = 7 }; /* ".XXXXXX" of file_replace */
-
-/* Key id of "device-<id>.key"; *rest is what follows. 0 for other names. */
-static uint32_t id_of_name(const char *name, const char **rest)
+/* Of "device-<id>.key"; 0 for other names. */
+static uint32_t id_of_name(const char *name)
 {
-	static const char prefix[] = "device-", suffix[] = ".key";
-	if (strncmp(name, prefix, sizeof prefix - 1) || name[sizeof prefix - 1] < '1' ||
-	    name[sizeof prefix - 1] > '9')
+	static const char prefix[] = "device-";
+	if (strncmp(name, prefix, sizeof prefix - 1) || !isdigit((unsigned char)name[sizeof prefix - 1]))
 		return 0;
 	char *end;
 	unsigned long id = strtoul(name + sizeof prefix - 1, &end, 10);
-	if (id > PSA_KEY_ID_MAX || strncmp(end, suffix, sizeof suffix - 1))
-		return 0;
-	*rest = end + sizeof suffix - 1;
-	return (uint32_t)id;
+	return id <= PSA_KEY_ID_MAX && !strcmp(end, ".key") ? (uint32_t)id : 0;
 }
 
 static void path_of(const struct secure_keys *keys, uint32_t id, char out[4096])
@@ -50,33 +44,23 @@ static outcome load_slot(struct secure_keys *keys, uint32_t id, struct fault *f)
 						      : refuse(f, REASON_CRYPTO, "%s: not a P-256 key", path);
 }
 
-static outcome take_entry(struct secure_keys *keys, const char *name, struct fault *f)
-{
-	const char *rest;
-	uint32_t id = id_of_name(name, &rest);
-	if (id == 0)
-		return DONE;
-	if (*rest == 0)
-		return load_slot(keys, id, f);
-	if (*rest != '.' || strlen(rest) != TEMP_SUFFIX)
-		return DONE;
-	/* A key that was being written when the power failed: never used, since it was never named. */
-	char path[4096];
-	snprintf(path, sizeof path, "%s/%s", keys->folder, name);
-	return file_remove(path, f);
-}
-
 outcome secure_keys_open(struct secure_keys *keys, const char *folder, struct fault *f)
 {
 	*keys = (struct secure_keys){0};
 	if ((size_t)snprintf(keys->folder, sizeof keys->folder, "%s", folder) >= sizeof keys->folder)
 		return refuse(f, REASON_CONFIG, "%s: the path is too long", folder);
+	/* A key that was being written when the power failed was never named, and so never used. */
+	outcome result = file_sweep(folder, "device-*.key.??????", f);
+	if (!result.ok)
+		return result;
 	DIR *entries = opendir(folder);
 	if (!entries)
 		return file_fault(f, errno, "open", folder);
-	outcome result = DONE;
-	for (const struct dirent *e; result.ok && (e = readdir(entries));)
-		result = take_entry(keys, e->d_name, f);
+	for (const struct dirent *e; result.ok && (e = readdir(entries));) {
+		uint32_t id = id_of_name(e->d_name);
+		if (id)
+			result = load_slot(keys, id, f);
+	}
 	closedir(entries);
 	if (!result.ok)
 		secure_keys_close(keys);
