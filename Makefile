@@ -66,7 +66,15 @@ $(B)/unit/$(1): $(call obj,tests/unit/$(1).c $(SRC_$(call unit_folder,$(1)))) $(
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit_program,$(patsubst tests/unit/%.c,%,$(t)))))
 
+# bench/x.c: one program each.
+BENCH_PROGRAMS := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+$(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
+
 .PHONY: unit unit-programs fuzz-programs bench-programs
+bench-programs: $(BENCH_PROGRAMS)
 unit-programs: $(UNIT)
 unit: $(UNIT) ## unit tests
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
@@ -118,9 +126,9 @@ e2e: setup-test ## end-to-end tests alone (T='-k name' picks)
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@MOORING_BUILD=$(B) $(PYTHON) -m pytest -q -n $(JOBS) tests/e2e $(T)
 
-bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation latency; memory; import
+bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation latency; memory; import (PARTS='enrol revoke memory import')
 	@$(MAKE) --no-print-directory -j$(JOBS) all bench-programs
-	@MOORING_BUILD=$(B) $(PYTHON) bench/bench.py $(BENCH)
+	@MOORING_BUILD=$(B) $(PYTHON) bench/bench.py $(PARTS)
 
 test-matrix: ## demo and test in fresh Debian 12 and 13 roots (needs root and debootstrap)
 	@scripts/test-matrix

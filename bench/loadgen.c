@@ -1,0 +1,292 @@
+/*
+ * loadgen - enrols N distinct devices at a set concurrency, each over a TLS connection of its own.
+ *
+ *   loadgen prepare --count N --records FILE --keys FILE     RoT keys and records, device keys and CSRs
+ *   loadgen enrol --keys FILE --gateway ORIGIN --ca PEM --concurrency C [--from I --to J]
+ *   loadgen challenge --gateway ORIGIN --ca PEM --concurrency C --count N
+ *
+ * Keys and CSRs are prepared; challenge, binding and evidence are made inside the clock, as a device would. The answer is
+ * one JSON object: enrolments, failures, wall and own CPU seconds, p50 and p99 of one enrolment in milliseconds.
+ */
+#include "binding.h"
+#include "clock.h"
+#include "csr.h"
+#include "evidence.h"
+#include "file.h"
+#include "httpc.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { SCALAR_SIZE = 32, CSR_ROOM = 512, ANSWER_MAX = 65536 };
+
+/* One line of the keys file, as bytes: both private keys in PKCS#8 would be slow to load by the thousand. */
+struct device {
+	uint32_t rot_size, csr_size;
+	uint8_t rot_der[160];
+	uint8_t csr[CSR_ROOM];
+};
+
+struct options {
+	const char *verb, *records, *keys, *gateway, *ca;
+	long count, concurrency, from, to;
+};
+
+struct run {
+	const struct options *o;
+	const struct device *devices;
+	long total;
+	atomic_long next, failed;
+	double *ms;
+	pthread_mutex_t lock;
+	char first_failure[512];
+};
+
+static void die(const char *what, const struct fault *f)
+{
+	fprintf(stderr, "loadgen: %s: %s\n", what, f ? f->text : "failed");
+	exit(1);
+}
+
+static struct psa_claims claims_of(const uint8_t instance[INSTANCE_ID_SIZE], const uint8_t b[BINDING_SIZE])
+{
+	static const uint8_t digest[32] = {0x11};
+	struct psa_claims c = {.client_id = -1, .lifecycle = 0x3000, .component_count = 1};
+	memcpy(c.instance_id, instance, INSTANCE_ID_SIZE);
+	memset(c.implementation_id, 0x42, sizeof c.implementation_id);
+	memcpy(c.nonce, b, BINDING_SIZE);
+	c.components[0] = (struct sw_component){.type = bytes_str("BL"),
+						.value = bytes_of(digest, 32),
+						.version = bytes_str("2.1.0"),
+						.signer = bytes_of(digest, 32)};
+	return c;
+}
+
+static void make_device(struct device *d, FILE *records)
+{
+	struct fault f;
+	uint8_t spki[SPKI_MAX], instance[INSTANCE_ID_SIZE], digest[SHA256_SIZE], signature[ECDSA_SIGNATURE_MAX];
+	EVP_PKEY *rot = p256_key_generate(), *key = p256_key_generate();
+	uint8_t *der = d->rot_der;
+	int n = rot ? i2d_PrivateKey(rot, NULL) : 0;
+	if (!key || n <= 0 || (size_t)n > sizeof d->rot_der || !evidence_instance_id(rot, instance))
+		die("key generation", NULL);
+	d->rot_size = (uint32_t)i2d_PrivateKey(rot, &der);
+	struct buf info = {0}, csr = {0};
+	size_t spki_size = ec_key_to_spki(key, spki, sizeof spki);
+	if (!csr_build_info("thermometer", bytes_of(spki, spki_size), &info, &f).ok)
+		die("CSR", &f);
+	sha256(buf_view(&info), digest);
+	size_t signature_size = ecdsa_sign_digest_der(key, digest, signature, sizeof signature);
+	if (!csr_build(buf_view(&info), bytes_of(signature, signature_size), &csr, &f).ok || csr.n > CSR_ROOM)
+		die("CSR", &f);
+	d->csr_size = (uint32_t)csr.n;
+	memcpy(d->csr, csr.p, csr.n);
+
+	char hex[INSTANCE_ID_HEX], text[BASE64_SIZE(SPKI_MAX)], implementation[HEX_SIZE(32)];
+	uint8_t id[32];
+	memset(id, 0x42, sizeof id);
+	hex_encode(bytes_of(instance, sizeof instance), hex);
+	hex_encode(bytes_of(id, sizeof id), implementation);
+	base64_encode(bytes_of(spki, ec_key_to_spki(rot, spki, sizeof spki)), text);
+	fprintf(records,
+		"{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"public_key\":\"%s\",\"batch\":\"BENCH\","
+		"\"model\":\"thermo-1\",\"evidence\":[\"psa-token\"]}\n",
+		hex, implementation, text);
+	buf_free(&info);
+	buf_free(&csr);
+	EVP_PKEY_free(rot);
+	EVP_PKEY_free(key);
+}
+
+static int prepare(const struct options *o)
+{
+	FILE *records = fopen(o->records, "w"), *keys = fopen(o->keys, "w");
+	if (!records || !keys)
+		die("open", NULL);
+	for (long i = 0; i < o->count; i++) {
+		struct device d = {0};
+		make_device(&d, records);
+		if (fwrite(&d, sizeof d, 1, keys) != 1)
+			die("write", NULL);
+	}
+	return fclose(records) || fclose(keys);
+}
+
+/* A call over `http`; the answer's JSON object, NULL with the fault set where the status is not among the two. */
+static json_t *call(struct httpc_sync *http, const char *origin, const char *path, const char *body, int want, int or_else,
+		    struct fault *f)
+{
+	static const char *const headers[] = {"Content-Type: application/json", NULL};
+	char url[512];
+	snprintf(url, sizeof url, "%s%s", origin, path);
+	struct httpc_call c = {"POST", url, headers, bytes_str(body), ANSWER_MAX, 30000};
+	struct httpc_answer a;
+	if (!httpc_sync_call(http, &c, &a, f).ok)
+		return NULL;
+	json_t *object = json_loadb((const char *)a.body.p, a.body.n, 0, NULL);
+	if (object && (a.status == want || a.status == or_else))
+		return object;
+	json_decref(object);
+	refuse(f, REASON_INTERNAL, "%s: status %d: %.*s", path, a.status, (int)(a.body.n < 200 ? a.body.n : 200), a.body.p);
+	return NULL;
+}
+
+static char *enrolment_body(const struct device *d, const char *nonce_text, const char *origin, struct fault *f)
+{
+	uint8_t nonce[NONCE_SIZE], b[BINDING_SIZE], instance[INSTANCE_ID_SIZE];
+	size_t n;
+	const uint8_t *der = d->rot_der;
+	char csr_text[BASE64_SIZE(CSR_ROOM)], evidence_text[BASE64_SIZE(EVIDENCE_MAX)], *body = NULL;
+	static const uint8_t alg[] = {0xa1, 0x01, 0x26};
+	struct buf payload = {0}, token = {0}, text = {0};
+	EVP_PKEY *rot = d2i_AutoPrivateKey_ex(NULL, &der, (long)d->rot_size, crypto_ctx(), NULL);
+	if (!rot || !evidence_instance_id(rot, instance) ||
+	    !base64url_decode(nonce_text, strlen(nonce_text), nonce, sizeof nonce, &n) || n != NONCE_SIZE)
+		goto out;
+	binding_compute(BINDING_CSR, nonce, origin, bytes_of(d->csr, d->csr_size), b);
+	struct psa_claims claims = claims_of(instance, b);
+	evidence_build_psa_payload(&payload, &claims);
+	if (!cose_sign(&token, bytes_of(alg, sizeof alg), buf_view(&payload), rot, f).ok)
+		goto out;
+	base64_encode(bytes_of(d->csr, d->csr_size), csr_text);
+	base64_encode(buf_view(&token), evidence_text);
+	buf_printf(&text,
+		   "{\"csr\":\"%s\",\"evidence\":{\"type\":\"psa-token\",\"value\":\"%s\"},\"nonce\":\"%s\","
+		   "\"audience\":\"%s\",\"mode\":\"C\"}",
+		   csr_text, evidence_text, nonce_text, origin);
+	body = buf_take_str(&text);
+out:
+	EVP_PKEY_free(rot);
+	buf_free(&payload);
+	buf_free(&token);
+	return body;
+}
+
+static bool enrol_one(const struct run *r, const struct device *d, struct fault *f)
+{
+	struct httpc_tls tls = {.ca_file = r->o->ca};
+	struct httpc_sync *http = NULL;
+	json_t *challenge = NULL, *answer = NULL;
+	char *body = NULL;
+	*f = (struct fault){.text = "no answer"};
+	if (httpc_sync_new(&tls, &http, f).ok &&
+	    (challenge = call(http, r->o->gateway, "/v1/challenges", "{}", 201, 201, f)) && d &&
+	    (body = enrolment_body(d, json_string_value(json_object_get(challenge, "nonce")), r->o->gateway, f)))
+		answer = call(http, r->o->gateway, "/v1/enrolments", body, 201, 200, f);
+	bool ok = d ? json_is_string(json_object_get(answer, "certificatePem")) : challenge != NULL;
+	json_decref(challenge);
+	json_decref(answer);
+	free(body);
+	httpc_sync_free(http);
+	return ok;
+}
+
+static void *worker(void *arg)
+{
+	struct run *r = arg;
+	for (long i; (i = atomic_fetch_add(&r->next, 1)) < r->total;) {
+		struct fault f;
+		int64_t start = clock_monotonic_us();
+		bool ok = enrol_one(r, r->devices ? &r->devices[r->o->from + i] : NULL, &f);
+		r->ms[i] = (double)(clock_monotonic_us() - start) / 1000;
+		if (ok)
+			continue;
+		atomic_fetch_add(&r->failed, 1);
+		pthread_mutex_lock(&r->lock);
+		if (!*r->first_failure)
+			snprintf(r->first_failure, sizeof r->first_failure, "%s", f.text);
+		pthread_mutex_unlock(&r->lock);
+	}
+	return NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static double own_cpu(void)
+{
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static int drive(const struct options *o, const struct device *devices, long total)
+{
+	struct run r = {.o = o, .devices = devices, .total = total, .lock = PTHREAD_MUTEX_INITIALIZER};
+	pthread_t *threads = calloc((size_t)o->concurrency, sizeof *threads);
+	r.ms = calloc((size_t)total, sizeof *r.ms);
+	if (!threads || !r.ms)
+		die("memory", NULL);
+	double cpu = own_cpu();
+	int64_t start = clock_monotonic_us();
+	for (long i = 0; i < o->concurrency; i++)
+		if (pthread_create(&threads[i], NULL, worker, &r))
+			die("thread", NULL);
+	for (long i = 0; i < o->concurrency; i++)
+		pthread_join(threads[i], NULL);
+	double wall = (double)(clock_monotonic_us() - start) / 1e6;
+	qsort(r.ms, (size_t)total, sizeof *r.ms, by_value);
+	json_t *report = json_pack("{s:I,s:I,s:f,s:f,s:f,s:f,s:s}", "requests", (json_int_t)total, "failures",
+				   (json_int_t)atomic_load(&r.failed), "wall_s", wall, "generator_cpu_s",
+				   own_cpu() - cpu, "p50_ms", r.ms[total / 2], "p99_ms", r.ms[total * 99 / 100],
+				   "first_failure", r.first_failure);
+	json_dumpf(report, stdout, 0);
+	putchar('\n');
+	json_decref(report);
+	free(threads);
+	free(r.ms);
+	return atomic_load(&r.failed) ? 1 : 0;
+}
+
+static int enrol(const struct options *o)
+{
+	struct fault f;
+	struct buf keys;
+	if (!file_read(o->keys, (size_t)1 << 32, &keys, &f).ok)
+		die("keys", &f);
+	long count = (long)(keys.n / sizeof(struct device));
+	long to = o->to && o->to < count ? o->to : count;
+	int rc = o->from < to ? drive(o, (const struct device *)(const void *)keys.p, to - o->from) : 1;
+	buf_free(&keys);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"count", 1, 0, 'n'},	{"records", 1, 0, 'r'}, {"keys", 1, 0, 'k'}, {"gateway", 1, 0, 'g'},
+		{"ca", 1, 0, 'c'},	{"concurrency", 1, 0, 'j'}, {"from", 1, 0, 'f'}, {"to", 1, 0, 't'},
+		{0},
+	};
+	struct options o = {.verb = argc > 1 ? argv[1] : "", .concurrency = 64};
+	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;)
+		switch (c) {
+		case 'n': o.count = atol(optarg); break;
+		case 'r': o.records = optarg; break;
+		case 'k': o.keys = optarg; break;
+		case 'g': o.gateway = optarg; break;
+		case 'c': o.ca = optarg; break;
+		case 'j': o.concurrency = atol(optarg); break;
+		case 'f': o.from = atol(optarg); break;
+		case 't': o.to = atol(optarg); break;
+		default: return 2;
+		}
+	if (!strcmp(o.verb, "prepare") && o.count > 0 && o.records && o.keys)
+		return prepare(&o);
+	if (!strcmp(o.verb, "enrol") && o.keys && o.gateway && o.ca)
+		return enrol(&o);
+	if (!strcmp(o.verb, "challenge") && o.gateway && o.ca && o.count > 0)
+		return drive(&o, NULL, o.count);
+	fprintf(stderr, "usage: loadgen prepare|enrol|challenge; the head of bench/loadgen.c tells the options\n");
+	return 2;
+}
