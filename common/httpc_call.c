@@ -6,6 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,6 +17,8 @@ static void global_init(void)
 {
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		abort();
+	/* OpenSSL writes to sockets that the peer may have closed, and CURLOPT_NOSIGNAL leaves that to us. */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 void httpc_global(void)
@@ -93,13 +96,15 @@ static CURLcode set_verify_time(CURL *easy, void *ssl_ctx, void *arg)
 	return CURLE_OK;
 }
 
-/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS. */
+/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS. Sessions
+ * are not resumed, since a resumed session skips the verification of certificates. */
 static void set_trust(CURL *easy, const struct httpc_pins *pins)
 {
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	blob(easy, CURLOPT_CAINFO_BLOB, &pins->ca);
