@@ -1,0 +1,105 @@
+#include "store.h"
+
+#include "credential.h"
+#include "file.h"
+#include "psa_protocol.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { STATE_MAX = 4096 };
+
+static void path_of(const struct store *s, const char *name, char out[4096])
+{
+	snprintf(out, 4096, "%s/%s", s->folder, name);
+}
+
+outcome store_create(const char *device_folder, struct store *out, struct fault *f)
+{
+	struct stat st;
+	if ((size_t)snprintf(out->folder, sizeof out->folder, "%s/normal", device_folder) >= sizeof out->folder)
+		return file_fault(f, ENAMETOOLONG, "open", device_folder);
+	if (stat(device_folder, &st))
+		return file_fault(f, errno, "open", device_folder);
+	if (mkdir(out->folder, 0700))
+		return errno == EEXIST ? DONE : file_fault(f, errno, "make", out->folder);
+	if (geteuid() == 0 && chown(out->folder, st.st_uid, st.st_gid))
+		return file_fault(f, errno, "chown", out->folder);
+	return DONE;
+}
+
+outcome store_clean(const struct store *s, struct fault *f)
+{
+	outcome r = file_sweep(s->folder, "state.json.??????", f);
+	return r.ok ? file_sweep(s->folder, "certificate.pem.??????", f) : r;
+}
+
+static bool is_missing(const char *path)
+{
+	return access(path, F_OK) && errno == ENOENT;
+}
+
+static outcome read_state(const json_t *text, const char *path, struct device_state *out, struct fault *f)
+{
+	json_int_t key, time, certified_at;
+	json_error_t e;
+	if (json_unpack_ex((json_t *)(uintptr_t)text, &e, JSON_STRICT, "{s:I,s:I,s:I}", "key", &key, "clock", &time,
+			   "certified_at", &certified_at))
+		return refuse(f, REASON_BAD_FIELD, "%s: %s", path, e.text);
+	if (key < 1 || key > PSA_KEY_ID_MAX || time < 0 || certified_at < 0)
+		return refuse(f, REASON_BAD_FIELD, "%s: a number is out of range", path);
+	*out = (struct device_state){(uint32_t)key, time, certified_at};
+	return DONE;
+}
+
+outcome store_load_state(const struct store *s, struct device_state *out, struct fault *f)
+{
+	char path[4096];
+	struct buf text = {0};
+	json_error_t e;
+	*out = (struct device_state){.key = 1};
+	path_of(s, "state.json", path);
+	if (is_missing(path))
+		return DONE;
+	outcome r = file_read(path, STATE_MAX, &text, f);
+	if (!r.ok)
+		return r;
+	json_t *state = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &e);
+	r = json_is_object(state) ? read_state(state, path, out, f)
+				  : refuse(f, REASON_BAD_JSON, "%s:%d: %s", path, e.line, e.text);
+	json_decref(state);
+	buf_free(&text);
+	return r;
+}
+
+outcome store_save_state(const struct store *s, const struct device_state *state, struct fault *f)
+{
+	char path[4096];
+	struct buf text = {0};
+	path_of(s, "state.json", path);
+	buf_printf(&text, "{\"key\":%lu,\"clock\":%lld,\"certified_at\":%lld}\n", (unsigned long)state->key,
+		   (long long)state->clock, (long long)state->certified_at);
+	outcome r = text.failed ? refuse(f, REASON_NO_MEMORY, "no memory to write %s", path)
+				: file_replace(path, buf_view(&text), 0600, f);
+	buf_free(&text);
+	return r;
+}
+
+outcome store_load_certificate(const struct store *s, struct buf *out, struct fault *f)
+{
+	char path[4096];
+	*out = (struct buf){0};
+	path_of(s, "certificate.pem", path);
+	return is_missing(path) ? DONE : file_read(path, CREDENTIAL_MAX, out, f);
+}
+
+outcome store_save_certificate(const struct store *s, struct bytes pem, struct fault *f)
+{
+	char path[4096];
+	path_of(s, "certificate.pem", path);
+	return file_replace(path, pem, 0644, f);
+}
