@@ -72,12 +72,12 @@ static outcome apply_schema(sqlite3 *db, const char *path, const char *schema, i
 	outcome result = db_exec(db, "BEGIN IMMEDIATE", f);
 	if (!result.ok)
 		return result;
-	result = read_version(db, &found, f);
-	if (result.ok && found == 0) {
+	result = version ? read_version(db, &found, f) : db_exec(db, schema, f);
+	if (result.ok && version && found == 0) {
 		snprintf(set, sizeof set, "PRAGMA user_version=%d", version);
 		result = db_exec(db, schema, f);
 		result = result.ok ? db_exec(db, set, f) : result;
-	} else if (result.ok && found != version) {
+	} else if (result.ok && version && found != version) {
 		result = refuse(f, REASON_STORE_UNAVAILABLE, "%s: schema version %d, this program needs %d", path,
 				found, version);
 	}

@@ -8,7 +8,8 @@
 
 #include <sqlite3.h>
 
-/* Opens or creates, applies `schema` (one SQL script) to an empty database, checks its user_version. */
+/* Opens or creates (mode 0600), applies `schema` (one SQL script) to a database of user_version 0, else checks its
+ * user_version. `version` 0 is a guest in another's database: its script (IF NOT EXISTS) is applied at any version, which stays. */
 MUST_USE outcome db_open(const char *path, const char *schema, int version, sqlite3 **out, struct fault *f);
 MUST_USE outcome db_exec(sqlite3 *db, const char *sql, struct fault *f);
 MUST_USE outcome db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fault *f);

@@ -109,6 +109,21 @@ static void test_other_schema_version_is_refused(void **state)
 	assert_non_null(strstr(f.text, "schema version 3, this program needs 4"));
 }
 
+static void test_a_guest_leaves_the_version_alone(void **state)
+{
+	(void)state;
+	sqlite3 *db = NULL;
+	static const char guest[] = "CREATE TABLE IF NOT EXISTS guest(x INT) STRICT";
+	assert_true(db_open(path, guest, 0, &db, NULL).ok);
+	assert_int_equal(pragma(db, "PRAGMA user_version"), 0);
+	sqlite3_close(db);
+	sqlite3_close(open_ok(3));
+	assert_true(db_open(path, guest, 0, &db, NULL).ok);
+	assert_int_equal(pragma(db, "PRAGMA user_version"), 3);
+	assert_int_equal(pragma(db, "SELECT count(*) FROM sqlite_schema"), 3);
+	sqlite3_close(db);
+}
+
 static void test_failing_schema_leaves_an_empty_database(void **state)
 {
 	(void)state;
@@ -170,6 +185,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_new_database_is_durable_and_strict, remove_files),
 		cmocka_unit_test_teardown(test_schema_is_applied_once, remove_files),
 		cmocka_unit_test_teardown(test_other_schema_version_is_refused, remove_files),
+		cmocka_unit_test_teardown(test_a_guest_leaves_the_version_alone, remove_files),
 		cmocka_unit_test_teardown(test_failing_schema_leaves_an_empty_database, remove_files),
 		cmocka_unit_test_teardown(test_a_file_that_is_no_database_is_refused, remove_files),
 		cmocka_unit_test_teardown(test_a_write_that_does_not_fit_is_disk_full, remove_files),

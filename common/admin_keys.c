@@ -1,0 +1,165 @@
+#include "admin_keys.h"
+
+#include "admin_auth.h"
+#include "clock.h"
+#include "db.h"
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char table[] = "CREATE TABLE IF NOT EXISTS admin_keys("
+			    "id TEXT PRIMARY KEY, role TEXT NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL"
+			    ") STRICT";
+
+outcome admin_master_load(const char *path, struct buf *out, struct fault *f)
+{
+	outcome result = file_read_secret(path, 4096, out, f);
+	if (result.ok && out->n != ADMIN_MASTER_SIZE) {
+		result = refuse(f, REASON_CONFIG, "%s: a master secret is 32 bytes, this file has %zu", path, out->n);
+		buf_free(out);
+	}
+	return result;
+}
+
+/* Run by root, what is made for the daemon belongs to whom the folder of its database belongs. */
+static outcome give_to_daemon(const char *path, const char *db_path, struct fault *f)
+{
+	char copy[PATH_MAX];
+	struct stat folder;
+	snprintf(copy, sizeof copy, "%s", db_path);
+	if (geteuid())
+		return DONE;
+	if (stat(dirname(copy), &folder))
+		return file_fault(f, errno, "stat the folder of", db_path);
+	return lchown(path, folder.st_uid, folder.st_gid) ? file_fault(f, errno, "chown", path) : DONE;
+}
+
+/* Creates `path`, which must not exist: an existing key or master is never overwritten. */
+static outcome write_new(const char *path, struct bytes contents, struct fault *f)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == EEXIST)
+		return refuse(f, REASON_CONFLICT, "%s exists already, and is left as it is", path);
+	if (fd < 0)
+		return file_fault(f, errno, "create", path);
+	outcome result = file_write_all(fd, contents, path, f);
+	if (result.ok && fsync(fd))
+		result = file_fault(f, errno, "fsync", path);
+	close(fd);
+	if (!result.ok)
+		unlink(path);
+	return result;
+}
+
+static outcome load_or_make_master(const struct admin_key_request *request, struct buf *out, struct fault *f)
+{
+	uint8_t fresh[ADMIN_MASTER_SIZE];
+	if (!access(request->master_file, F_OK))
+		return admin_master_load(request->master_file, out, f);
+	crypto_random(fresh, sizeof fresh);
+	outcome result = write_new(request->master_file, bytes_of(fresh, sizeof fresh), f);
+	OPENSSL_cleanse(fresh, sizeof fresh);
+	if (result.ok)
+		result = give_to_daemon(request->master_file, request->db_path, f);
+	return result.ok ? admin_master_load(request->master_file, out, f) : result;
+}
+
+static bool is_valid_id(const char *id)
+{
+	size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
+	return n >= 4 && n < ACCESS_KEY_ID_MAX && !id[n];
+}
+
+static outcome choose_id(const char *wanted, char out[ACCESS_KEY_ID_MAX], struct fault *f)
+{
+	uint8_t random[10];
+	char text[BASE32_SIZE(sizeof random)];
+	if (wanted && !is_valid_id(wanted))
+		return refuse(f, REASON_BAD_FIELD, "a key id is 4 to 63 of A-Z a-z 0-9 - _ .");
+	if (wanted) {
+		strcpy(out, wanted);
+		return DONE;
+	}
+	crypto_random(random, sizeof random);
+	base32_encode_lower(bytes_of(random, sizeof random), text);
+	for (char *c = text; *c; c++)
+		*c = *c >= 'a' ? (char)(*c - 'a' + 'A') : *c;
+	snprintf(out, ACCESS_KEY_ID_MAX, "MOOR%s", text);
+	return DONE;
+}
+
+static outcome insert_key(sqlite3 *db, const char *id, enum admin_role role, struct fault *f)
+{
+	sqlite3_stmt *q = NULL;
+	outcome result = db_prepare(db, "INSERT INTO admin_keys VALUES(?, ?, 'active', ?)", &q, f);
+	if (!result.ok)
+		return result;
+	sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
+	sqlite3_bind_text(q, 2, admin_role_name(role), -1, SQLITE_STATIC);
+	sqlite3_bind_int64(q, 3, clock_wall_s());
+	int rc = sqlite3_step(q);
+	if ((rc & 0xff) == SQLITE_CONSTRAINT)
+		result = refuse(f, REASON_CONFLICT, "access key %s exists already", id);
+	else if (rc != SQLITE_DONE)
+		result = db_fault(db, f, "storing the access key");
+	sqlite3_finalize(q);
+	return result;
+}
+
+static outcome store_key(const struct admin_key_request *request, const char *id, struct fault *f)
+{
+	sqlite3 *db = NULL;
+	bool made = access(request->db_path, F_OK) != 0;
+	outcome result = db_open(request->db_path, table, 0, &db, f);
+	if (!result.ok)
+		return result;
+	result = insert_key(db, id, request->role, f);
+	sqlite3_close(db);
+	return result.ok && made ? give_to_daemon(request->db_path, request->db_path, f) : result;
+}
+
+/* Ids, base64 and regions need no escapes in JSON. */
+static outcome write_key_file(const struct admin_key_request *request, const char *id, const char *secret,
+			      struct fault *f)
+{
+	char json[512];
+	int n = snprintf(json, sizeof json,
+			 "{\n  \"access_key_id\": \"%s\",\n  \"secret_access_key\": \"%s\",\n  \"region\": \"%s\"\n}\n",
+			 id, secret, request->region);
+	outcome result = n > 0 && (size_t)n < sizeof json
+				 ? write_new(request->key_file, bytes_of(json, (size_t)n), f)
+				 : refuse(f, REASON_BAD_FIELD, "the region is too long");
+	OPENSSL_cleanse(json, sizeof json);
+	return result;
+}
+
+/* The file before the row: a key that the store knows is in somebody's hands. */
+outcome admin_key_create(const struct admin_key_request *request, char id_out[ACCESS_KEY_ID_MAX], struct fault *f)
+{
+	char secret[SECRET_SIZE] = "";
+	struct buf master = {0};
+	outcome result = choose_id(request->id, id_out, f);
+	if (result.ok)
+		result = load_or_make_master(request, &master, f);
+	if (!result.ok)
+		return result;
+	sigv4_derive_secret(buf_view(&master), id_out, secret);
+	OPENSSL_cleanse(master.p, master.n);
+	buf_free(&master);
+	result = write_key_file(request, id_out, secret, f);
+	OPENSSL_cleanse(secret, sizeof secret);
+	if (!result.ok)
+		return result;
+	result = store_key(request, id_out, f);
+	if (!result.ok)
+		unlink(request->key_file);
+	return result;
+}
