@@ -1,7 +1,5 @@
 #include "ear.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { REASON_TEXT_MAX = 63, VALUE_UNEXPECTED = 1 };
@@ -77,7 +75,7 @@ static outcome read_time(const json_t *payload, const char *name, bool required,
 		return DONE;
 	if (json_is_integer(value))
 		*out = json_integer_value(value);
-	else if (json_is_real(value) && c->spelling->real_times && real >= 0 && real < 1e12 && floor(real) == real)
+	else if (json_is_real(value) && c->spelling->real_times && real >= 0 && real < 1e12 && (double)(int64_t)real == real)
 		*out = (int64_t)real;
 	else
 		return malformed(f, "iat is missing, or a time is no whole number of seconds");
