@@ -1,0 +1,175 @@
+#include "attest.h"
+
+#include "attest_json.h"
+#include "clock.h"
+#include "health.h"
+#include "httpc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SESSION_ANSWER_MAX = 65536, SESSION_TIMEOUT_MS = 2000, EVIDENCE_TIMEOUT_MS = 10000 };
+
+#define SESSION_MEDIA_TYPE "application/vnd.veraison.challenge-response-session+json"
+
+static void finish(struct attest_call *call, outcome r)
+{
+	bool answered = r.ok || (call->fault.reason != REASON_VERIFIER_UNAVAILABLE &&
+				 call->fault.reason != REASON_VERIFIER_LIES);
+	call->affirmed = r.ok;
+	attest_health_report(call->worker->gateway->attest, answered, clock_monotonic_ms());
+	call->done(call->arg);
+}
+
+/* The refusal's reason is the verifier's own where it is one that stands for a refused attestation. */
+static outcome take_reason(struct attest_call *call, outcome checked)
+{
+	enum reason theirs = reason_find(call->ear.reason);
+	if (checked.ok || call->fault.reason != REASON_EAR_STATUS || !call->ear.reason[0])
+		return checked;
+	if (reason_public(theirs) != reason_public(REASON_EAR_STATUS))
+		theirs = REASON_EAR_STATUS;
+	return refuse(&call->fault, theirs, "the attestation service refuses: %s", call->ear.reason);
+}
+
+static outcome check_result(struct attest_call *call)
+{
+	struct ear_expect expect = {
+		.keys = call->worker->ear_keys,
+		.key_count = call->worker->gateway->keys.ear_count,
+		.csr_spki = call->csr_spki,
+		.now = clock_wall_s(),
+	};
+	memcpy(expect.binding, call->binding, BINDING_SIZE);
+	return take_reason(call, ear_check(bytes_str(call->jwt), &expect, &call->ear, &call->fault));
+}
+
+static bool is_session(const struct httpc_answer *answer)
+{
+	return !strncmp(answer->content_type, SESSION_MEDIA_TYPE, strlen(SESSION_MEDIA_TYPE)) ||
+	       !strncmp(answer->content_type, "application/json", 16);
+}
+
+/* Anything but the expected status: what the service said is only good for the log. */
+static outcome refuse_answer(struct attest_call *call, const char *what, const struct httpc_answer *answer,
+			     const struct fault *f)
+{
+	if (!answer->status)
+		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: %s", what, f->text);
+	if (answer->status >= 500 || answer->status == 404 || answer->status == 429 || answer->status == 202)
+		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: HTTP status %d", what, answer->status);
+	return refuse(&call->fault, REASON_VERIFIER_LIES, "%s: HTTP status %d", what, answer->status);
+}
+
+static outcome read_result(struct attest_call *call, const struct httpc_answer *answer, const struct fault *f)
+{
+	struct session session = {0};
+	if (answer->status != 200)
+		return refuse_answer(call, "evidence", answer, f);
+	if (!is_session(answer))
+		return refuse(&call->fault, REASON_VERIFIER_LIES, "evidence: the answer is no session but \"%.60s\"",
+			      answer->content_type);
+	outcome r = session_parse(answer->body, call->binding, &session, &call->fault);
+	if (!r.ok)
+		return r;
+	call->jwt = session.result;
+	if (session.status != SESSION_COMPLETE)
+		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "evidence: the session is not complete");
+	return check_result(call);
+}
+
+static void on_result(const struct httpc_answer *answer, const struct fault *f, void *arg)
+{
+	finish(arg, read_result(arg, answer, f));
+}
+
+static void send_evidence(struct attest_call *call)
+{
+	char type[96];
+	snprintf(type, sizeof type, "Content-Type: %s", evidence_media_type(call->type));
+	const char *headers[] = {"Accept: " SESSION_MEDIA_TYPE, type, NULL};
+	const struct httpc_call post = {
+		.method = "POST",
+		.url = call->session_url,
+		.headers = headers,
+		.body = call->evidence,
+		.answer_max = SESSION_ANSWER_MAX,
+		.timeout_ms = EVIDENCE_TIMEOUT_MS,
+	};
+	httpc_send(call->worker->attestation, &post, on_result, call);
+}
+
+/* The session must be where the service is: a Location elsewhere would send evidence to a stranger. */
+static bool same_service(const struct gateway *g, const char *location)
+{
+	const char *base = g->config.attestation_url;
+	const char *path = strchr(base + strlen("https://"), '/');
+	size_t origin = path ? (size_t)(path - base) : strlen(base);
+	return !strncmp(location, base, origin) && location[origin] == '/';
+}
+
+static outcome read_session(struct attest_call *call, const struct httpc_answer *answer, const struct fault *f)
+{
+	struct session session = {0};
+	if (answer->status != 201)
+		return refuse_answer(call, "newSession", answer, f);
+	if (!is_session(answer))
+		return refuse(&call->fault, REASON_VERIFIER_LIES,
+			      "newSession: the answer is no session but \"%.60s\"", answer->content_type);
+	if (!same_service(call->worker->gateway, answer->location))
+		return refuse(&call->fault, REASON_VERIFIER_LIES, "newSession: Location leads elsewhere: %.100s",
+			      answer->location);
+	outcome r = session_parse(answer->body, call->binding, &session, &call->fault);
+	free(session.result);
+	if (r.ok && session.status != SESSION_WAITING)
+		return refuse(&call->fault, REASON_VERIFIER_LIES, "newSession: the session does not wait for evidence");
+	if (r.ok && !(call->session_url = strdup(answer->location)))
+		return refuse(&call->fault, REASON_NO_MEMORY, "no memory for a session's address");
+	return r;
+}
+
+static void open_session(struct attest_call *call);
+
+static void on_session(const struct httpc_answer *answer, const struct fault *f, void *arg)
+{
+	struct attest_call *call = arg;
+	outcome r = read_session(call, answer, f);
+	if (r.ok) {
+		send_evidence(call);
+	} else if (call->fault.reason == REASON_VERIFIER_UNAVAILABLE && !call->retried && !call->worker->stopping) {
+		call->retried = true;
+		open_session(call);
+	} else {
+		finish(call, r);
+	}
+}
+
+static void open_session(struct attest_call *call)
+{
+	char nonce[BASE64_SIZE(BINDING_SIZE)], url[1200];
+	static const char *const headers[] = {"Accept: " SESSION_MEDIA_TYPE, NULL};
+	base64url_encode(bytes_of(call->binding, BINDING_SIZE), nonce);
+	snprintf(url, sizeof url, "%s/challenge-response/v1/newSession?nonce=%s",
+		 call->worker->gateway->config.attestation_url, nonce);
+	const struct httpc_call post = {
+		.method = "POST",
+		.url = url,
+		.headers = headers,
+		.answer_max = SESSION_ANSWER_MAX,
+		.timeout_ms = SESSION_TIMEOUT_MS,
+	};
+	httpc_send(call->worker->attestation, &post, on_session, call);
+}
+
+void attest_ask(struct attest_call *call)
+{
+	open_session(call);
+}
+
+void attest_call_free(struct attest_call *call)
+{
+	free(call->jwt);
+	free(call->session_url);
+	call->jwt = call->session_url = NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * attest.h - asks the attestation service for its verdict on one piece of evidence.
+ *
+ * Veraison's challenge-response API: a session for the nonce B, then the evidence, then an attestation
+ * result (EAR) that is checked with the pinned keys. Opening the session is tried twice; the evidence is sent
+ * once, because sending it twice could be two verdicts.
+ */
+#ifndef MOORING_ATTEST_H
+#define MOORING_ATTEST_H
+
+#include "ear.h"
+#include "gateway/worker.h"
+
+/* Owned by the caller, who keeps it until `done` has been called. */
+struct attest_call {
+	/* in: views must live as long */
+	struct worker *worker;
+	enum evidence_type type;
+	struct bytes evidence;
+	struct bytes csr_spki;
+	const uint8_t *binding; /* BINDING_SIZE: the nonce of the session */
+	void (*done)(void *arg); /* on the worker's loop, once, never from within attest_ask */
+	void *arg;
+	/* out */
+	bool affirmed;       /* else `fault` says why not */
+	struct fault fault;  /* VERIFIER_UNAVAILABLE, VERIFIER_LIES, EAR_*, or the reason that the verifier itself gave */
+	struct ear ear;
+	char *jwt;           /* the signed result as it came, NULL where none came; attest_call_free */
+	/* own */
+	bool retried;
+	char *session_url;
+};
+
+void attest_ask(struct attest_call *call);
+void attest_call_free(struct attest_call *call);
+
+#endif

@@ -1,0 +1,209 @@
+#include "stages.h"
+
+#include "clock.h"
+#include "log.h"
+#include "metrics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct metric issued = {METRIC_COUNTER, "mooring_certificates_issued_total", "Certificates made and recorded.",
+			       0};
+static struct metric repeated = {METRIC_COUNTER, "mooring_certificates_repeated_total",
+				 "Enrolments answered with the certificate that their key had already.", 0};
+static struct metric_reasons refused = {.name = "mooring_enrolments_refused_total",
+					.help = "Enrolments and renewals refused, by reason."};
+static struct metric_histogram duration = {.name = "mooring_enrolment_seconds",
+					   .help = "Time from a whole request to its answer."};
+static struct metric_histogram cpu = {.name = "mooring_enrolment_cpu_seconds",
+				      .help = "CPU time of the worker in one enrolment."};
+
+static int64_t thread_cpu_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg);
+
+struct enrol *enrol_new(struct worker *w, const char *request_id, enrol_answer *answer, void *arg)
+{
+	struct enrol *e = calloc(1, sizeof *e);
+	if (!e)
+		return NULL;
+	e->waker = e;
+	e->gateway = w->gateway;
+	e->worker = w;
+	snprintf(e->id, sizeof e->id, "%s", request_id);
+	e->started_us = clock_monotonic_us();
+	e->cpu_us = -thread_cpu_us();
+	e->stages = enrol_stages;
+	e->stage_count = enrol_stage_count;
+	e->answer = answer;
+	e->answer_arg = arg;
+	event_assign(&e->deadline, loop_base(w->loop), -1, 0, on_deadline, e);
+	return e;
+}
+
+void enrol_free(struct enrol *e)
+{
+	if (!e)
+		return;
+	event_del(&e->deadline);
+	buf_free(&e->authenticate.certificate);
+	csr_free(&e->csr.csr);
+	attest_call_free(&e->attest.call);
+	approval_free(e->policy.approval);
+	buf_free(&e->issue.certificate);
+	buf_free(&e->respond.pem);
+	free(e);
+}
+
+static const char *stage_name(const struct enrol *e)
+{
+	return e->at < e->stage_count ? e->stages[e->at].name : "done";
+}
+
+/* One line a request, with the numbers that an operator asks for first. */
+static void write_log(const struct enrol *e, const struct fault *f)
+{
+	char fields[256];
+	int64_t us = clock_monotonic_us() - e->started_us;
+	int status = f ? reason_public(f->reason)->status : e->issue.reserved == STORE_EXISTS ? 200 : 201;
+	snprintf(fields, sizeof fields,
+		 "\"stage\":\"%s\",\"status\":%d,\"thing\":\"%s\",\"ms\":%" PRId64 ".%03d,\"cpu_us\":%" PRId64,
+		 stage_name(e), status, e->issue.terms.thing, us / 1000, (int)(us % 1000), e->cpu_us);
+	log_fields(f ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, e->id, f, fields, e->request.renews ? "renewal" : "enrolment");
+}
+
+/* The log keeps every refusal that the store did not itself make. */
+static void record_refusal(const struct enrol *e, const struct fault *f)
+{
+	char detail[160];
+	bool known = e->attest.parsed;
+	if (e->issue.fault_logged || e->record.fault_logged || !e->gateway->store)
+		return;
+	snprintf(detail, sizeof detail, "{\"stage\":\"%s\",\"request\":\"%s\",\"evidence\":\"%s\"}", stage_name(e),
+		 e->request.renews ? "renewal" : "enrolment", known ? evidence_type_name(e->request.type) : "");
+	store_refused(e->gateway->store, e->id, known ? e->attest.evidence.instance_id : NULL, e->issue.terms.thing, f,
+		      detail);
+}
+
+static void give_answer(struct enrol *e, const struct fault *f)
+{
+	enrol_answer *answer = e->answer;
+	metric_observe_us(&duration, clock_monotonic_us() - e->started_us);
+	if (f) {
+		metric_count_reason(&refused, f->reason);
+		record_refusal(e, f);
+	}
+	write_log(e, f);
+	e->answer = NULL;
+	answer(e, f, e->answer_arg);
+}
+
+static void finish(struct enrol *e, const struct fault *f)
+{
+	metric_observe_us(&cpu, e->cpu_us);
+	if (!f)
+		metric_add(e->issue.reserved == STORE_EXISTS ? &repeated : &issued, 1);
+	if (e->answer)
+		give_answer(e, f);
+	else
+		write_log(e, f); /* the caller was told that its time is over: how it ended is for the operator */
+	enrol_free(e);
+}
+
+/* The store is about to close: the caller hears that it may try again, and nothing is asked of the store. */
+static void abandon(struct enrol *e)
+{
+	struct fault f;
+	refuse(&f, REASON_OVERLOADED, "the gateway is stopping");
+	if (e->answer)
+		e->answer(e, &f, e->answer_arg);
+	enrol_free(e);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct enrol *e = arg;
+	struct fault f;
+	(void)fd, (void)what;
+	refuse(&f, REASON_DEADLINE, "%d s were over in stage %s", ENROL_DEADLINE_MS / 1000, stage_name(e));
+	give_answer(e, &f);
+}
+
+/* NEXT: go on, with the same stage where what it waited for was there at once. */
+static enum step run_stage(struct enrol *e, struct fault *f)
+{
+	const struct stage *stage = &e->stages[e->at];
+	e->woken = false;
+	enum step step = stage->run(e, f);
+	if (step == STEP_NEXT)
+		e->at++;
+	else if (step == STEP_WAIT && stage->may_wait && e->woken)
+		step = STEP_NEXT;
+	else if (step == STEP_WAIT && stage->may_wait)
+		e->waiting = true;
+	else if (step != STEP_FAIL || f->reason == REASON_NONE)
+		abort(); /* no stage may do anything else: going on would be guessing */
+	return step;
+}
+
+static void run(struct enrol *e)
+{
+	struct fault f = {0};
+	enum step step = STEP_NEXT;
+	int64_t began_us = thread_cpu_us();
+	e->running = true;
+	while (step == STEP_NEXT && e->at < e->stage_count)
+		step = run_stage(e, &f);
+	e->running = false;
+	e->cpu_us += thread_cpu_us() - began_us;
+	if (step != STEP_WAIT)
+		finish(e, step == STEP_FAIL ? &f : NULL);
+}
+
+void enrol_run(struct enrol *e)
+{
+	struct timeval deadline = {.tv_sec = ENROL_DEADLINE_MS / 1000};
+	e->cpu_us += thread_cpu_us(); /* what the adapter took: enrol_new subtracted the beginning */
+	event_add(&e->deadline, &deadline);
+	run(e);
+}
+
+void enrol_wake(void *waker)
+{
+	struct enrol *e = waker;
+	e->woken = true;
+	if (e->running)
+		return; /* from within the stage itself: the loop sees it */
+	if (!e->waiting)
+		abort();
+	e->waiting = false;
+	if (e->worker->stopping)
+		abandon(e);
+	else if (!e->answer && !e->stages[e->at].past_deadline)
+		enrol_free(e);
+	else
+		run(e);
+}
+
+void enrol_refuse(struct enrol *e, const struct fault *f)
+{
+	e->cpu_us += thread_cpu_us();
+	finish(e, f);
+}
+
+void enrol_metrics_write(struct buf *out)
+{
+	metrics_write(out, &issued);
+	metrics_write(out, &repeated);
+	metrics_write_reasons(out, &refused);
+	metrics_write_histogram(out, &duration);
+	metrics_write_histogram(out, &cpu);
+}
