@@ -1,0 +1,30 @@
+/*
+ * identity.h - how a device that was just powered on comes to its certificate, wherever the power failed before.
+ *
+ *   no key            -> make one; it is on disk before the first request
+ *   key, no (valid) certificate -> enrol with this key, as often as it takes
+ *   certificate of this key     -> keep it
+ *   certificate of the next key -> a renewal had come that far: the next key is this key now
+ */
+#ifndef MOORING_IDENTITY_H
+#define MOORING_IDENTITY_H
+
+#include "enrol.h"
+
+struct identity {
+	struct credential credential;
+	enum enrol_verdict verdict; /* ENROL_CERTIFIED: credential is filled */
+};
+
+/* Loads the state and starts the clock. To be called first. */
+MUST_USE outcome identity_load(struct device *d, int64_t system_ms, struct fault *f);
+/* Makes sure that the current key exists; reports key-made or key-kept. */
+MUST_USE outcome identity_ensure_key(struct device *d, struct fault *f);
+/* Until there is a certificate, a refusal or a stop. */
+MUST_USE outcome identity_power_on(struct device *d, struct identity *out, struct fault *f);
+/* Stores a certificate for `key` (current or next) and makes `key` the current one. */
+MUST_USE outcome identity_adopt(struct device *d, uint32_t key, struct bytes pem, struct fault *f);
+/* Destroys the key before the current one, if a renewal left it. Done once the certificate in use has been seen to work. */
+MUST_USE outcome identity_forget_previous(struct device *d, struct fault *f);
+
+#endif
