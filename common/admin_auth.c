@@ -23,7 +23,7 @@ struct admin_auth {
 	char *region;
 	pthread_mutex_t lock;
 	struct buf master; /* n = 0 until it is there */
-	sqlite3 *db;       /* read-only; NULL until it is there */
+	sqlite3 *db;	   /* read-only; NULL until it is there */
 	sqlite3_stmt *find;
 	struct admin_seen *seen;
 };
@@ -53,7 +53,8 @@ bool admin_role_find(const char *name, enum admin_role *out)
 
 static outcome no_admin_yet(const struct admin_auth *a, struct fault *f)
 {
-	return refuse(f, REASON_UNKNOWN_KEY, "there is no access key yet: mooringctl admin init makes the first (%s)",
+	return refuse(f, REASON_UNKNOWN_KEY,
+		      "there is no access key yet: mooringctl admin init makes the first (%s)",
 		      a->master_file);
 }
 
@@ -66,8 +67,8 @@ static outcome load_master(struct admin_auth *a, struct fault *f)
 	return admin_master_load(a->master_file, &a->master, f);
 }
 
-outcome admin_auth_open(const char *db_path, const char *master_file, const char *region, struct admin_auth **out,
-			struct fault *f)
+outcome admin_auth_open(const char *db_path, const char *master_file, const char *region,
+			struct admin_auth **out, struct fault *f)
 {
 	struct buf seen_path = {0};
 	struct admin_auth *a = calloc(1, sizeof *a);
@@ -85,8 +86,10 @@ outcome admin_auth_open(const char *db_path, const char *master_file, const char
 	if (result.ok)
 		result = admin_seen_open((const char *)seen_path.p, &a->seen, f);
 	if (result.ok && access(master_file, F_OK))
-		log_line(LOG_LEVEL_INFO, NULL, "no access key yet: every admin request is refused until "
-					       "mooringctl admin init has made %s", master_file);
+		log_line(LOG_LEVEL_INFO, NULL,
+			 "no access key yet: every admin request is refused until "
+			 "mooringctl admin init has made %s",
+			 master_file);
 	else if (result.ok)
 		result = load_master(a, f);
 	buf_free(&seen_path);
@@ -119,7 +122,8 @@ static outcome open_db(struct admin_auth *a, struct fault *f)
 {
 	if (a->find)
 		return DONE;
-	if (!a->db && sqlite3_open_v2(a->db_path, &a->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+	if (!a->db && sqlite3_open_v2(a->db_path, &a->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) !=
+			      SQLITE_OK) {
 		outcome result = db_fault(a->db, f, a->db_path);
 		sqlite3_close(a->db);
 		a->db = NULL;
@@ -142,7 +146,8 @@ static outcome find_role(struct admin_auth *a, const char *key_id, enum admin_ro
 	int rc = sqlite3_step(a->find);
 	const char *role = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(a->find, 0) : NULL;
 	if (rc == SQLITE_DONE)
-		result = refuse(f, REASON_UNKNOWN_KEY, "access key %s is not in the store, or not active", key_id);
+		result = refuse(f, REASON_UNKNOWN_KEY, "access key %s is not in the store, or not active",
+				key_id);
 	else if (rc != SQLITE_ROW)
 		result = db_fault(a->db, f, "reading the access key");
 	else if (!role || !admin_role_find(role, out))
@@ -161,17 +166,17 @@ static bool is_mutating(const char *method)
 static outcome check_scope(const struct admin_auth *a, const struct sigv4_claim *claim, struct fault *f)
 {
 	if (strcmp(claim->region, a->region))
-		return refuse(f, REASON_SIGV4_MISMATCH, "SigV4: signed for region %s, this is %s", claim->region,
-			      a->region);
+		return refuse(f, REASON_SIGV4_MISMATCH, "SigV4: signed for region %s, this is %s",
+			      claim->region, a->region);
 	if (strcmp(claim->service, "mooring") && strcmp(claim->service, "iot"))
-		return refuse(f, REASON_SIGV4_MISMATCH, "SigV4: signed for service %s, this is mooring or iot",
-			      claim->service);
+		return refuse(f, REASON_SIGV4_MISMATCH,
+			      "SigV4: signed for service %s, this is mooring or iot", claim->service);
 	return DONE;
 }
 
 /* The signature first: whoever holds no key learns nothing about rows, and costs no reading. */
-static outcome check_signature(struct admin_auth *a, const struct sigv4_request *r, const struct sigv4_claim *claim,
-			       int64_t now, struct fault *f)
+static outcome check_signature(struct admin_auth *a, const struct sigv4_request *r,
+			       const struct sigv4_claim *claim, int64_t now, struct fault *f)
 {
 	char secret[SECRET_SIZE];
 	outcome result = load_master(a, f);
@@ -189,15 +194,17 @@ static outcome check_new(struct admin_auth *a, const struct sigv4_claim *claim, 
 	case SEEN_NEW:
 		return DONE;
 	case SEEN_BEFORE:
-		return refuse(f, REASON_SIGV4_REPLAY, "SigV4: this very request was accepted before; sign it again");
+		return refuse(f, REASON_SIGV4_REPLAY,
+			      "SigV4: this very request was accepted before; sign it again");
 	case SEEN_FULL:
 		break;
 	}
 	return refuse(f, REASON_OVERLOADED, "SigV4: too many changes in five minutes to tell replays");
 }
 
-static outcome check_locked(struct admin_auth *a, const struct sigv4_request *r, const struct sigv4_claim *claim,
-			    int64_t now, enum admin_role least, enum admin_role *role, struct fault *f)
+static outcome check_locked(struct admin_auth *a, const struct sigv4_request *r,
+			    const struct sigv4_claim *claim, int64_t now, enum admin_role least,
+			    enum admin_role *role, struct fault *f)
 {
 	outcome result = check_signature(a, r, claim, now, f);
 	if (result.ok)

@@ -13,7 +13,8 @@
 
 struct scgi_request;
 
-enum admin_role { ADMIN_ROLE_VIEWER, ADMIN_ROLE_OPERATOR, ADMIN_ROLE_ADMIN }; /* each may do what those before it may */
+/* Each may do what those before it may. */
+enum admin_role { ADMIN_ROLE_VIEWER, ADMIN_ROLE_OPERATOR, ADMIN_ROLE_ADMIN };
 
 const char *admin_role_name(enum admin_role role); /* "viewer", "operator", "admin" */
 MUST_USE bool admin_role_find(const char *name, enum admin_role *out);
@@ -26,15 +27,19 @@ struct admin_caller {
 
 struct admin_auth; /* opaque; one a daemon, shared by its worker threads */
 
-/* The database and the master secret may be absent until `mooringctl admin init` has run: they are looked for again at each
- * check, and until then every check refuses. Both must lie where the sandbox lets the daemon read, `db_path`'s folder where it lets it write. */
+/* The database and the master secret may be absent until `mooringctl admin init` has run: they are looked for
+ * again at each check, and until then every check refuses. The sandbox must let the daemon read both (a path
+ * that is absent when it is entered stays out of reach: then its folder) and write to the database's folder.
+ */
 MUST_USE outcome admin_auth_open(const char *db_path, const char *master_file, const char *region,
 				 struct admin_auth **out, struct fault *f);
 void admin_auth_close(struct admin_auth *a);
 
-/* Checks the SigV4 signature (service "mooring" or "iot", the configured region, ±5 minutes, payload signed), then the key's row
- * and role, then that a mutating request is new. From any thread; reads the database for a signature that verifies only.
- * REASON_NO_SIGNATURE, REASON_SIGV4_*, REASON_UNKNOWN_KEY, REASON_ROLE, REASON_OVERLOADED (memory of signatures full),
+/* Checks the SigV4 signature (service "mooring" or "iot", the configured region, 5 minutes either way,
+ * payload signed), then the key's row and role, then that a mutating request is new. From any thread; reads
+ * the database for a signature that verifies only. Two equal changes signed within one second are one: a
+ * client signs something of its own with each (mooringctl a random header). REASON_NO_SIGNATURE,
+ * REASON_SIGV4_*, REASON_UNKNOWN_KEY, REASON_ROLE, REASON_OVERLOADED (memory of signatures full),
  * REASON_STORE_UNAVAILABLE. `out` is filled on success only. */
 MUST_USE outcome admin_auth_check(struct admin_auth *a, const struct scgi_request *r, enum admin_role least,
 				  struct admin_caller *out, struct fault *f);
@@ -42,9 +47,10 @@ MUST_USE outcome admin_auth_check(struct admin_auth *a, const struct scgi_reques
 MUST_USE outcome admin_auth_check_request(struct admin_auth *a, const struct sigv4_request *r, int64_t now,
 					  enum admin_role least, struct admin_caller *out, struct fault *f);
 
-/* For `mooringctl admin init`: creates the master secret (32 random bytes, 0600) where the file is absent, and the
- * table where the database lacks it; adds an active key. `id` NULL makes one up. Writes the key file (0600, JSON:
- * access_key_id, secret_access_key, region); REASON_CONFLICT where the id or the key file exists. */
+/* For `mooringctl admin init`: creates the master secret (32 random bytes, 0600) where the file is absent,
+ * and the table where the database lacks it; adds an active key. `id` NULL makes one up. Writes the key file
+ * (0600, JSON: access_key_id, secret_access_key, region); REASON_CONFLICT where the id or the key file
+ * exists. */
 struct admin_key_request {
 	const char *db_path;
 	const char *master_file;

@@ -15,15 +15,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char table[] = "CREATE TABLE IF NOT EXISTS admin_keys("
-			    "id TEXT PRIMARY KEY, role TEXT NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL"
-			    ") STRICT";
+static const char table[] =
+	"CREATE TABLE IF NOT EXISTS admin_keys("
+	"id TEXT PRIMARY KEY, role TEXT NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL"
+	") STRICT";
 
 outcome admin_master_load(const char *path, struct buf *out, struct fault *f)
 {
 	outcome result = file_read_secret(path, 4096, out, f);
 	if (result.ok && out->n != ADMIN_MASTER_SIZE) {
-		result = refuse(f, REASON_CONFIG, "%s: a master secret is 32 bytes, this file has %zu", path, out->n);
+		result = refuse(f, REASON_CONFIG, "%s: a master secret is 32 bytes, this file has %zu", path,
+				out->n);
 		buf_free(out);
 	}
 	return result;
@@ -132,7 +134,8 @@ static outcome write_key_file(const struct admin_key_request *request, const cha
 {
 	char json[512];
 	int n = snprintf(json, sizeof json,
-			 "{\n  \"access_key_id\": \"%s\",\n  \"secret_access_key\": \"%s\",\n  \"region\": \"%s\"\n}\n",
+			 "{\n  \"access_key_id\": \"%s\",\n  \"secret_access_key\": \"%s\",\n  \"region\": "
+			 "\"%s\"\n}\n",
 			 id, secret, request->region);
 	outcome result = n > 0 && (size_t)n < sizeof json
 				 ? write_new(request->key_file, bytes_of(json, (size_t)n), f)
@@ -142,7 +145,8 @@ static outcome write_key_file(const struct admin_key_request *request, const cha
 }
 
 /* The file before the row: a key that the store knows is in somebody's hands. */
-outcome admin_key_create(const struct admin_key_request *request, char id_out[ACCESS_KEY_ID_MAX], struct fault *f)
+outcome admin_key_create(const struct admin_key_request *request, char id_out[ACCESS_KEY_ID_MAX],
+			 struct fault *f)
 {
 	char secret[SECRET_SIZE] = "";
 	struct buf master = {0};

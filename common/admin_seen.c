@@ -59,7 +59,8 @@ void admin_seen_close(struct admin_seen *s)
 	free(s);
 }
 
-enum seen admin_seen_add(struct admin_seen *s, const uint8_t signature[SHA256_SIZE], int64_t until, int64_t now)
+enum seen admin_seen_add(struct admin_seen *s, const uint8_t signature[SHA256_SIZE], int64_t until,
+			 int64_t now)
 {
 	struct slot *bucket = s->buckets[(signature[0] << 8 | signature[1]) % BUCKETS], *free_slot = NULL;
 	for (size_t i = 0; i < SLOTS; i++) {

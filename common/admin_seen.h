@@ -1,6 +1,6 @@
 /*
- * admin_seen.h - signatures of mutating requests, each remembered until its time is past: a replay is told from a
- * new request, also after a restart.
+ * admin_seen.h - signatures of mutating requests, each remembered until its time is past: a replay is told
+ * from a new request, also after a restart.
  *
  * The memory is a file of fixed size, mapped: 4096 buckets of 16. A bucket is chosen by the signature, which
  * only a holder of a key can choose. A crash of the process loses nothing; a power cut may lose what the
@@ -19,6 +19,7 @@ struct admin_seen;
 MUST_USE outcome admin_seen_open(const char *path, struct admin_seen **out, struct fault *f);
 void admin_seen_close(struct admin_seen *s);
 /* Remembers the signature until Unix time `until`; not safe from two threads at once. */
-enum seen admin_seen_add(struct admin_seen *s, const uint8_t signature[SHA256_SIZE], int64_t until, int64_t now);
+enum seen admin_seen_add(struct admin_seen *s, const uint8_t signature[SHA256_SIZE], int64_t until,
+			 int64_t now);
 
 #endif

@@ -110,7 +110,8 @@ static void raw_free(const struct schema *s, struct raw *raws)
 
 /* ---- where a key stands: for messages ---- */
 
-/* The key that a line of a flat mapping begins with; n = 0 for comments, blanks, list items and continuations. */
+/* The key that a line of a flat mapping begins with; n = 0 for comments, blanks, list items and
+ * continuations. */
 static struct bytes key_on_line(struct bytes line)
 {
 	bool quoted = line.n && (line.p[0] == '"' || line.p[0] == '\'');
@@ -186,7 +187,8 @@ static const char *key_in(const struct schema *s, const struct complaint *c)
 	return NULL;
 }
 
-/* libcyaml's log says what is wrong and the line before it: the usual causes are looked for in the text itself. */
+/* libcyaml's log says what is wrong and the line before it: the usual causes are looked for in the text
+ * itself. */
 static outcome refuse_file(const struct schema *s, const struct source *src, const struct complaint *c,
 			   struct fault *f)
 {
@@ -194,12 +196,12 @@ static outcome refuse_file(const struct schema *s, const struct source *src, con
 	for (unsigned number = 1; next_line(&rest, &line); number++) {
 		struct bytes key = key_on_line(line);
 		if (key.n && !known(s, key))
-			return refuse(f, REASON_CONFIG, "%s:%u: %.*s: there is no such key", src->path, number,
-				      (int)key.n, (const char *)key.p);
+			return refuse(f, REASON_CONFIG, "%s:%u: %.*s: there is no such key", src->path,
+				      number, (int)key.n, (const char *)key.p);
 		unsigned again = key.n ? line_of(src->text, key, 2) : 0;
 		if (again)
-			return refuse(f, REASON_CONFIG, "%s:%u: %.*s: given twice, first on line %u", src->path,
-				      again, (int)key.n, (const char *)key.p, number);
+			return refuse(f, REASON_CONFIG, "%s:%u: %.*s: given twice, first on line %u",
+				      src->path, again, (int)key.n, (const char *)key.p, number);
 	}
 	char what[COMPLAINT_MAX];
 	first_sentence(c, what);
@@ -264,7 +266,8 @@ static void *slot(void *into, const struct config_key *key)
 	return (char *)into + key->offset;
 }
 
-static outcome check_text(const struct source *src, const struct config_key *key, const char *text, struct fault *f)
+static outcome check_text(const struct source *src, const struct config_key *key, const char *text,
+			  struct fault *f)
 {
 	struct fault why = {0};
 	if (!key->fallback && !text[0])
@@ -274,8 +277,8 @@ static outcome check_text(const struct source *src, const struct config_key *key
 	return refuse_key(f, src, key->name, why.text);
 }
 
-static outcome take_string(const struct source *src, const struct config_key *key, struct raw *raw, void *into,
-			   struct fault *f)
+static outcome take_string(const struct source *src, const struct config_key *key, struct raw *raw,
+			   void *into, struct fault *f)
 {
 	outcome checked = check_text(src, key, raw->text, f);
 	if (checked.ok) {
@@ -285,8 +288,8 @@ static outcome take_string(const struct source *src, const struct config_key *ke
 	return checked;
 }
 
-static outcome take_strings(const struct source *src, const struct config_key *key, struct raw *raw, void *into,
-			    struct fault *f)
+static outcome take_strings(const struct source *src, const struct config_key *key, struct raw *raw,
+			    void *into, struct fault *f)
 {
 	if (!key->fallback && raw->count == 0)
 		return refuse_key(f, src, key->name, "is required, and an empty list");
@@ -308,7 +311,8 @@ static outcome take_int(const struct source *src, const struct config_key *key, 
 	errno = 0;
 	int64_t v = strtoll(raw->text, &end, 10);
 	bool digits = isdigit((unsigned char)raw->text[0]) || (raw->text[0] == '-' && raw->text[1]);
-	snprintf(rule, sizeof rule, "must be a whole number from %" PRId64 " to %" PRId64, key->min, key->max);
+	snprintf(rule, sizeof rule, "must be a whole number from %" PRId64 " to %" PRId64, key->min,
+		 key->max);
 	if (!digits || *end || errno || v < key->min || v > key->max)
 		return refuse_key(f, src, key->name, rule);
 	*(int64_t *)slot(into, key) = v;
@@ -334,8 +338,8 @@ static taker *const takers[] = {
 	[CONFIG_STRINGS] = take_strings,
 };
 
-static outcome take_all(const struct schema *s, const struct source *src, struct raw *given, struct raw *fallback,
-			void *into, struct fault *f)
+static outcome take_all(const struct schema *s, const struct source *src, struct raw *given,
+			struct raw *fallback, void *into, struct fault *f)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		const struct config_key *key = &s->keys[i];
@@ -349,7 +353,8 @@ static outcome take_all(const struct schema *s, const struct source *src, struct
 	return DONE;
 }
 
-outcome config_load(const char *path, const struct config_key *keys, size_t count, void *into, struct fault *f)
+outcome config_load(const char *path, const struct config_key *keys, size_t count, void *into,
+		    struct fault *f)
 {
 	struct schema schema = {0};
 	struct raw *given = NULL, *fallback = NULL;

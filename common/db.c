@@ -41,8 +41,9 @@ static outcome read_version(sqlite3 *db, int *version, struct fault *f)
 	return result;
 }
 
-/* WAL is kept in the file, the rest is set for each connection. A sandboxed daemon has no folder for temporary files. A file that cannot be WAL (a network file
- * system without shared memory) is refused: readers would block the writer. */
+/* WAL is kept in the file, the rest is set for each connection. A file that cannot be WAL (a network file
+ * system without shared memory) is refused: readers would block the writer. A sandboxed daemon has no folder
+ * for temporary tables. */
 static outcome set_pragmas(sqlite3 *db, const char *path, struct fault *f)
 {
 	sqlite3_stmt *q;
@@ -54,17 +55,19 @@ static outcome set_pragmas(sqlite3 *db, const char *path, struct fault *f)
 	if (sqlite3_step(q) != SQLITE_ROW)
 		result = db_fault(db, f, "PRAGMA journal_mode=WAL");
 	else if (strcmp((const char *)sqlite3_column_text(q, 0), "wal"))
-		result = refuse(f, REASON_STORE_UNAVAILABLE, "%s: this file system does not take write-ahead logging",
-				path);
+		result = refuse(f, REASON_STORE_UNAVAILABLE,
+				"%s: this file system does not take write-ahead logging", path);
 	sqlite3_finalize(q);
-	return result.ok ? db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-				   "PRAGMA temp_store=MEMORY",
-				   f)
-			 : result;
+	return result.ok
+		       ? db_exec(db,
+				 "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+				 "PRAGMA temp_store=MEMORY",
+				 f)
+		       : result;
 }
 
-/* In one transaction, so that a crash leaves an empty database or a whole one; another process that does the same
- * at the same time finds it done. */
+/* In one transaction, so that a crash leaves an empty database or a whole one; another process that does the
+ * same at the same time finds it done. */
 static outcome apply_schema(sqlite3 *db, const char *path, const char *schema, int version, struct fault *f)
 {
 	char set[40];
@@ -78,8 +81,8 @@ static outcome apply_schema(sqlite3 *db, const char *path, const char *schema, i
 		result = db_exec(db, schema, f);
 		result = result.ok ? db_exec(db, set, f) : result;
 	} else if (result.ok && version && found != version) {
-		result = refuse(f, REASON_STORE_UNAVAILABLE, "%s: schema version %d, this program needs %d", path,
-				found, version);
+		result = refuse(f, REASON_STORE_UNAVAILABLE, "%s: schema version %d, this program needs %d",
+				path, found, version);
 	}
 	if (result.ok)
 		result = db_exec(db, "COMMIT", f);
@@ -88,8 +91,8 @@ static outcome apply_schema(sqlite3 *db, const char *path, const char *schema, i
 	return result;
 }
 
-/* SQLite would make it readable for all; its -wal and -shm take over the mode. Only where it is absent: closing a
- * second descriptor of an open database would drop SQLite's POSIX locks. */
+/* SQLite would make it readable for all; its -wal and -shm take over the mode. Only where it is absent:
+ * closing a second descriptor of an open database would drop SQLite's POSIX locks. */
 static void create_private(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

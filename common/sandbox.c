@@ -34,7 +34,8 @@ static outcome become(uid_t uid, gid_t gid, struct fault *f)
 	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
 		return broken(f, "cannot change to the configured uid and gid");
 	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0)
-		return refuse(f, REASON_CONFIG, "sandbox: root could be taken back after uid %u", (unsigned)uid);
+		return refuse(f, REASON_CONFIG, "sandbox: root could be taken back after uid %u",
+			      (unsigned)uid);
 	return DONE;
 }
 
@@ -51,8 +52,9 @@ static outcome drop_root(const struct sandbox *s, bool *own_uid, struct fault *f
 		return become(s->uid, s->gid, f);
 	}
 	if (!s->insecure)
-		return refuse(f, REASON_CONFIG, "sandbox: started as root without run_as_uid and run_as_gid: set "
-						"both, or start it as a user of its own");
+		return refuse(f, REASON_CONFIG,
+			      "sandbox: started as root without run_as_uid and run_as_gid: set "
+			      "both, or start it as a user of its own");
 	log_line(LOG_LEVEL_WARN, NULL, "insecure: stays root");
 	return DONE;
 }
@@ -74,8 +76,9 @@ static outcome confine(const struct sandbox *s, bool own_uid, struct fault *f)
 	if (confined)
 		return DONE;
 	if (!own_uid && !s->insecure)
-		return refuse(f, REASON_CONFIG, "sandbox: neither a uid of its own nor Landlock confines this daemon; "
-						"--insecure-single-user runs it all the same");
+		return refuse(f, REASON_CONFIG,
+			      "sandbox: neither a uid of its own nor Landlock confines this daemon; "
+			      "--insecure-single-user runs it all the same");
 	log_line(LOG_LEVEL_WARN, NULL, "this kernel has no Landlock: %s",
 		 own_uid ? "the uid alone confines the daemon" : "insecure: nothing confines the daemon");
 	return DONE;

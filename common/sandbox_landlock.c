@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The kernel's interface (Documentation/userspace-api/landlock.rst), written out: the headers of Debian 12 stop at
- * ABI 2, its kernels and later ones do not. */
+/* The kernel's interface (Documentation/userspace-api/landlock.rst), written out: the headers of Debian 12
+ * stop at ABI 2, its kernels and later ones do not. */
 enum { CREATE_RULESET_VERSION = 1, RULE_PATH_BENEATH = 1 };
 
 enum access {
@@ -33,7 +33,8 @@ enum {
 	ABI_1_ACCESS = (1 << 13) - 1,
 	FILE_ACCESS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV,
 	READ_ACCESS = READ_FILE | READ_DIR,
-	WRITE_ACCESS = READ_ACCESS | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_REG | MAKE_DIR | MAKE_SOCK,
+	WRITE_ACCESS = READ_ACCESS | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_REG | MAKE_DIR |
+		       MAKE_SOCK,
 };
 
 enum { SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0, SCOPE_SIGNAL = 1 << 1 };
@@ -51,9 +52,21 @@ struct path_rule {
 
 /* What the C library, the resolver and OpenSSL open on their own. */
 static const char *const library_paths[] = {
-	"/lib",		  "/lib64",	 "/usr/lib",	    "/usr/share/zoneinfo", "/etc/localtime",
-	"/etc/ld.so.cache", "/etc/resolv.conf", "/etc/hosts",	    "/etc/nsswitch.conf",  "/etc/host.conf",
-	"/etc/gai.conf",  "/etc/services", "/etc/ssl/openssl.cnf", "/dev/urandom",	   "/sys/devices/system/cpu",
+	"/lib",
+	"/lib64",
+	"/usr/lib",
+	"/usr/share/zoneinfo",
+	"/etc/localtime",
+	"/etc/ld.so.cache",
+	"/etc/resolv.conf",
+	"/etc/hosts",
+	"/etc/nsswitch.conf",
+	"/etc/host.conf",
+	"/etc/gai.conf",
+	"/etc/services",
+	"/etc/ssl/openssl.cnf",
+	"/dev/urandom",
+	"/sys/devices/system/cpu",
 	NULL,
 };
 static const char *const library_write_paths[] = {"/dev/null", NULL};

@@ -5,18 +5,64 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Other processes' memory and descriptors; the file system's shape; the kernel's own code, keys and counters; the
- * clock; other programs. io_uring makes sockets past this filter. */
+/* Other processes' memory and descriptors; the file system's shape; the kernel's own code, keys and counters;
+ * the clock; other programs. io_uring makes sockets past this filter. */
 static const char *const denied[] = {
-	"ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp",
-	"mount", "umount", "umount2", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree",
-	"mount_setattr", "pivot_root", "chroot", "open_by_handle_at", "quotactl", "quotactl_fd", "swapon", "swapoff",
-	"unshare", "setns", "sethostname", "setdomainname", "acct", "reboot", "syslog",
-	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load",
-	"add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "lookup_dcookie",
-	"io_uring_setup", "io_uring_enter", "io_uring_register",
-	"iopl", "ioperm", "modify_ldt", "personality", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime",
-	"execve", "execveat",
+	"ptrace",
+	"process_vm_readv",
+	"process_vm_writev",
+	"process_madvise",
+	"pidfd_getfd",
+	"kcmp",
+	"mount",
+	"umount",
+	"umount2",
+	"fsopen",
+	"fsconfig",
+	"fsmount",
+	"fspick",
+	"move_mount",
+	"open_tree",
+	"mount_setattr",
+	"pivot_root",
+	"chroot",
+	"open_by_handle_at",
+	"quotactl",
+	"quotactl_fd",
+	"swapon",
+	"swapoff",
+	"unshare",
+	"setns",
+	"sethostname",
+	"setdomainname",
+	"acct",
+	"reboot",
+	"syslog",
+	"init_module",
+	"finit_module",
+	"delete_module",
+	"kexec_load",
+	"kexec_file_load",
+	"add_key",
+	"request_key",
+	"keyctl",
+	"bpf",
+	"perf_event_open",
+	"userfaultfd",
+	"lookup_dcookie",
+	"io_uring_setup",
+	"io_uring_enter",
+	"io_uring_register",
+	"iopl",
+	"ioperm",
+	"modify_ldt",
+	"personality",
+	"settimeofday",
+	"clock_settime",
+	"adjtimex",
+	"clock_adjtime",
+	"execve",
+	"execveat",
 };
 
 /* The families that a daemon with a network needs; netlink is how the resolver finds its own addresses. */
@@ -38,7 +84,8 @@ static int deny_names(scmp_filter_ctx ctx)
 	return 0;
 }
 
-/* The kernel looks at the low 32 bits of the family, the filter at 64: what has more bits is above every limit. */
+/* The kernel looks at the low 32 bits of the family, the filter at 64: what has more bits is above every
+ * limit. */
 static int deny_families(scmp_filter_ctx ctx, bool network)
 {
 	int last = network ? AF_NETLINK : AF_UNIX;

@@ -51,12 +51,13 @@ static outcome check_payload_hash(const struct sigv4_request *r, struct fault *f
 	sha256(r->body, hash);
 	hex_encode(bytes_of(hash, sizeof hash), hex);
 	if (!bytes_equal_ct(bytes_str(claimed), bytes_str(hex)))
-		return refuse(f, REASON_SIGV4_MISMATCH, "SigV4: x-amz-content-sha256 is not the hash of the body");
+		return refuse(f, REASON_SIGV4_MISMATCH,
+			      "SigV4: x-amz-content-sha256 is not the hash of the body");
 	return DONE;
 }
 
-outcome sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *claim, const char *secret, int64_t now,
-		     struct fault *f)
+outcome sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *claim, const char *secret,
+		     int64_t now, struct fault *f)
 {
 	uint8_t expected[SHA256_SIZE];
 	if (claim->time < now - SIGV4_WINDOW_S || claim->time > now + SIGV4_WINDOW_S)
@@ -125,7 +126,8 @@ outcome sigv4_sign(const struct sigv4_request *r, const char *key_id, const char
 	if (!result.ok)
 		return result;
 	hex_encode(bytes_of(signature, sizeof signature), hex);
-	buf_printf(authorization, SIGV4_ALGORITHM " Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
+	buf_printf(authorization,
+		   SIGV4_ALGORITHM " Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
 		   key_id, claim.scope_date, region, service, claim.signed_headers, hex);
 	return authorization->failed ? refuse(f, REASON_NO_MEMORY, "no memory for the signature") : DONE;
 }

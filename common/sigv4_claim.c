@@ -28,7 +28,8 @@ static bool is_signed(const char *signed_headers, const char *name)
 	return false;
 }
 
-/* Copies the text up to a character of `until` (or the end) and moves past it; false where empty or too long. */
+/* Copies the text up to a character of `until` (or the end) and moves past it; false where empty or too long.
+ */
 static bool take(const char **from, const char *until, char *out, size_t room)
 {
 	size_t n = strcspn(*from, until);
@@ -67,7 +68,8 @@ static outcome parse_authorization(const char *text, struct sigv4_claim *out, st
 		while (i < 3 && strncmp(text, fields[i].name, strlen(fields[i].name)))
 			i++;
 		if (i == 3 || fields[i].value[0])
-			return sigv4_malformed(f, "the Authorization header has an unknown or repeated field");
+			return sigv4_malformed(f,
+					       "the Authorization header has an unknown or repeated field");
 		text += strlen(fields[i].name);
 		if (!take(&text, ", ", fields[i].value, fields[i].room))
 			return sigv4_malformed(f, "a field of the Authorization header is empty or too long");
@@ -94,7 +96,8 @@ bool sigv4_parse_date_time(const char *text, int64_t *out)
 			return false;
 	for (size_t i = 0; i < 5; i++)
 		*parts[i] = (text[at[i]] - '0') * 10 + text[at[i] + 1] - '0';
-	t.tm_year = (text[0] - '0') * 1000 + (text[1] - '0') * 100 + (text[2] - '0') * 10 + text[3] - '0' - 1900;
+	t.tm_year =
+		(text[0] - '0') * 1000 + (text[1] - '0') * 100 + (text[2] - '0') * 10 + text[3] - '0' - 1900;
 	t.tm_mon--;
 	*out = (int64_t)timegm(&t);
 	return true;
@@ -128,16 +131,18 @@ outcome sigv4_check_coverage(const struct sigv4_request *r, const char *signed_h
 	if (!is_signed(signed_headers, "x-amz-date"))
 		return sigv4_malformed(f, "the x-amz-date header is not signed");
 	for (size_t i = 0; i < r->header_count; i++)
-		if (!strncasecmp(r->headers[i].name, "x-amz-", 6) && !is_signed(signed_headers, r->headers[i].name))
-			return refuse(f, REASON_SIGV4_MALFORMED, "SigV4: header %.60s is there but not signed",
-				      r->headers[i].name);
+		if (!strncasecmp(r->headers[i].name, "x-amz-", 6) &&
+		    !is_signed(signed_headers, r->headers[i].name))
+			return refuse(f, REASON_SIGV4_MALFORMED,
+				      "SigV4: header %.60s is there but not signed", r->headers[i].name);
 	return DONE;
 }
 
 outcome sigv4_claim_parse(const struct sigv4_request *r, struct sigv4_claim *out, struct fault *f)
 {
 	*out = (struct sigv4_claim){0};
-	const char *authorization = sigv4_header_value(r, "authorization"), *date = sigv4_header_value(r, "x-amz-date");
+	const char *authorization = sigv4_header_value(r, "authorization"),
+		   *date = sigv4_header_value(r, "x-amz-date");
 	const char *payload = sigv4_header_value(r, "x-amz-content-sha256");
 	size_t prefix = sizeof SIGV4_ALGORITHM - 1;
 	if (!authorization || !authorization[0])

@@ -18,10 +18,21 @@ struct settings {
 
 static const struct config_key keys[] = {
 	{.name = "socket", .type = CONFIG_STRING, .offset = offsetof(struct settings, socket), .doc = "d"},
-	{.name = "ttl", .type = CONFIG_INT, .offset = offsetof(struct settings, ttl), .fallback = "3", .max = 9, .doc = "d"},
-	{.name = "quarantine", .type = CONFIG_BOOL, .offset = offsetof(struct settings, quarantine), .fallback = "true",
+	{.name = "ttl",
+	 .type = CONFIG_INT,
+	 .offset = offsetof(struct settings, ttl),
+	 .fallback = "3",
+	 .max = 9,
 	 .doc = "d"},
-	{.name = "origins", .type = CONFIG_STRINGS, .offset = offsetof(struct settings, origins), .fallback = "[a, b]",
+	{.name = "quarantine",
+	 .type = CONFIG_BOOL,
+	 .offset = offsetof(struct settings, quarantine),
+	 .fallback = "true",
+	 .doc = "d"},
+	{.name = "origins",
+	 .type = CONFIG_STRINGS,
+	 .offset = offsetof(struct settings, origins),
+	 .fallback = "[a, b]",
 	 .doc = "d"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };

@@ -1,5 +1,5 @@
-/* A request as lines: method, path, query, headers "name:value" until an empty line, body. Whatever parses and is signed
- * again by our signer must verify. */
+/* A request as lines: method, path, query, headers "name:value" until an empty line, body. Whatever parses
+ * and is signed again by our signer must verify. */
 #include "sigv4.h"
 
 #include <stdlib.h>

@@ -39,8 +39,9 @@ static int remove_files(void **state)
 {
 	(void)state;
 	char path[100];
-	static const char *const names[] = {"gateway.db", "gateway.db-wal", "gateway.db-shm", "gateway.db.seen",
-					    "master",	  "admin.key",	    "second.key"};
+	static const char *const names[] = {"gateway.db",      "gateway.db-wal", "gateway.db-shm",
+					    "gateway.db.seen", "master",	 "admin.key",
+					    "second.key"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
 		unlink(path);
@@ -66,7 +67,8 @@ static struct key read_key(const char *path)
 	json_t *json = json_load_file(path, 0, &e);
 	assert_non_null(json);
 	snprintf(key.id, sizeof key.id, "%s", json_string_value(json_object_get(json, "access_key_id")));
-	snprintf(key.secret, sizeof key.secret, "%s", json_string_value(json_object_get(json, "secret_access_key")));
+	snprintf(key.secret, sizeof key.secret, "%s",
+		 json_string_value(json_object_get(json, "secret_access_key")));
 	assert_string_equal(json_string_value(json_object_get(json, "region")), "mooring-1");
 	json_decref(json);
 	return key;
@@ -76,8 +78,11 @@ static struct key make_key(enum admin_role role)
 {
 	char id[ACCESS_KEY_ID_MAX];
 	struct fault f = {0};
-	struct admin_key_request request = {.db_path = db_path, .master_file = master_path, .role = role,
-					    .region = "mooring-1", .key_file = key_path};
+	struct admin_key_request request = {.db_path = db_path,
+					    .master_file = master_path,
+					    .role = role,
+					    .region = "mooring-1",
+					    .key_file = key_path};
 	if (!admin_key_create(&request, id, &f).ok)
 		fail_msg("%s", f.text);
 	struct key key = read_key(key_path);
@@ -102,20 +107,24 @@ struct signed_request {
 	char *authorization;
 };
 
-static void make_request(struct signed_request *s, const struct key *key, const char *method, int64_t time, int n,
-			 const char *region, const char *service)
+static void make_request(struct signed_request *s, const struct key *key, const char *method, int64_t time,
+			 int n, const char *region, const char *service)
 {
 	char when[CLOCK_RFC3339_SIZE];
 	struct buf out = {0};
 	clock_rfc3339_ms(time * 1000, when);
-	snprintf(s->date, sizeof s->date, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", when, when + 5, when + 8, when + 11, when + 14,
-		 when + 17);
+	snprintf(s->date, sizeof s->date, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", when, when + 5, when + 8, when + 11,
+		 when + 14, when + 17);
 	snprintf(s->number, sizeof s->number, "%d", n);
 	s->headers[0] = (struct sigv4_header){"host", "localhost:8444"};
 	s->headers[1] = (struct sigv4_header){"x-amz-date", s->date};
 	s->headers[2] = (struct sigv4_header){"x-number", s->number};
-	s->request = (struct sigv4_request){.method = method, .raw_path = "/v1/admin/devices", .raw_query = "limit=5",
-					    .headers = s->headers, .header_count = 3, .body = bytes_str("{}")};
+	s->request = (struct sigv4_request){.method = method,
+					    .raw_path = "/v1/admin/devices",
+					    .raw_query = "limit=5",
+					    .headers = s->headers,
+					    .header_count = 3,
+					    .body = bytes_str("{}")};
 	assert_true(sigv4_sign(&s->request, key->id, key->secret, region, service, &out, NULL).ok);
 	s->authorization = buf_take_str(&out);
 	s->headers[3] = (struct sigv4_header){"authorization", s->authorization};
@@ -173,8 +182,11 @@ static void test_key_and_master_are_never_overwritten(void **state)
 	struct key first = make_key(ADMIN_ROLE_ADMIN);
 	char second_path[100], id[ACCESS_KEY_ID_MAX];
 	struct fault f = {0};
-	struct admin_key_request again = {.db_path = db_path, .master_file = master_path, .role = ADMIN_ROLE_VIEWER,
-					  .region = "mooring-1", .key_file = key_path};
+	struct admin_key_request again = {.db_path = db_path,
+					  .master_file = master_path,
+					  .role = ADMIN_ROLE_VIEWER,
+					  .region = "mooring-1",
+					  .key_file = key_path};
 	expect_refused(admin_key_create(&again, id, &f), &f, REASON_CONFLICT);
 	snprintf(second_path, sizeof second_path, "%s/second.key", folder);
 	again.key_file = second_path;
@@ -216,11 +228,13 @@ static void test_before_init_all_are_refused_and_after_it_none(void **state)
 	struct admin_auth *a = open_auth();
 	struct admin_caller caller;
 	struct fault f = {0};
-	expect_refused(ask(a, &stranger, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f, REASON_UNKNOWN_KEY);
+	expect_refused(ask(a, &stranger, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f,
+		       REASON_UNKNOWN_KEY);
 	assert_non_null(strstr(f.text, "mooringctl admin init"));
 	struct key key = make_key(ADMIN_ROLE_VIEWER);
 	assert_true(ask(a, &key, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f).ok);
-	expect_refused(ask(a, &stranger, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f, REASON_SIGV4_MISMATCH);
+	expect_refused(ask(a, &stranger, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f,
+		       REASON_SIGV4_MISMATCH);
 	admin_auth_close(a);
 }
 
@@ -267,10 +281,13 @@ static void test_other_region_service_time_and_secret_are_refused(void **state)
 	assert_true(admin_auth_check_request(a, &s.request, NOW, ADMIN_ROLE_VIEWER, &caller, &f).ok);
 	assert_string_equal(caller.service, "iot");
 	free(s.authorization);
-	expect_refused(ask(a, &key, "GET", NOW - 301, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f, REASON_SIGV4_SKEW);
-	expect_refused(ask(a, &key, "GET", NOW + 301, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f, REASON_SIGV4_SKEW);
+	expect_refused(ask(a, &key, "GET", NOW - 301, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f,
+		       REASON_SIGV4_SKEW);
+	expect_refused(ask(a, &key, "GET", NOW + 301, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f,
+		       REASON_SIGV4_SKEW);
 	other.secret[0] ^= 1;
-	expect_refused(ask(a, &other, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f, REASON_SIGV4_MISMATCH);
+	expect_refused(ask(a, &other, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f,
+		       REASON_SIGV4_MISMATCH);
 	admin_auth_close(a);
 }
 
@@ -322,7 +339,8 @@ static void *run_race(void *arg)
 {
 	struct race *race = arg;
 	struct admin_caller caller;
-	race->accepted = admin_auth_check_request(race->auth, race->request, NOW, ADMIN_ROLE_ADMIN, &caller, NULL).ok;
+	race->accepted =
+		admin_auth_check_request(race->auth, race->request, NOW, ADMIN_ROLE_ADMIN, &caller, NULL).ok;
 	return NULL;
 }
 
@@ -378,11 +396,13 @@ int main(void)
 		cmocka_unit_test_teardown(test_a_master_that_others_can_read_is_refused, remove_files),
 		cmocka_unit_test_teardown(test_before_init_all_are_refused_and_after_it_none, remove_files),
 		cmocka_unit_test_teardown(test_a_key_taken_out_of_the_store_ends_at_once, remove_files),
-		cmocka_unit_test_teardown(test_other_region_service_time_and_secret_are_refused, remove_files),
+		cmocka_unit_test_teardown(test_other_region_service_time_and_secret_are_refused,
+					  remove_files),
 		cmocka_unit_test_teardown(test_a_change_is_accepted_once_also_over_a_restart, remove_files),
 		cmocka_unit_test_teardown(test_a_change_refused_by_role_can_be_made_later, remove_files),
 		cmocka_unit_test_teardown(test_of_threads_with_the_same_change_one_wins, remove_files),
-		cmocka_unit_test_teardown(test_memory_of_signatures_is_bounded_and_forgets_what_is_past, remove_files),
+		cmocka_unit_test_teardown(test_memory_of_signatures_is_bounded_and_forgets_what_is_past,
+					  remove_files),
 	};
 	log_init("admin_auth_test", LOG_LEVEL_ERROR);
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,4 +1,5 @@
-/* Configuration files: what is read, what is refused and where, and that what is printed reads back the same. */
+/* Configuration files: what is read, what is refused and where, and that what is printed reads back the same.
+ */
 #include "config.h"
 #include "file.h"
 
@@ -28,15 +29,36 @@ static outcome check_level(const char *value, struct fault *f)
 }
 
 static const struct config_key keys[] = {
-	{.name = "socket", .type = CONFIG_STRING, .offset = offsetof(struct settings, socket), .doc = "where it listens"},
-	{.name = "log_level", .type = CONFIG_STRING, .offset = offsetof(struct settings, level), .fallback = "info",
-	 .check = check_level, .doc = "least level"},
-	{.name = "challenge_ttl_s", .type = CONFIG_INT, .offset = offsetof(struct settings, ttl), .fallback = "300",
-	 .min = 1, .max = 600, .doc = "seconds"},
-	{.name = "quarantine", .type = CONFIG_BOOL, .offset = offsetof(struct settings, quarantine), .fallback = "true",
+	{.name = "socket",
+	 .type = CONFIG_STRING,
+	 .offset = offsetof(struct settings, socket),
+	 .doc = "where it listens"},
+	{.name = "log_level",
+	 .type = CONFIG_STRING,
+	 .offset = offsetof(struct settings, level),
+	 .fallback = "info",
+	 .check = check_level,
+	 .doc = "least level"},
+	{.name = "challenge_ttl_s",
+	 .type = CONFIG_INT,
+	 .offset = offsetof(struct settings, ttl),
+	 .fallback = "300",
+	 .min = 1,
+	 .max = 600,
+	 .doc = "seconds"},
+	{.name = "quarantine",
+	 .type = CONFIG_BOOL,
+	 .offset = offsetof(struct settings, quarantine),
+	 .fallback = "true",
 	 .doc = "what to do with clones"},
-	{.name = "origins", .type = CONFIG_STRINGS, .offset = offsetof(struct settings, origins), .doc = "as devices know them"},
-	{.name = "peer_uids", .type = CONFIG_STRINGS, .offset = offsetof(struct settings, uids), .fallback = "[0, 33]",
+	{.name = "origins",
+	 .type = CONFIG_STRINGS,
+	 .offset = offsetof(struct settings, origins),
+	 .doc = "as devices know them"},
+	{.name = "peer_uids",
+	 .type = CONFIG_STRINGS,
+	 .offset = offsetof(struct settings, uids),
+	 .fallback = "[0, 33]",
 	 .doc = "who may connect"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
@@ -85,7 +107,8 @@ static void test_values_and_defaults_are_read(void **state)
 	(void)state;
 	struct settings s;
 	struct fault f;
-	assert_true(load("# comment\nsocket: /run/x.sock\norigins:\n  - https://a:1\n  - https://b\nchallenge_ttl_s: 17\n"
+	assert_true(load("# comment\nsocket: /run/x.sock\norigins:\n  - https://a:1\n  - "
+			 "https://b\nchallenge_ttl_s: 17\n"
 			 "quarantine: false\n",
 			 &s, &f)
 			    .ok);
@@ -131,7 +154,8 @@ static void test_duplicate_key_is_refused_with_both_lines(void **state)
 {
 	(void)state;
 	expect_refusal("socket: s\norigins: [o]\nsocket: t\n", ":3: socket: given twice, first on line 1");
-	expect_refusal("socket: s\norigins: [o]\n\"origins\": [p]\n", ":3: origins: given twice, first on line 2");
+	expect_refusal("socket: s\norigins: [o]\n\"origins\": [p]\n",
+		       ":3: origins: given twice, first on line 2");
 }
 
 static void test_missing_required_key_is_refused(void **state)
@@ -146,7 +170,8 @@ static void test_missing_required_key_is_refused(void **state)
 static void test_values_out_of_range_are_refused_with_the_range(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"0", "601", "12x", "", "0x10", "1.5", "+5", " - 5", "99999999999999999999", "-"};
+	static const char *const bad[] = {
+		"0", "601", "12x", "", "0x10", "1.5", "+5", " - 5", "99999999999999999999", "-"};
 	char text[100];
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct settings s;
@@ -170,9 +195,15 @@ static void test_wrong_shapes_are_refused(void **state)
 	struct settings s;
 	struct fault f;
 	static const char *const bad[] = {
-		"socket: [s]\norigins: [o]\n", "socket: s\norigins: o\n",    "- socket\n", "socket: \"s\n",
-		"socket: s\norigins: [o]\n---\nsocket: t\n", "socket: &a s\norigins: [*a]\n", "just words\n",
-		"socket: {a: b}\norigins: [o]\n", "\tsocket: s\n",
+		"socket: [s]\norigins: [o]\n",
+		"socket: s\norigins: o\n",
+		"- socket\n",
+		"socket: \"s\n",
+		"socket: s\norigins: [o]\n---\nsocket: t\n",
+		"socket: &a s\norigins: [*a]\n",
+		"just words\n",
+		"socket: {a: b}\norigins: [o]\n",
+		"\tsocket: s\n",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_false(load(bad[i], &s, &f).ok);
@@ -197,7 +228,8 @@ static void test_absent_file_is_a_configuration_error(void **state)
 static void test_printed_configuration_reads_back_the_same(void **state)
 {
 	(void)state;
-	static const char *const awkward = "socket: \"a \\\"b\\\" \\\\ c: # d\\n\\x01\\te\"\norigins: ['true', \"x, y\", 'ü:', '- z', '~']\n"
+	static const char *const awkward = "socket: \"a \\\"b\\\" \\\\ c: # d\\n\\x01\\te\"\norigins: "
+					   "['true', \"x, y\", 'ü:', '- z', '~']\n"
 					   "peer_uids: []\nquarantine: false\nchallenge_ttl_s: 600\n";
 	struct settings first, second;
 	struct fault f;

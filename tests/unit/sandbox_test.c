@@ -1,5 +1,5 @@
-/* The sandbox, tried from inside: each test forks a child that enters it, does what a taken-over daemon would, and reports
- * the first thing that was not as it should be. */
+/* The sandbox, tried from inside: each test forks a child that enters it, does what a taken-over daemon
+ * would, and reports the first thing that was not as it should be. */
 #include "log.h"
 #include "sandbox.h"
 
@@ -63,7 +63,8 @@ static int remove_tree(void **state)
 {
 	(void)state;
 	char path[128];
-	static const char *const files[] = {"own/sock", "own/b", "other/readable", "other/secret", "own", "other", "."};
+	static const char *const files[] = {"own/sock", "own/b", "other/readable", "other/secret", "own",
+					    "other",	"."};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		snprintf(path, sizeof path, "%s/%s", base, files[i]);
 		if (unlink(path))
@@ -72,12 +73,12 @@ static int remove_tree(void **state)
 	return rmdir(base);
 }
 
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "line %d: %s (%s)\n", __LINE__, #condition, strerror(errno));                  \
-			_exit(1);                                                                                      \
-		}                                                                                                      \
+#define CHECK(condition)                                                                                     \
+	do {                                                                                                 \
+		if (!(condition)) {                                                                          \
+			fprintf(stderr, "line %d: %s (%s)\n", __LINE__, #condition, strerror(errno));        \
+			_exit(1);                                                                            \
+		}                                                                                            \
 	} while (0)
 
 static void enter(struct sandbox s)
@@ -114,7 +115,8 @@ static void expect_child_ok(void (*child)(void))
 static void stop_being_root(void)
 {
 	if (geteuid() == 0)
-		CHECK(!setgroups(0, NULL) && !setresgid(NOBODY, NOBODY, NOBODY) && !setresuid(NOBODY, NOBODY, NOBODY));
+		CHECK(!setgroups(0, NULL) && !setresgid(NOBODY, NOBODY, NOBODY) &&
+		      !setresuid(NOBODY, NOBODY, NOBODY));
 }
 
 static bool refused(long rc, int error)
@@ -135,7 +137,8 @@ static void files_child(void)
 	snprintf(b, sizeof b, "%s/b", own);
 	stop_being_root();
 	enter((struct sandbox){0});
-	CHECK(!open_close(a, O_RDWR | O_CREAT | O_EXCL) && !truncate(a, 10) && !rename(a, b) && !open_close(b, O_RDONLY));
+	CHECK(!open_close(a, O_RDWR | O_CREAT | O_EXCL) && !truncate(a, 10) && !rename(a, b) &&
+	      !open_close(b, O_RDONLY));
 	CHECK(!open_close(readable, O_RDONLY));
 	CHECK(refused(open_close(readable, O_WRONLY), EACCES));
 	CHECK(refused(truncate(readable, 0), EACCES));

@@ -53,7 +53,8 @@ static void read_vector(size_t index, struct vector *v)
 	const json_t *json = json_array_get(vectors, index), *headers = json_object_get(json, "headers");
 	const char *target = text(json, "target"), *body = text(json, "body_b64");
 	size_t path = strcspn(target, "?"), n;
-	*v = (struct vector){.secret = text(json, "secret"), .canonical = text(json, "canonical_request"),
+	*v = (struct vector){.secret = text(json, "secret"),
+			     .canonical = text(json, "canonical_request"),
 			     .signature = text(json, "signature")};
 	snprintf(v->path, sizeof v->path, "%.*s", (int)path, target);
 	snprintf(v->query, sizeof v->query, "%s", target[path] ? target + path + 1 : "");
@@ -63,9 +64,12 @@ static void read_vector(size_t index, struct vector *v)
 		v->headers[i] = (struct sigv4_header){json_string_value(json_array_get(h, 0)),
 						      json_string_value(json_array_get(h, 1))};
 	}
-	v->request = (struct sigv4_request){.method = text(json, "method"), .raw_path = v->path,
-					    .raw_query = v->query, .headers = v->headers,
-					    .header_count = json_array_size(headers), .body = bytes_of(v->body, n)};
+	v->request = (struct sigv4_request){.method = text(json, "method"),
+					    .raw_path = v->path,
+					    .raw_query = v->query,
+					    .headers = v->headers,
+					    .header_count = json_array_size(headers),
+					    .body = bytes_of(v->body, n)};
 }
 
 static struct sigv4_header *find(struct vector *v, const char *name)
@@ -157,7 +161,9 @@ static void test_our_signer_makes_the_sdks_signatures(void **state)
 		v.request.headers = some;
 		v.request.header_count = n;
 		struct buf out = {0};
-		if (!sigv4_sign(&v.request, v.claim.key_id, v.secret, v.claim.region, v.claim.service, &out, &f).ok)
+		if (!sigv4_sign(&v.request, v.claim.key_id, v.secret, v.claim.region, v.claim.service, &out,
+				&f)
+			     .ok)
 			fail_msg("%zu: %s", i, f.text);
 		char *authorization = buf_take_str(&out);
 		assert_string_equal(strrchr(authorization, '=') + 1, v.signature);
@@ -268,7 +274,8 @@ static void test_what_must_be_signed(void **state)
 static void test_malformed_authorization_is_refused_by_rule(void **state)
 {
 	(void)state;
-	static const char sig[] = "Signature=10dd9d5c49fea7851d0f593b476d90d2e4cc8128fba48fa63ba3ab581fba6ba5";
+	static const char sig[] =
+		"Signature=10dd9d5c49fea7851d0f593b476d90d2e4cc8128fba48fa63ba3ab581fba6ba5";
 	static const char *const cases[][2] = {
 		{"Bearer x", "does not begin with AWS4-HMAC-SHA256"},
 		{"AWS4-HMAC-SHA256", "does not begin with AWS4-HMAC-SHA256"},
@@ -277,20 +284,31 @@ static void test_malformed_authorization_is_refused_by_rule(void **state)
 		{"AWS4-HMAC-SHA256 Signature=00, Signature=00", "unknown or repeated field"},
 		{"AWS4-HMAC-SHA256 Credential=, Signature=00", "empty or too long"},
 		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot, SignedHeaders=host, %s", "Credential is not"},
-		{"AWS4-HMAC-SHA256 Credential=A/2026112/r/iot/aws4_request, SignedHeaders=host, %s", "Credential is not"},
-		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws5_request, SignedHeaders=host, %s", "Credential is not"},
-		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=host, Signature=12", "64 hex"},
-		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=x-amz-date;host, %s", "not sorted"},
-		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=host;host, %s", "not sorted"},
-		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=host;;x, %s", "not sorted"},
-		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=Host, %s", "lower case"},
-		{"AWS4-HMAC-SHA256 Credential=A/20261123/r/iot/aws4_request, SignedHeaders=host, %s", "day of the scope"},
+		{"AWS4-HMAC-SHA256 Credential=A/2026112/r/iot/aws4_request, SignedHeaders=host, %s",
+		 "Credential is not"},
+		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws5_request, SignedHeaders=host, %s",
+		 "Credential is not"},
+		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=host, "
+		 "Signature=12",
+		 "64 hex"},
+		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=x-amz-date;host, "
+		 "%s",
+		 "not sorted"},
+		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=host;host, %s",
+		 "not sorted"},
+		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=host;;x, %s",
+		 "not sorted"},
+		{"AWS4-HMAC-SHA256 Credential=A/20261122/r/iot/aws4_request, SignedHeaders=Host, %s",
+		 "lower case"},
+		{"AWS4-HMAC-SHA256 Credential=A/20261123/r/iot/aws4_request, SignedHeaders=host, %s",
+		 "day of the scope"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct vector v;
 		char value[400];
 		const char *at = strstr(cases[i][0], "%s");
-		snprintf(value, sizeof value, "%.*s%s", at ? (int)(at - cases[i][0]) : 400, cases[i][0], at ? sig : "");
+		snprintf(value, sizeof value, "%.*s%s", at ? (int)(at - cases[i][0]) : 400, cases[i][0],
+			 at ? sig : "");
 		read_vector(0, &v);
 		find(&v, "authorization")->value = value;
 		expect_parse(&v, REASON_SIGV4_MALFORMED, cases[i][1]);
@@ -304,8 +322,13 @@ static void test_malformed_authorization_is_refused_by_rule(void **state)
 static void test_malformed_dates_are_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"",		      "20261122T113253",  "2026-1122T11325Z", "20261122 113253Z",
-					  "20261122T1132 3Z", "20261122T113253z", "20261122T113253ZZ"};
+	static const char *const bad[] = {"",
+					  "20261122T113253",
+					  "2026-1122T11325Z",
+					  "20261122 113253Z",
+					  "20261122T1132 3Z",
+					  "20261122T113253z",
+					  "20261122T113253ZZ"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct vector v;
 		read_vector(0, &v);
@@ -318,16 +341,23 @@ static void test_headers_are_trimmed_and_joined(void **state)
 {
 	(void)state;
 	static const struct sigv4_header headers[] = {
-		{"Host", "  a:1 "}, {"X-Amz-Date", "20261122T113253Z"}, {"x-amz-meta", " b  \t c "}, {"X-AMZ-META", "d"},
+		{"Host", "  a:1 "},
+		{"X-Amz-Date", "20261122T113253Z"},
+		{"x-amz-meta", " b  \t c "},
+		{"X-AMZ-META", "d"},
 	};
-	struct sigv4_request r = {.method = "GET", .raw_path = "", .raw_query = "b=2&&a-=2&a=1&a=%2f&c&b=%20+",
-				  .headers = headers, .header_count = 4};
+	struct sigv4_request r = {.method = "GET",
+				  .raw_path = "",
+				  .raw_query = "b=2&&a-=2&a=1&a=%2f&c&b=%20+",
+				  .headers = headers,
+				  .header_count = 4};
 	struct buf out = {0};
 	assert_true(sigv4_canonical_request(&r, "host;x-amz-date;x-amz-meta", &out, NULL).ok);
 	char *canonical = buf_take_str(&out);
-	assert_string_equal(canonical, "GET\n/\na=%2F&a=1&a-=2&b=%20%2B&b=2&c=\nhost:a:1\nx-amz-date:20261122T113253Z\n"
-				       "x-amz-meta:b c,d\n\nhost;x-amz-date;x-amz-meta\n"
-				       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_string_equal(canonical,
+			    "GET\n/\na=%2F&a=1&a-=2&b=%20%2B&b=2&c=\nhost:a:1\nx-amz-date:20261122T113253Z\n"
+			    "x-amz-meta:b c,d\n\nhost;x-amz-date;x-amz-meta\n"
+			    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 	free(canonical);
 }
 
