@@ -133,8 +133,8 @@ bench: setup-test ## enrolments a second beside the cost of their cryptography; 
 test-matrix: ## demo and test in fresh Debian 12 and 13 roots (needs root and debootstrap)
 	@scripts/test-matrix
 
-lint: ## static checks: compiler analyser, function sizes, include directions
-	@scripts/lint
+lint: setup-test ## include directions, sizes of functions and files
+	@$(PYTHON) scripts/lint
 
 format: ## clang-format over the C sources
 	@clang-format -i $$(git ls-files '*.c' '*.h')
