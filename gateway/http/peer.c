@@ -1,0 +1,72 @@
+#include "peer.h"
+
+#include "cert.h"
+#include "clock.h"
+
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The only URI among the subject alternative names. */
+static bool san_uri(X509 *cert, char *out, size_t room)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	unsigned found = 0;
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		if (name->type != GEN_URI)
+			continue;
+		const ASN1_IA5STRING *uri = name->d.uniformResourceIdentifier;
+		int n = ASN1_STRING_length(uri);
+		if (++found == 1 && n > 0 && (size_t)n < room && !memchr(ASN1_STRING_get0_data(uri), 0, (size_t)n)) {
+			memcpy(out, ASN1_STRING_get0_data(uri), (size_t)n);
+			out[n] = '\0';
+		} else {
+			found = 2;
+		}
+	}
+	GENERAL_NAMES_free(names);
+	return found == 1;
+}
+
+static outcome check_role(X509 *cert, const char *trust_domain, const char *role, struct peer *out, struct fault *f)
+{
+	char uri[512], expected[512];
+	if (!cert_common_name(cert, out->name, sizeof out->name))
+		return refuse(f, REASON_PEER_CERTIFICATE, "the client certificate has no single common name");
+	if (!san_uri(cert, uri, sizeof uri))
+		return refuse(f, REASON_PEER_CERTIFICATE, "the client certificate has no single URI as subject alternative name");
+	snprintf(expected, sizeof expected, "spiffe://%s/service/%s/%s", trust_domain, role, out->name);
+	if (strcmp(uri, expected))
+		return refuse(f, REASON_PEER_ROLE, "the client certificate is for %.120s, not %.120s", uri, expected);
+	return DONE;
+}
+
+outcome peer_check_certificate(struct bytes pem, X509 *service_ca, const char *trust_domain, const char *role,
+			       int64_t now, struct peer *out, struct fault *f)
+{
+	struct fault why;
+	int64_t not_before;
+	X509 *cert = pem.n ? cert_from_pem(pem) : NULL;
+	outcome r = DONE;
+	*out = (struct peer){0};
+	if (!pem.n)
+		return refuse(f, REASON_PEER_CERTIFICATE, "no client certificate was presented");
+	if (!cert)
+		return refuse(f, REASON_PEER_CERTIFICATE, "the client certificate cannot be read");
+	if (!cert_verify(cert, service_ca, now, NID_client_auth, &why).ok)
+		r = refuse(f, REASON_PEER_CERTIFICATE, "the client certificate: %s", why.text);
+	if (r.ok)
+		r = check_role(cert, trust_domain, role, out, f);
+	if (r.ok)
+		cert_dates(cert, &not_before, &out->not_after);
+	X509_free(cert);
+	return r;
+}
+
+outcome peer_check(const struct gateway *g, const struct scgi_request *r, const char *role, struct peer *out,
+		   struct fault *f)
+{
+	return peer_check_certificate(scgi_client_cert(r), g->keys.service, g->config.trust_domain, role, clock_wall_s(),
+				      out, f);
+}

@@ -1,0 +1,260 @@
+/*
+ * mooring-gateway - the relying party and registration authority: takes enrolments from the edge, has devices
+ * attested, has certificates signed, keeps the records, and tells the brokers.
+ */
+#include "admin_auth.h"
+#include "gateway/attest/health.h"
+#include "gateway/challenge.h"
+#include "gateway/feed/feed.h"
+#include "gateway/gateway.h"
+#include "gateway/http/http.h"
+#include "gateway/rate.h"
+#include "gateway/store/store.h"
+#include "gateway/worker.h"
+#include "log.h"
+#include "sandbox.h"
+#include "version.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STOP_GRACE_MS = 10000, CONNECTIONS_MAX = 4096, PATHS_MAX = 4 };
+enum { EXIT_USAGE = 2 };
+
+struct options {
+	const char *config;
+	bool test, print, insecure;
+};
+
+static const char usage[] =
+	"Usage: mooring-gateway --config FILE [-t | --print-config] [--insecure-single-user]\n"
+	"  --config FILE            the configuration\n"
+	"  -t                       test the configuration and the files it names, then exit\n"
+	"  --print-config           print the configuration with defaults and documentation, then exit\n"
+	"  --insecure-single-user   run even where nothing confines the process\n"
+	"  --help, --version\n";
+
+/* Exits on --help, --version and mistakes. */
+static struct options parse_options(int argc, char **argv)
+{
+	static const struct option table[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"print-config", no_argument, NULL, 'p'},
+		{"insecure-single-user", no_argument, NULL, 'i'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{NULL, 0, NULL, 0},
+	};
+	struct options o = {0};
+	for (int c; (c = getopt_long(argc, argv, "t", table, NULL)) != -1;) {
+		if (c == 'c')
+			o.config = optarg;
+		else if (c == 't')
+			o.test = true;
+		else if (c == 'p')
+			o.print = true;
+		else if (c == 'i')
+			o.insecure = true;
+		else if (c == 'h' || c == 'v') {
+			fputs(c == 'h' ? usage : "mooring-gateway " MOORING_VERSION "\n", stdout);
+			exit(0);
+		} else {
+			fputs(usage, stderr);
+			exit(EXIT_USAGE);
+		}
+	}
+	if (!o.config || optind != argc) {
+		fputs(usage, stderr);
+		exit(EXIT_USAGE);
+	}
+	return o;
+}
+
+static enum log_level level_of(const char *name)
+{
+	switch (name[0]) {
+	case 'd':
+		return LOG_LEVEL_DEBUG;
+	case 'w':
+		return LOG_LEVEL_WARN;
+	case 'e':
+		return LOG_LEVEL_ERROR;
+	default:
+		return LOG_LEVEL_INFO;
+	}
+}
+
+/* The folder that a file is in; caller frees. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash)
+		return strdup(".");
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static outcome enter_sandbox(const struct gateway_config *c, bool insecure, struct fault *f)
+{
+	/* libcurl's files are read by each worker; the admin secret may be made later, hence its folder. */
+	char *socket_folder = folder_of(c->socket), *master_folder = folder_of(c->admin_master);
+	const char *const read_only[] = {c->attestation_ca, c->attestation_cert, c->attestation_key, master_folder,
+					 "/proc/self", NULL};
+	const char *const read_write[] = {c->state_dir, socket_folder, NULL};
+	const struct sandbox sandbox = {
+		.uid = (uid_t)c->run_as_uid,
+		.gid = (gid_t)c->run_as_gid,
+		.read_only = read_only,
+		.read_write = read_write,
+		.network = true,
+		.non_dumpable = true,
+		.insecure = insecure,
+	};
+	outcome r = socket_folder && master_folder ? sandbox_enter(&sandbox, f)
+						   : refuse(f, REASON_NO_MEMORY, "no memory for paths");
+	free(socket_folder);
+	free(master_folder);
+	return r;
+}
+
+/* Everything durable is opened as the gateway's own user: a database made by root could not be written later. */
+static outcome open_store(struct gateway *g, struct fault *f)
+{
+	char path[4096];
+	if ((size_t)snprintf(path, sizeof path, "%s/gateway.db", g->config.state_dir) >= sizeof path)
+		return refuse(f, REASON_CONFIG, "state_dir: the path is too long");
+	const struct store_options options = {
+		.path = path,
+		.supersede_after_s = g->config.supersede_after_s,
+		.quarantine_clones = g->config.quarantine_clones,
+	};
+	outcome r = store_open(&options, &g->store, f);
+	if (r.ok)
+		r = admin_auth_open(path, g->config.admin_master, g->config.region, &g->admin_auth, f);
+	return r;
+}
+
+static outcome make_services(struct gateway *g, struct fault *f)
+{
+	outcome r = challenge_new(g->config.challenge_ttl_s, CHALLENGE_CAPACITY, &g->challenge, f);
+	if (r.ok)
+		r = rate_new(g->config.rate_per_device, RATE_CAPACITY, &g->rate, f);
+	if (r.ok)
+		r = attest_health_new(&g->attest, f);
+	if (r.ok)
+		r = open_store(g, f);
+	if (r.ok)
+		r = feed_start(g, &g->feed, f);
+	return r;
+}
+
+static outcome serve(struct gateway *g, struct fault *f)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned workers = g->config.workers ? (unsigned)g->config.workers : cores > 0 && cores < 64 ? (unsigned)cores : 1;
+	uid_t *peers = calloc(g->config.peer_uids.count + 1, sizeof *peers);
+	g->workers = calloc(workers, sizeof *g->workers);
+	if (!peers || !g->workers) {
+		free(peers);
+		return refuse(f, REASON_NO_MEMORY, "no memory for %u workers", workers);
+	}
+	for (size_t i = 0; i < g->config.peer_uids.count; i++)
+		peers[i] = (uid_t)strtoul(g->config.peer_uids.items[i], NULL, 10);
+	const struct scgi_options options = {
+		.socket_path = g->config.socket,
+		.peer_uids = peers,
+		.peer_count = g->config.peer_uids.count,
+		.workers = workers,
+		.connections_max = CONNECTIONS_MAX,
+		.worker_start = worker_start,
+		.worker_stop = worker_stop,
+	};
+	outcome r = scgi_start(&options, http_handle, g, &g->server, f);
+	free(peers);
+	return r;
+}
+
+/* Requests first, then what they ask, then the store, so that nobody asks one that is closed. */
+static void stop(struct gateway *g)
+{
+	scgi_drain(g->server, STOP_GRACE_MS);
+	workers_quiesce(g);
+	store_close(g->store);
+	scgi_stop(g->server, 0);
+	feed_stop(g->feed);
+	admin_auth_close(g->admin_auth);
+	attest_health_free(g->attest);
+	rate_free(g->rate);
+	challenge_free(g->challenge);
+	free(g->workers);
+	gateway_keys_free(&g->keys);
+	gateway_config_free(&g->config);
+}
+
+static int fail(const struct fault *f, const char *what)
+{
+	log_fault(LOG_LEVEL_ERROR, NULL, f, "%s", what);
+	return EXIT_FAILURE;
+}
+
+static void block_signals(sigset_t *stopping)
+{
+	sigemptyset(stopping);
+	sigaddset(stopping, SIGTERM);
+	sigaddset(stopping, SIGINT);
+	pthread_sigmask(SIG_BLOCK, stopping, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int print_config(const struct gateway_config *c)
+{
+	char *text = gateway_config_print(c);
+	if (!text)
+		return EXIT_FAILURE;
+	fputs(text, stdout);
+	free(text);
+	return EXIT_SUCCESS;
+}
+
+/* Threads and open requests are left to the kernel where the start fails half-way. */
+static int run(struct gateway *g, bool insecure)
+{
+	struct fault f;
+	sigset_t stopping;
+	int received;
+	block_signals(&stopping);
+	if (!enter_sandbox(&g->config, insecure, &f).ok)
+		return fail(&f, "cannot give up rights");
+	if (!make_services(g, &f).ok || !serve(g, &f).ok) {
+		fail(&f, "cannot start");
+		_exit(EXIT_FAILURE);
+	}
+	log_line(LOG_LEVEL_INFO, NULL, "serving on %s with %u workers", g->config.socket, scgi_worker_count(g->server));
+	sigwait(&stopping, &received);
+	log_line(LOG_LEVEL_INFO, NULL, "stopping");
+	stop(g);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	static struct gateway gateway;
+	struct fault f;
+	const struct options o = parse_options(argc, argv);
+	log_init("gateway", LOG_LEVEL_INFO);
+	if (!gateway_config_load(o.config, &gateway.config, &f).ok)
+		return fail(&f, "the configuration is refused");
+	log_init("gateway", level_of(gateway.config.log_level));
+	if (o.print)
+		return print_config(&gateway.config);
+	if (!gateway_keys_load(&gateway.config, &gateway.keys, &f).ok)
+		return fail(&f, "the configuration is refused");
+	if (o.test) {
+		puts("the configuration is good");
+		return EXIT_SUCCESS;
+	}
+	return run(&gateway, o.insecure);
+}
