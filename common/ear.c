@@ -17,9 +17,9 @@ static const struct spelling spellings[] = {
 	{"tag:github.com,2023:veraison/ear", "ear.status", "ear.trustworthiness-vector", true},
 };
 
-/* Claims that Veraison defined and that we send in either profile. */
-static const char annotated_evidence[] = "ear.veraison.annotated-evidence";
-static const char key_attestation[] = "ear.veraison.key-attestation";
+/* Claims that Veraison defined. Ours have its names; the draft's examples spell them with underscores. */
+static const char *const annotated_evidence[] = {"ear.veraison.annotated-evidence", "ear_veraison_annotated_evidence"};
+static const char *const key_attestation[] = {"ear.veraison.key-attestation", "ear_veraison_key_attestation"};
 static const char own_reason[] = "mooring_reason";
 static const char instance_claim[] = "psa-instance-id";
 
@@ -48,7 +48,8 @@ struct claims {
 	int outer_status; /* of the whole result; affirming where absent */
 	int bad_value; /* a trustworthiness value that speaks against the device */
 	const char *bad_label;
-	struct buf attested_spki;
+	uint8_t attested_spki[SPKI_MAX];
+	size_t attested_spki_size; /* 0 where no key is attested */
 };
 
 static outcome malformed(struct fault *f, const char *what)
@@ -136,15 +137,24 @@ static outcome read_vector(json_t *vector, struct claims *c, struct fault *f)
 	return DONE;
 }
 
+/* An extension in either spelling: an object, NULL where absent. */
+static outcome read_extension(const json_t *submod, const char *const names[2], const json_t **out, struct fault *f)
+{
+	const json_t *a = json_object_get(submod, names[0]), *b = json_object_get(submod, names[1]);
+	*out = a ? a : b;
+	if ((a && b) || (*out && !json_is_object(*out)))
+		return malformed(f, "an extension is there twice, or no object");
+	return DONE;
+}
+
 static outcome read_instance(const json_t *submod, struct ear *out, struct fault *f)
 {
-	const json_t *annotated = json_object_get(submod, annotated_evidence);
-	const json_t *value = json_object_get(annotated, instance_claim);
+	const json_t *annotated;
 	size_t n;
-	if (annotated && !json_is_object(annotated))
-		return malformed(f, "the annotated evidence is no object");
-	if (!value)
-		return DONE;
+	outcome o = read_extension(submod, annotated_evidence, &annotated, f);
+	const json_t *value = json_object_get(annotated, instance_claim);
+	if (!o.ok || !value)
+		return o;
 	out->has_instance_id = json_is_string(value) &&
 			       base64_decode(json_string_value(value), json_string_length(value), out->instance_id,
 					     sizeof out->instance_id, &n) &&
@@ -154,16 +164,17 @@ static outcome read_instance(const json_t *submod, struct ear *out, struct fault
 
 static outcome read_attested_key(const json_t *submod, struct claims *c, struct fault *f)
 {
-	const json_t *attestation = json_object_get(submod, key_attestation);
+	const json_t *attestation;
+	outcome o = read_extension(submod, key_attestation, &attestation, f);
 	const json_t *key = json_object_get(attestation, "akpub");
-	uint8_t spki[SPKI_MAX];
-	size_t n;
-	if (!attestation)
-		return DONE;
-	if (!json_is_string(key) || !base64url_decode(json_string_value(key), json_string_length(key), spki, sizeof spki, &n))
+	if (!o.ok || !attestation)
+		return o;
+	if (!json_is_string(key) ||
+	    !base64url_decode(json_string_value(key), json_string_length(key), c->attested_spki, sizeof c->attested_spki,
+			      &c->attested_spki_size) ||
+	    c->attested_spki_size == 0)
 		return malformed(f, "the key attestation holds no akpub in base64url");
-	buf_add(&c->attested_spki, spki, n);
-	return c->attested_spki.failed ? refuse(f, REASON_NO_MEMORY, "no memory for an attested key") : DONE;
+	return DONE;
 }
 
 /* A reason code goes into the operator's log: codes are all it can be. */
@@ -236,7 +247,7 @@ static outcome judge_verdict(const struct claims *c, const struct ear_expect *ex
 			      ear->reason);
 	if (c->bad_label)
 		return refuse(f, REASON_EAR_STATUS, "the status is affirming, but %s is %d", c->bad_label, c->bad_value);
-	if (c->attested_spki.p && !bytes_equal(buf_view(&c->attested_spki), expect->csr_spki))
+	if (c->attested_spki_size && !bytes_equal(bytes_of(c->attested_spki, c->attested_spki_size), expect->csr_spki))
 		return refuse(f, REASON_EAR_KEY, "the attested key is not the key of the certificate request");
 	return DONE;
 }
@@ -253,7 +264,6 @@ outcome ear_check(struct bytes jwt, const struct ear_expect *expect, struct ear 
 		o = judge_freshness(&c, expect, f);
 	if (o.ok)
 		o = judge_verdict(&c, expect, out, f);
-	buf_free(&c.attested_spki);
 	json_decref(payload);
 	return o;
 }
@@ -282,11 +292,11 @@ static json_t *build_submod(const struct ear_verdict *v)
 	bool ok = submod != NULL;
 	if (ok && v->instance_id) {
 		base64_encode(bytes_of(v->instance_id, INSTANCE_ID_SIZE), instance);
-		ok = add_nested(submod, annotated_evidence, instance_claim, instance);
+		ok = add_nested(submod, annotated_evidence[0], instance_claim, instance);
 	}
 	if (ok && v->attested_spki.n && v->attested_spki.n <= SPKI_MAX) {
 		base64url_encode(v->attested_spki, key);
-		ok = add_nested(submod, key_attestation, "akpub", key);
+		ok = add_nested(submod, key_attestation[0], "akpub", key);
 	}
 	if (ok && !affirming)
 		ok = json_object_set_new(submod, own_reason, json_string(reason_code(v->reason))) == 0;
