@@ -14,7 +14,7 @@
 #include "log_chain.h"
 #include "signer_protocol.h"
 
-enum { STORE_NAME_SIZE = 129, STORE_REQUEST_ID_SIZE = 27, STORE_PAGE_MAX = 500 };
+enum { STORE_NAME_SIZE = 137, STORE_REQUEST_ID_SIZE = 27, STORE_PAGE_MAX = 500 };
 
 struct store;
 
@@ -185,6 +185,7 @@ struct store_certificate {
 	const char *thing;
 	const char *evidence;  /* "psa-token", "cose-csr", "none" */
 	unsigned assurance;
+	const char *ear;        /* the signed attestation result it rests on; "" where there was none */
 	const char *request_id; /* that enrolled it */
 	bool outgoing;          /* renewed; ends with its successor's first connection or by time */
 	struct bytes der;

@@ -1,0 +1,294 @@
+#include "store_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct record_op {
+	struct op op;
+	uint8_t intent_id[INTENT_ID_SIZE];
+	struct bytes der;
+	struct store_recorded out;
+	void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg);
+	void *arg;
+};
+
+/* The intent as it stands when its certificate comes back. */
+struct recording {
+	struct record_op *r;
+	struct writer *w;
+	bool found;
+	char state[8], doom[24];
+	uint8_t serial[SERIAL_SIZE], spki_sha256[SHA256_SIZE], instance_id[INSTANCE_ID_SIZE];
+	int64_t generation, renews_id, not_before, not_after, verdict_id;
+	bool uses_grant;
+	char request_id[STORE_REQUEST_ID_SIZE], profile[16];
+	struct device device;
+	enum store_state result;
+	const char *revocation_reason;
+	uint8_t renews[FINGERPRINT_SIZE];
+};
+
+static outcome load_intent(struct recording *x, struct fault *f)
+{
+	static const char sql[] =
+		"SELECT i.state, i.doom, i.serial, i.spki_sha256, d.instance_id, i.generation, i.renews_id, i.not_before, "
+		"i.not_after, i.verdict_id, i.uses_grant, i.request_id, i.profile "
+		"FROM intents i JOIN devices d ON d.id = i.device_id WHERE i.id = ?";
+	struct query q = query_start(&x->w->conn, sql);
+	query_blob(&q, x->r->intent_id, INTENT_ID_SIZE);
+	outcome o = query_row(&q, &x->found, f);
+	if (!o.ok || !x->found)
+		return o;
+	snprintf(x->state, sizeof x->state, "%s", column_text(&q));
+	snprintf(x->doom, sizeof x->doom, "%s", column_text(&q));
+	column_copy(&q, x->serial, SERIAL_SIZE);
+	column_copy(&q, x->spki_sha256, SHA256_SIZE);
+	column_copy(&q, x->instance_id, INSTANCE_ID_SIZE);
+	x->generation = column_int(&q);
+	x->renews_id = column_int(&q);
+	x->not_before = column_int(&q);
+	x->not_after = column_int(&q);
+	x->verdict_id = column_int(&q);
+	x->uses_grant = column_int(&q);
+	snprintf(x->request_id, sizeof x->request_id, "%s", column_text(&q));
+	snprintf(x->profile, sizeof x->profile, "%s", column_text(&q));
+	query_end(&q);
+	return device_find(&x->w->conn, x->instance_id, &x->device, f);
+}
+
+/* The certificate is recorded whatever has become of its device; what it may do depends on that. */
+static void decide_state(struct recording *x)
+{
+	x->revocation_reason = "";
+	if (!strcmp(x->doom, "expired")) {
+		x->result = STORE_EXPIRED;
+	} else if (*x->doom) {
+		x->result = STORE_REVOKED;
+		x->revocation_reason = *x->device.revocation_reason ? x->device.revocation_reason : "superseded";
+	} else {
+		x->result = device_is_suspended(&x->device) ? STORE_INACTIVE : STORE_ACTIVE;
+	}
+}
+
+/* The grant is used up: the device is in its next generation, and what it had in the old one ends. */
+static outcome enter_generation(struct recording *x, struct fault *f)
+{
+	struct certificate live[LIVE_MAX];
+	struct cause cause = {"gateway", x->request_id, "superseded"};
+	size_t count = 0;
+	if (!x->uses_grant || x->result > STORE_INACTIVE)
+		return DONE;
+	outcome o = certificates_live(&x->w->conn, x->device.id, live, &count, f);
+	for (size_t i = 0; o.ok && i < count; i++)
+		o = certificate_set_state(x->w, &x->device, &live[i], STORE_REVOKED, &cause, f);
+	x->device.generation = x->generation;
+	x->device.revoked = false;
+	x->device.granted = false;
+	x->device.revocation_reason[0] = '\0';
+	return o.ok ? device_save(x->w, &x->device, f) : o;
+}
+
+static outcome set_outgoing(struct recording *x, const struct certificate *old, struct fault *f)
+{
+	static const char sql[] = "UPDATE certificates SET outgoing = 1, supersede_at = ? WHERE id = ?";
+	int64_t after_s = x->r->op.store->options.supersede_after_s;
+	struct query q = query_start(&x->w->conn, sql);
+	memcpy(x->renews, old->fingerprint, FINGERPRINT_SIZE);
+	query_int(&q, x->w->now_ms / 1000 + after_s);
+	query_int(&q, old->id);
+	writer_supersede_within(x->w, after_s);
+	return query_run(&q, f);
+}
+
+/* Make before break: the renewed certificate stays active for a while; one renewed even earlier ends now. */
+static outcome replace_predecessor(struct recording *x, struct fault *f)
+{
+	struct certificate live[LIVE_MAX];
+	struct cause cause = {"gateway", x->request_id, "superseded"};
+	size_t count = 0;
+	if (!x->renews_id || x->result > STORE_INACTIVE)
+		return DONE;
+	outcome o = certificates_live(&x->w->conn, x->device.id, live, &count, f);
+	for (size_t i = 0; o.ok && i < count; i++)
+		if (live[i].outgoing)
+			o = certificate_set_state(x->w, &x->device, &live[i], STORE_REVOKED, &cause, f);
+	for (size_t i = 0; o.ok && i < count; i++)
+		if (live[i].id == x->renews_id)
+			o = set_outgoing(x, &live[i], f);
+	return o;
+}
+
+static outcome insert_certificate(struct recording *x, struct fault *f)
+{
+	static const char sql[] = "INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, "
+				  "not_before, not_after, renews_id, revocation_reason, revoked_at_ms, issued_at_ms, "
+				  "request_id, verdict_id, der) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?)";
+	struct query q = query_start(&x->w->conn, sql);
+	query_blob(&q, x->r->out.fingerprint, FINGERPRINT_SIZE);
+	query_blob(&q, x->serial, SERIAL_SIZE);
+	query_int(&q, x->result);
+	query_int(&q, x->device.id);
+	query_int(&q, x->generation);
+	query_blob(&q, x->spki_sha256, SHA256_SIZE);
+	query_int(&q, x->not_before);
+	query_int(&q, x->not_after);
+	query_int(&q, x->renews_id);
+	query_text(&q, x->revocation_reason);
+	query_int(&q, x->result == STORE_REVOKED ? x->w->now_ms : 0);
+	query_int(&q, x->w->now_ms);
+	query_text(&q, x->request_id);
+	query_int(&q, x->verdict_id);
+	query_blob(&q, x->r->der.p, x->r->der.n);
+	return query_run(&q, f);
+}
+
+static outcome delete_intent(struct recording *x, struct fault *f)
+{
+	static const char sql[] = "DELETE FROM intents WHERE id = ?";
+	struct query q = query_start(&x->w->conn, sql);
+	query_blob(&q, x->r->intent_id, INTENT_ID_SIZE);
+	return query_run(&q, f);
+}
+
+static outcome add_verdict(struct recording *x, struct buf *detail, struct fault *f)
+{
+	static const char sql[] = "SELECT evidence, assurance, evidence_sha256, ear_sha256 FROM verdicts WHERE id = ?";
+	struct query q = query_start(&x->w->conn, sql);
+	bool row;
+	query_int(&q, x->verdict_id);
+	outcome o = query_row(&q, &row, f);
+	if (!o.ok || !row)
+		return o;
+	detail_text(detail, "evidence", column_text(&q));
+	detail_int(detail, "assurance", column_int(&q));
+	struct bytes evidence = column_blob(&q), ear = column_blob(&q);
+	detail_hex(detail, "evidence_sha256", evidence.p, evidence.n);
+	detail_hex(detail, "ear_sha256", ear.p, ear.n);
+	query_end(&q);
+	return DONE;
+}
+
+static void add_certificate(const struct recording *x, struct buf *detail)
+{
+	static const uint8_t none[FINGERPRINT_SIZE];
+	static const char *const states[] = {"active", "inactive", "revoked", "expired"};
+	detail_hex(detail, "serial", x->serial, SERIAL_SIZE);
+	detail_text(detail, "state", states[x->result]);
+	detail_int(detail, "generation", x->generation);
+	detail_int(detail, "not_before", x->not_before);
+	detail_int(detail, "not_after", x->not_after);
+	detail_text(detail, "profile", x->profile);
+	detail_hex(detail, "spki_sha256", x->spki_sha256, SHA256_SIZE);
+	if (memcmp(x->renews, none, FINGERPRINT_SIZE) != 0)
+		detail_hex(detail, "renews", x->renews, FINGERPRINT_SIZE);
+}
+
+static outcome log_issued(struct recording *x, struct fault *f)
+{
+	struct buf detail = {0};
+	add_certificate(x, &detail);
+	outcome o = add_verdict(x, &detail, f);
+	struct log_new e = {
+		.kind = "issued",
+		.actor = "device",
+		.request_id = x->request_id,
+		.device_id = x->device.id,
+		.instance_id = x->device.instance_id,
+		.thing = x->device.thing,
+		.fingerprint = x->r->out.fingerprint,
+		.reason = x->revocation_reason,
+		.detail = detail_end(&detail),
+	};
+	if (o.ok)
+		o = log_append(x->w, &e, f);
+	buf_free(&detail);
+	return o.ok ? feed_note(x->w, x->r->out.fingerprint, f) : o;
+}
+
+/* ---- the answer ---- */
+
+static outcome refuse_late(struct recording *x, enum reason reason, const char *text, struct fault *f)
+{
+	struct buf detail = {0};
+	detail_text(&detail, "rule", text);
+	struct log_new e = {
+		.kind = "refused",
+		.actor = "device",
+		.request_id = x->request_id,
+		.device_id = x->device.id,
+		.instance_id = x->device.instance_id,
+		.thing = x->device.thing,
+		.reason = reason_code(reason),
+		.detail = detail_end(&detail),
+	};
+	outcome o = log_append(x->w, &e, f);
+	buf_free(&detail);
+	return o.ok ? op_refuse(&x->r->op, reason, "%s", text) : o;
+}
+
+static outcome settle(struct recording *x, struct fault *f)
+{
+	x->r->out.seq = x->w->seq;
+	if (x->result == STORE_ACTIVE)
+		return DONE;
+	if (x->result == STORE_EXPIRED)
+		return refuse_late(x, REASON_DEADLINE, "the certificate expired before it could be recorded", f);
+	enum reason reason = device_refusal(&x->device);
+	if (reason)
+		return refuse_late(x, reason, device_refusal_text(reason), f);
+	return refuse_late(x, REASON_CONFLICT, "the device was allowed to enrol anew while this certificate was made", f);
+}
+
+/* No intent: it was recorded before, and the answer got lost. */
+static outcome record_again(struct recording *x, struct fault *f)
+{
+	struct certificate c;
+	outcome o = certificate_find(&x->w->conn, x->r->out.fingerprint, &c, f);
+	if (!o.ok)
+		return o;
+	if (!c.id)
+		return op_refuse(&x->r->op, REASON_NOT_FOUND, "there is no such intent");
+	if (c.state != STORE_ACTIVE)
+		return op_refuse(&x->r->op, REASON_CONFLICT, "the certificate was recorded and is not active");
+	return DONE;
+}
+
+static outcome (*const steps[])(struct recording *x, struct fault *f) = {
+	enter_generation, replace_predecessor, insert_certificate, delete_intent, log_issued, settle,
+};
+
+static outcome run_record(struct op *op, struct conn *c, struct fault *f)
+{
+	struct recording x = {.r = (struct record_op *)op, .w = &op->store->writer};
+	(void)c;
+	x.r->out.seq = 0;
+	outcome o = load_intent(&x, f);
+	if (!o.ok)
+		return o;
+	if (!x.found)
+		return record_again(&x, f);
+	if (!strcmp(x.state, "void"))
+		return op_refuse(op, REASON_CONFLICT, "the signer has closed this intent without a certificate");
+	decide_state(&x);
+	for (size_t i = 0; o.ok && i < sizeof steps / sizeof *steps; i++)
+		o = steps[i](&x, f);
+	return o;
+}
+
+static void answer_record(struct op *op, const struct fault *f)
+{
+	struct record_op *r = (struct record_op *)op;
+	r->done(f ? NULL : &r->out, f, r->arg);
+}
+
+void store_record(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], struct bytes certificate,
+		  void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg), void *arg)
+{
+	struct record_op *r = op_new(s, sizeof *r, run_record, answer_record);
+	memcpy(r->intent_id, intent_id, INTENT_ID_SIZE);
+	r->der = op_bytes(&r->op, certificate);
+	cert_fingerprint(certificate, r->out.fingerprint);
+	r->done = done;
+	r->arg = arg;
+	op_write(&r->op);
+}

@@ -1,0 +1,136 @@
+#include "store_internal.h"
+
+/*
+ * What must never happen is refused here as well as in the code: a second live key of a device's generation, a serial
+ * used twice, a key of two devices, a revoked certificate that comes back, a log entry that changes.
+ * States are enum store_state. Times are Unix seconds, or milliseconds where the name ends in _ms.
+ */
+const char store_schema[] =
+	"CREATE TABLE meta ("
+	"  id INTEGER PRIMARY KEY CHECK (id = 1),"
+	"  epoch INTEGER NOT NULL,"           /* of the feeds: raised when an older copy of this file is put back */
+	"  withdrawals_last INTEGER NOT NULL" /* the attestation service's number applied last */
+	") STRICT;"
+
+	"CREATE TABLE devices ("
+	"  id INTEGER PRIMARY KEY,"
+	"  instance_id BLOB NOT NULL UNIQUE CHECK (length(instance_id) = 33),"
+	"  thing TEXT UNIQUE," /* NULL: withdrawn before it ever asked */
+	"  generation INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),"
+	"  revoked INTEGER NOT NULL DEFAULT 0 CHECK (revoked IN (0, 1))," /* the tombstone */
+	"  revocation_reason TEXT NOT NULL DEFAULT '',"
+	"  on_hold INTEGER NOT NULL DEFAULT 0 CHECK (on_hold IN (0, 1)),"         /* by an operator */
+	"  quarantined INTEGER NOT NULL DEFAULT 0 CHECK (quarantined IN (0, 1))," /* by a clone alarm */
+	"  withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1)),"     /* by the attestation service */
+	"  granted INTEGER NOT NULL DEFAULT 0 CHECK (granted IN (0, 1)),"         /* one re-enrolment, unused */
+	"  first_seen_ms INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX devices_revoked ON devices (thing) WHERE revoked = 1;"
+	"CREATE INDEX devices_suspended ON devices (thing) WHERE revoked = 0 AND on_hold + quarantined + withdrawn > 0;"
+
+	/* Each key that a certificate was ever asked for belongs to one device for good. */
+	"CREATE TABLE keys ("
+	"  spki_sha256 BLOB PRIMARY KEY CHECK (length(spki_sha256) = 32),"
+	"  device_id INTEGER NOT NULL REFERENCES devices (id)"
+	") STRICT, WITHOUT ROWID;"
+
+	/* The attestation result that an intent rests on, and what it was bound to. Written once. */
+	"CREATE TABLE verdicts ("
+	"  id INTEGER PRIMARY KEY,"
+	"  evidence TEXT NOT NULL CHECK (evidence IN ('none', 'psa-token', 'cose-csr')),"
+	"  assurance INTEGER NOT NULL CHECK (assurance BETWEEN 0 AND 3),"
+	"  evidence_sha256 BLOB NOT NULL,"
+	"  mode INTEGER NOT NULL,"
+	"  nonce BLOB NOT NULL,"
+	"  audience TEXT NOT NULL,"
+	"  ear_sha256 BLOB NOT NULL,"
+	"  ear TEXT NOT NULL"
+	") STRICT;"
+
+	"CREATE TABLE intents ("
+	"  id BLOB PRIMARY KEY CHECK (length(id) = 16),"
+	"  state TEXT NOT NULL CHECK (state IN ('open', 'doomed', 'void')),"
+	"  doom TEXT NOT NULL DEFAULT ''," /* why its certificate can no longer become active */
+	"  serial BLOB NOT NULL UNIQUE CHECK (length(serial) = 16),"
+	"  device_id INTEGER NOT NULL REFERENCES devices (id),"
+	"  generation INTEGER NOT NULL,"
+	"  uses_grant INTEGER NOT NULL CHECK (uses_grant IN (0, 1)),"
+	"  renews_id INTEGER," /* certificates.id */
+	"  spki_sha256 BLOB NOT NULL REFERENCES keys (spki_sha256),"
+	"  not_before INTEGER NOT NULL,"
+	"  not_after INTEGER NOT NULL,"
+	"  profile TEXT NOT NULL,"
+	"  request_id TEXT NOT NULL,"
+	"  verdict_id INTEGER NOT NULL REFERENCES verdicts (id)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX intents_one_open ON intents (device_id) WHERE state = 'open';"
+
+	"CREATE TABLE certificates ("
+	"  id INTEGER PRIMARY KEY,"
+	"  fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 32),"
+	"  serial BLOB NOT NULL UNIQUE CHECK (length(serial) = 16),"
+	"  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),"
+	"  device_id INTEGER NOT NULL REFERENCES devices (id),"
+	"  generation INTEGER NOT NULL,"
+	"  spki_sha256 BLOB NOT NULL REFERENCES keys (spki_sha256),"
+	"  not_before INTEGER NOT NULL,"
+	"  not_after INTEGER NOT NULL,"
+	"  renews_id INTEGER REFERENCES certificates (id),"
+	"  outgoing INTEGER NOT NULL DEFAULT 0 CHECK (outgoing IN (0, 1))," /* renewed, until its successor connects */
+	"  supersede_at INTEGER,"
+	"  revocation_reason TEXT NOT NULL DEFAULT '',"
+	"  revoked_at_ms INTEGER NOT NULL DEFAULT 0,"
+	"  issued_at_ms INTEGER NOT NULL,"
+	"  request_id TEXT NOT NULL,"
+	"  verdict_id INTEGER NOT NULL REFERENCES verdicts (id),"
+	"  der BLOB NOT NULL"
+	") STRICT;"
+	"CREATE INDEX certificates_device ON certificates (device_id);"
+	"CREATE UNIQUE INDEX certificates_one_live ON certificates (device_id, generation, outgoing) WHERE state < 2;"
+	"CREATE INDEX certificates_supersede ON certificates (supersede_at) WHERE outgoing = 1 AND state < 2;"
+	"CREATE TRIGGER revoked_is_final BEFORE UPDATE OF state ON certificates WHEN OLD.state = 2 AND NEW.state <> 2 "
+	"BEGIN SELECT RAISE(ABORT, 'a revoked certificate stays revoked'); END;"
+
+	"CREATE TABLE policies ("
+	"  name TEXT PRIMARY KEY,"
+	"  document TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE services ("
+	"  fingerprint BLOB PRIMARY KEY CHECK (length(fingerprint) = 32),"
+	"  name TEXT NOT NULL,"
+	"  state INTEGER NOT NULL CHECK (state IN (0, 4)),"
+	"  not_before INTEGER NOT NULL,"
+	"  not_after INTEGER NOT NULL,"
+	"  der BLOB NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX services_name ON services (name);"
+
+	"CREATE TABLE brokers ("
+	"  name TEXT PRIMARY KEY"
+	") STRICT, WITHOUT ROWID;"
+
+	/* device_id is for finding a device's entries; what is hashed is in common/log_chain.h. */
+	"CREATE TABLE log ("
+	"  seq INTEGER PRIMARY KEY,"
+	"  time_ms INTEGER NOT NULL,"
+	"  kind TEXT NOT NULL,"
+	"  actor TEXT NOT NULL,"
+	"  request_id TEXT NOT NULL,"
+	"  device_id INTEGER,"
+	"  instance_id BLOB,"
+	"  thing TEXT NOT NULL,"
+	"  fingerprint BLOB,"
+	"  reason TEXT NOT NULL,"
+	"  detail TEXT NOT NULL,"
+	"  hash BLOB NOT NULL CHECK (length(hash) = 32)"
+	") STRICT;"
+	"CREATE INDEX log_device ON log (device_id) WHERE device_id IS NOT NULL;"
+	"CREATE INDEX log_request ON log (request_id) WHERE request_id <> '';"
+	"CREATE INDEX log_alarms ON log (seq) WHERE kind = 'alarm';"
+	"CREATE TRIGGER log_has_no_update BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+	"CREATE TRIGGER log_has_no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+	"CREATE TRIGGER log_has_no_gap BEFORE INSERT ON log WHEN NEW.seq <> 1 + (SELECT coalesce(max(seq), 0) FROM log) "
+	"BEGIN SELECT RAISE(ABORT, 'log entries are numbered without a gap'); END;"
+
+	"INSERT INTO meta VALUES (1, unixepoch(), 0);";

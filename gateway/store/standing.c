@@ -1,0 +1,270 @@
+#include "store_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* RFC 5280 5.3.1, without those that are no end: certificateHold is `suspend`, removeFromCRL is `resume`. */
+static const char *const revocation_reasons[] = {
+	"unspecified", "key-compromise", "ca-compromise",	"affiliation-changed",
+	"superseded",  "cessation-of-operation", "privilege-withdrawn", "aa-compromise",
+};
+
+static bool is_revocation_reason(const char *reason)
+{
+	for (size_t i = 0; i < sizeof revocation_reasons / sizeof *revocation_reasons; i++)
+		if (!strcmp(revocation_reasons[i], reason))
+			return true;
+	return false;
+}
+
+static void answer_change(struct op *op, const struct fault *f)
+{
+	struct change_op *c = (struct change_op *)op;
+	struct store_changed answer = {.seq = op->seq, .recorded_at_ms = op->time_ms, .durable_at_us = op->durable_at_us,
+				       .count = c->count};
+	if (c->done)
+		c->done(f ? NULL : &answer, f, c->arg);
+}
+
+struct change_op *change_new(struct store *s, size_t size, const struct store_caller *who, const char *name,
+			     const char *reason, outcome (*run)(struct op *op, struct conn *c, struct fault *f),
+			     store_changed_done *done, void *arg)
+{
+	struct change_op *c = op_new(s, size, run, answer_change);
+	c->done = done;
+	c->arg = arg;
+	c->actor = op_text(&c->op, who->actor);
+	c->request_id = op_text(&c->op, who->request_id);
+	c->name = op_text(&c->op, name);
+	c->reason = op_text(&c->op, reason);
+	return c;
+}
+
+/* A change of a device while it is made. */
+struct change {
+	struct change_op *op;
+	struct writer *w;
+	struct device device;
+	bool refused;
+};
+
+static outcome start_change(struct change *x, struct op *op, struct fault *f)
+{
+	*x = (struct change){.op = (struct change_op *)op, .w = &op->store->writer};
+	x->op->count = 0;
+	outcome o = device_find_thing(&x->w->conn, x->op->name, &x->device, f);
+	if (!o.ok || x->device.id)
+		return o;
+	x->refused = true;
+	return op_refuse(op, REASON_NOT_FOUND, "there is no thing of this name");
+}
+
+static outcome log_device(struct change *x, const char *kind, struct fault *f)
+{
+	struct log_new e = {
+		.kind = kind,
+		.actor = x->op->actor,
+		.request_id = x->op->request_id,
+		.device_id = x->device.id,
+		.instance_id = x->device.instance_id,
+		.thing = x->device.thing,
+		.reason = x->op->reason,
+	};
+	return log_append(x->w, &e, f);
+}
+
+/* The device's entry, then what follows from it for its certificates. */
+static outcome make_change(struct change *x, const char *kind, struct fault *f)
+{
+	struct cause cause = {x->op->actor, x->op->request_id, x->op->reason};
+	outcome o = device_save(x->w, &x->device, f);
+	if (o.ok)
+		o = log_device(x, kind, f);
+	if (o.ok)
+		o = device_apply(x->w, &x->device, &cause, &x->op->count, f);
+	x->op->op.seq = x->w->seq;
+	return o;
+}
+
+/* Nothing to do: the answer names the device's last entry, so that waiting for it means what it meant then. */
+static outcome unchanged(struct change *x, struct fault *f)
+{
+	static const char sql[] = "SELECT coalesce(max(seq), 0) FROM log WHERE device_id = ?";
+	struct query q = query_start(&x->w->conn, sql);
+	bool row;
+	query_int(&q, x->device.id);
+	outcome o = query_row(&q, &row, f);
+	if (!o.ok || !row)
+		return o;
+	x->op->op.seq = column_int(&q);
+	query_end(&q);
+	return DONE;
+}
+
+static outcome refuse_revoked(struct change *x)
+{
+	return op_refuse(&x->op->op, REASON_CONFLICT, "the device is revoked, and revoked is final");
+}
+
+/* ---- revoke ---- */
+
+static outcome run_revoke(struct op *op, struct conn *c, struct fault *f)
+{
+	struct change x;
+	(void)c;
+	outcome o = start_change(&x, op, f);
+	if (!o.ok || x.refused)
+		return o;
+	if (x.device.revoked && !x.device.granted)
+		return unchanged(&x, f);
+	x.device.revoked = true;
+	x.device.granted = false;
+	snprintf(x.device.revocation_reason, sizeof x.device.revocation_reason, "%s", x.op->reason);
+	o = intents_doom(x.w, x.device.id, "device-revoked", f);
+	return o.ok ? make_change(&x, "device-revoked", f) : o;
+}
+
+void store_revoke(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
+		  store_changed_done *done, void *arg)
+{
+	struct change_op *c = change_new(s, sizeof *c, who, thing, reason, run_revoke, done, arg);
+	if (is_revocation_reason(c->reason)) {
+		op_write(&c->op);
+		return;
+	}
+	op_refuse(&c->op, REASON_BAD_FIELD, "RFC 5280 5.3.1: \"%.40s\" is no reason for a revocation", c->reason);
+	op_finish(&c->op);
+}
+
+/* ---- suspend and resume ---- */
+
+static outcome run_suspend(struct op *op, struct conn *c, struct fault *f)
+{
+	struct change x;
+	(void)c;
+	outcome o = start_change(&x, op, f);
+	if (!o.ok || x.refused)
+		return o;
+	if (x.device.revoked)
+		return refuse_revoked(&x);
+	if (x.device.on_hold)
+		return unchanged(&x, f);
+	x.device.on_hold = true;
+	return make_change(&x, "device-suspended", f);
+}
+
+void store_suspend(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
+		   store_changed_done *done, void *arg)
+{
+	op_write(&change_new(s, sizeof(struct change_op), who, thing, reason, run_suspend, done, arg)->op);
+}
+
+static outcome run_resume(struct op *op, struct conn *c, struct fault *f)
+{
+	struct change x;
+	(void)c;
+	outcome o = start_change(&x, op, f);
+	if (!o.ok || x.refused)
+		return o;
+	if (x.device.revoked)
+		return refuse_revoked(&x);
+	if (!x.device.on_hold && !x.device.quarantined && x.device.withdrawn)
+		return op_refuse(op, REASON_CONFLICT, "the attestation service withdrew this device, and has to lift that itself");
+	if (!x.device.on_hold && !x.device.quarantined)
+		return unchanged(&x, f);
+	x.device.on_hold = false;
+	x.device.quarantined = false;
+	return make_change(&x, "device-resumed", f);
+}
+
+void store_resume(struct store *s, const struct store_caller *who, const char *thing, store_changed_done *done, void *arg)
+{
+	op_write(&change_new(s, sizeof(struct change_op), who, thing, "", run_resume, done, arg)->op);
+}
+
+/* ---- a grant ---- */
+
+/* A certificate on its way was asked for before the admin's decision: it can no longer become active. */
+static outcome run_allow_reenrol(struct op *op, struct conn *c, struct fault *f)
+{
+	struct change x;
+	(void)c;
+	outcome o = start_change(&x, op, f);
+	if (!o.ok || x.refused)
+		return o;
+	if (x.device.granted)
+		return unchanged(&x, f);
+	x.device.granted = true;
+	o = device_save(x.w, &x.device, f);
+	if (o.ok)
+		o = intents_doom(x.w, x.device.id, "superseded", f);
+	if (o.ok)
+		o = log_device(&x, "reenrolment-allowed", f);
+	op->seq = x.w->seq;
+	return o;
+}
+
+void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
+			 store_changed_done *done, void *arg)
+{
+	op_write(&change_new(s, sizeof(struct change_op), who, thing, reason, run_allow_reenrol, done, arg)->op);
+}
+
+/* ---- the first connection of a renewed certificate ---- */
+
+struct connected_op {
+	struct change_op change;
+	uint8_t (*fingerprints)[FINGERPRINT_SIZE];
+	size_t count;
+};
+
+static outcome find_predecessor(struct conn *c, const uint8_t fingerprint[FINGERPRINT_SIZE], uint8_t out[FINGERPRINT_SIZE],
+				bool *found, struct fault *f)
+{
+	static const char sql[] = "SELECT o.fingerprint FROM certificates c JOIN certificates o ON o.id = c.renews_id "
+				  "WHERE c.fingerprint = ? AND c.state = 0 AND o.outgoing = 1 AND o.state < 2";
+	struct query q = query_start(c, sql);
+	query_blob(&q, fingerprint, FINGERPRINT_SIZE);
+	outcome o = query_row(&q, found, f);
+	if (!o.ok || !*found)
+		return o;
+	column_copy(&q, out, FINGERPRINT_SIZE);
+	query_end(&q);
+	return DONE;
+}
+
+static outcome run_connected(struct op *op, struct conn *c, struct fault *f)
+{
+	struct connected_op *x = (struct connected_op *)op;
+	struct writer *w = &op->store->writer;
+	struct cause cause = {x->change.actor, x->change.request_id, "superseded"};
+	outcome o = DONE;
+	x->change.count = 0;
+	for (size_t i = 0; o.ok && i < x->count; i++) {
+		uint8_t fingerprint[FINGERPRINT_SIZE];
+		struct certificate old;
+		bool found;
+		o = find_predecessor(c, x->fingerprints[i], fingerprint, &found, f);
+		if (!o.ok || !found)
+			continue;
+		o = certificate_find(c, fingerprint, &old, f);
+		if (o.ok)
+			o = certificate_supersede(w, &old, &cause, f);
+		x->change.count++;
+		op->seq = w->seq;
+	}
+	return o;
+}
+
+void store_connected(struct store *s, const uint8_t (*fingerprints)[FINGERPRINT_SIZE], size_t count, const char *broker,
+		     store_changed_done *done, void *arg)
+{
+	struct store_caller who = {.request_id = "", .actor = broker};
+	struct connected_op *x =
+		(struct connected_op *)change_new(s, sizeof *x, &who, "", "", run_connected, done, arg);
+	x->fingerprints = op_alloc(&x->change.op, count * FINGERPRINT_SIZE);
+	if (count)
+		memcpy(x->fingerprints, fingerprints, count * FINGERPRINT_SIZE);
+	x->count = count;
+	op_write(&x->change.op);
+}

@@ -1,0 +1,269 @@
+/*
+ * store_internal.h - what the files of the SQLite store share: an operation, a connection, the writer.
+ *
+ * A verb makes an operation: its input copied, a function that runs it inside a transaction, a function that
+ * answers it on the caller's loop. Writing operations go to the one writer, which commits them in groups; queries go to
+ * readers with connections of their own.
+ */
+#ifndef MOORING_STORE_INTERNAL_H
+#define MOORING_STORE_INTERNAL_H
+
+#include "store.h"
+
+#include "clock.h"
+#include "db.h"
+#include "loop.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { STORE_SCHEMA_VERSION = 1, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
+enum { STORE_STATEMENTS = 128, STORE_READERS = 2 };
+
+extern const char store_schema[];
+
+/* ---- connections and statements (query.c) ---- */
+
+struct conn {
+	sqlite3 *db;
+	struct {
+		const char *sql;
+		sqlite3_stmt *statement;
+	} statements[STORE_STATEMENTS]; /* prepared once, found by the address of their text */
+};
+
+void conn_close(struct conn *c);
+
+/* One use of a statement: binds from the left, reads columns from the left. */
+struct query {
+	struct conn *conn;
+	sqlite3_stmt *statement;
+	int at;
+};
+
+struct query query_start(struct conn *c, const char *sql);
+void query_int(struct query *q, int64_t v);
+void query_text(struct query *q, const char *v);  /* must live until the query has run */
+void query_blob(struct query *q, const void *p, size_t n); /* the same; p NULL binds NULL */
+/* Runs a statement that gives no rows. */
+MUST_USE outcome query_run(struct query *q, struct fault *f);
+/* The next row, if there is one; columns are valid until the next call. */
+MUST_USE outcome query_row(struct query *q, bool *row, struct fault *f);
+/* Ends a query before its last row. */
+void query_end(struct query *q);
+int64_t column_int(struct query *q);
+const char *column_text(struct query *q);                      /* "" for NULL */
+struct bytes column_blob(struct query *q);
+void column_copy(struct query *q, void *out, size_t n);        /* a blob of exactly n bytes, else zeros */
+
+/* ---- operations (op.c) ---- */
+
+struct arena_block {
+	struct arena_block *next;
+	_Alignas(max_align_t) uint8_t memory[];
+};
+
+struct op {
+	struct op *next;
+	struct store *store;
+	struct loop *loop; /* NULL: the answer is given on the store's thread */
+	/* In a transaction. A refusal is op_refuse and DONE: what was written for it (its log entry) is committed. A fault
+	 * rolls back this operation alone; it may run again, so it sets its results anew each time. */
+	outcome (*run)(struct op *op, struct conn *c, struct fault *f);
+	void (*answer)(struct op *op, const struct fault *f);
+	void (*release)(struct op *op); /* frees what `run` allocated outside the arena; may be NULL */
+	bool refused; /* by op_refuse */
+	bool failed;  /* by the store: nothing of it was written */
+	struct fault fault;
+	int64_t seq;           /* set by run: last log entry of the change, 0: none */
+	int64_t time_ms;       /* of the transaction */
+	int64_t durable_at_us; /* set after the commit */
+	struct arena_block *arena;
+};
+
+/* Zeroed memory of `size` bytes whose first member is the op; aborts where there is none. */
+void *op_new(struct store *s, size_t size, outcome (*run)(struct op *op, struct conn *c, struct fault *f),
+	     void (*answer)(struct op *op, const struct fault *f));
+/* Memory, or a copy, that lives as long as the operation. */
+void *op_alloc(struct op *op, size_t n);
+const char *op_text(struct op *op, const char *s); /* NULL becomes "" */
+struct bytes op_bytes(struct op *op, struct bytes b);
+/* Copies the fault into the operation: its answer will be this refusal. */
+outcome op_refuse(struct op *op, enum reason reason, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void op_write(struct op *op);  /* to the writer */
+void op_read(struct op *op);   /* to a reader */
+void op_finish(struct op *op); /* posts the answer to its loop; the operation is gone */
+
+/* ---- the writer ---- */
+
+struct writer {
+	struct conn conn;
+	int64_t epoch;
+	int64_t seq; /* of the last entry written, committed or not */
+	uint8_t hash[SHA256_SIZE];
+	int64_t durable_seq; /* and as they were at the last commit */
+	uint8_t durable_hash[SHA256_SIZE];
+	int64_t now_ms; /* wall clock at the transaction's start */
+	int64_t supersede_next_ms; /* monotonic; when to look for certificates whose time to end has come */
+	struct store_feed_record *records; /* of this transaction */
+	size_t record_count, record_room;
+};
+
+struct queue {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct op *first, **last;
+	size_t length;
+	bool closing;
+};
+
+struct store {
+	char *path;
+	struct store_options options;
+	struct writer writer;
+	struct queue writes, reads;
+	pthread_t threads[2 + STORE_READERS]; /* writer, checkpoints, readers */
+	unsigned thread_count;
+	void (*notify)(struct store_commit *c, void *arg);
+	void *notify_arg;
+	/* checkpoints, off the writer's path */
+	pthread_mutex_t checkpoint_lock;
+	pthread_cond_t checkpoint_wanted;
+	bool checkpoint_due, checkpoint_closing;
+	/* numbers for /metrics */
+	atomic_bool writable;
+	atomic_uint_least64_t commits, operations, failures, refusals_dropped, commit_us;
+	atomic_uint_least64_t dropped_unlogged; /* refusals not yet accounted for in the log */
+	atomic_int_least64_t last_seq;
+};
+
+void queue_init(struct queue *q);
+void queue_put(struct queue *q, struct op *op);
+/* The next operation, NULL where there is none now. */
+struct op *queue_take(struct queue *q);
+/* Waits for an operation until the monotonic time `until_ms` (0: without end). False when the queue is closing and empty. */
+bool queue_wait(struct queue *q, int64_t until_ms);
+void queue_close(struct queue *q);
+size_t queue_length(struct queue *q);
+
+/* Thread mains; arg is the store (writer.c, reader.c, checkpoint.c). */
+void *writer_main(void *store);
+void *reader_main(void *store);
+void *checkpoint_main(void *store);
+void checkpoint_watch(struct store *s); /* hooks the writer's connection */
+void checkpoint_close(struct store *s);
+/* Looks for certificates to supersede no later than in `in_s` seconds. */
+void writer_supersede_within(struct writer *w, int64_t in_s);
+
+/* ---- the log (log.c) ---- */
+
+struct log_new {
+	const char *kind;
+	const char *actor;
+	const char *request_id;
+	int64_t device_id;          /* 0: none */
+	const uint8_t *instance_id; /* NULL: none */
+	const char *thing;
+	const uint8_t *fingerprint; /* NULL: none. Set where the certificate's record changes for brokers, and only there */
+	const char *reason;
+	const char *detail;
+};
+/* Appends an entry in the current transaction; w->seq is its number. Strings that are NULL count as "". */
+MUST_USE outcome log_append(struct writer *w, const struct log_new *e, struct fault *f);
+/* The last entry as it is on disk. */
+MUST_USE outcome log_load_head(struct conn *c, int64_t *seq, uint8_t hash[SHA256_SIZE], struct fault *f);
+/* Reads columns as LOG_COLUMNS lists them. */
+#define LOG_COLUMNS "seq, time_ms, kind, actor, request_id, instance_id, thing, fingerprint, reason, detail, hash"
+void log_read_entry(struct op *op, struct query *q, struct log_entry *out);
+
+/* JSON object text for `detail`, built member by member. */
+void detail_text(struct buf *b, const char *name, const char *value);
+void detail_hex(struct buf *b, const char *name, const void *p, size_t n);
+void detail_int(struct buf *b, const char *name, int64_t value);
+/* Closes the object; the string lives in the buffer. "" when nothing was added or memory ran out. */
+const char *detail_end(struct buf *b);
+
+/* ---- what verbs know about devices (device.c) ---- */
+
+struct device {
+	int64_t id;
+	uint8_t instance_id[INSTANCE_ID_SIZE];
+	char thing[THING_NAME_SIZE];
+	int64_t generation;
+	bool revoked, on_hold, quarantined, withdrawn, granted;
+	char revocation_reason[32];
+};
+/* id 0 where there is none. */
+MUST_USE outcome device_find(struct conn *c, const uint8_t instance_id[INSTANCE_ID_SIZE], struct device *out,
+			     struct fault *f);
+MUST_USE outcome device_find_thing(struct conn *c, const char *thing, struct device *out, struct fault *f);
+MUST_USE outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE_ID_SIZE], const char *thing,
+			    struct device *out, struct fault *f);
+/* Writes the flags, the generation and the revocation reason back. */
+MUST_USE outcome device_save(struct writer *w, const struct device *d, struct fault *f);
+bool device_is_suspended(const struct device *d);
+/* REASON_NONE, or why no certificate of this device may be active. A grant lifts the tombstone. */
+enum reason device_refusal(const struct device *d);
+/* Its sentence for the operator. */
+const char *device_refusal_text(enum reason reason);
+
+/* ---- and about certificates (certificate.c): the fields that standing depends on ---- */
+
+struct certificate {
+	int64_t id;
+	uint8_t fingerprint[FINGERPRINT_SIZE];
+	enum store_state state;
+	int64_t device_id;
+	int64_t generation;
+	int64_t not_before, not_after;
+	int64_t renews_id; /* 0: none */
+	bool outgoing;
+	uint8_t spki_sha256[SHA256_SIZE];
+};
+enum { LIVE_MAX = 8 }; /* the database allows two live certificates a generation; old generations end with their successor */
+/* Active and inactive certificates of a device, expired ones included. */
+MUST_USE outcome certificates_live(struct conn *c, int64_t device_id, struct certificate out[LIVE_MAX], size_t *count,
+				   struct fault *f);
+MUST_USE outcome certificate_find(struct conn *c, const uint8_t fingerprint[FINGERPRINT_SIZE], struct certificate *out,
+				  struct fault *f);
+
+/* Who asked for a change, for its log entries. */
+struct cause {
+	const char *actor;
+	const char *request_id;
+	const char *reason;
+};
+/* Moves a certificate to a state, with log entry and feed record. `reason` of the cause is the RFC 5280 one for REVOKED. */
+MUST_USE outcome certificate_set_state(struct writer *w, const struct device *d, const struct certificate *c,
+				       enum store_state state, const struct cause *cause, struct fault *f);
+/* Brings all live certificates of a device in line with its standing; *count gets how many changed. */
+MUST_USE outcome device_apply(struct writer *w, const struct device *d, const struct cause *cause, int64_t *count,
+			      struct fault *f);
+/* Revokes a renewed certificate. */
+MUST_USE outcome certificate_supersede(struct writer *w, const struct certificate *c, const struct cause *cause,
+				       struct fault *f);
+/* Open intents of a device can no longer give an active certificate. */
+MUST_USE outcome intents_doom(struct writer *w, int64_t device_id, const char *doom, struct fault *f);
+/* Revokes renewed certificates whose time is up. Run by the writer between transactions of its callers. */
+MUST_USE outcome supersede_due(struct writer *w, int64_t *next_s, struct fault *f);
+
+/* ---- feeds (feed.c) ---- */
+
+/* Adds the certificate's (or service's) record as it now stands to the transaction's. */
+MUST_USE outcome feed_note(struct writer *w, const uint8_t fingerprint[FINGERPRINT_SIZE], struct fault *f);
+MUST_USE outcome feed_note_policy(struct writer *w, const char *name, const char *document, struct fault *f);
+void feed_records_free(struct store_feed_record *records, size_t count);
+
+/* The answer of every verb that changes standing. */
+struct change_op {
+	struct op op;
+	store_changed_done *done;
+	void *arg;
+	int64_t count;
+	const char *actor, *request_id, *name, *reason;
+};
+struct change_op *change_new(struct store *s, size_t size, const struct store_caller *who, const char *name,
+			     const char *reason, outcome (*run)(struct op *op, struct conn *c, struct fault *f),
+			     store_changed_done *done, void *arg);
+
+#endif
