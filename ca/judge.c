@@ -1,0 +1,120 @@
+#include "judge.h"
+
+#include "clock.h"
+#include "ear.h"
+
+#include <string.h>
+
+enum { UNATTESTED_TYPE = 0x00, RANDOM_UEID_TYPE = 0x01, MINUTE_US = 60000000 };
+
+static outcome choose_profile(struct judge *j, const struct signer_request *r, struct judgement *m, struct fault *f)
+{
+	m->profile = profile_find(r->profile);
+	if (!m->profile || !m->profile->by_signer)
+		return refuse(f, REASON_SIGNER_PROFILE, "the signer has no such profile");
+	m->issuer = m->profile->attested ? &j->keys->device : &j->keys->unattested;
+	if (!m->issuer->key)
+		return refuse(f, REASON_SIGNER_PROFILE, "certificates without evidence are off: unattested_key is not set");
+	if (m->profile->attested && !r->ear.n)
+		return refuse(f, REASON_SIGNER_PROFILE, "the profile needs an attestation result");
+	if (!m->profile->attested && r->ear.n)
+		return refuse(f, REASON_SIGNER_PROFILE, "the profile is for devices without evidence, and here is some");
+	return DONE;
+}
+
+static outcome check_audience(const struct judge *j, const struct signer_request *r, struct fault *f)
+{
+	for (size_t i = 0; i < j->config->origins.count; i++)
+		if (!strcmp(r->audience, j->config->origins.items[i]))
+			return DONE;
+	return refuse(f, REASON_BAD_ORIGIN, "the audience is none of the signer's own origins");
+}
+
+/* A result speaks for one intent; the same intent may be asked for again with it. */
+static outcome check_unspent(const struct judge *j, const struct signer_request *r, const struct judgement *m,
+			     struct fault *f)
+{
+	const struct ledger_entry *spent = ledger_by_binding(j->ledger, m->binding);
+	if (!spent || !memcmp(spent->intent, r->intent, INTENT_ID_SIZE))
+		return DONE;
+	return refuse(f, REASON_EAR_REUSED, "this binding was used for another intent");
+}
+
+/* A key that vouches for the device must not be the key that is vouched for. Instance IDs are hashes of the RoT key:
+ * of its COSE_Key since TF-M 2.2, of the bare point before. */
+static outcome check_not_rot_key(const struct csr *csr, const uint8_t instance_id[INSTANCE_ID_SIZE], struct fault *f)
+{
+	uint8_t new_id[INSTANCE_ID_SIZE], old_id[INSTANCE_ID_SIZE] = {RANDOM_UEID_TYPE};
+	size_t point = 1 + 2 * (((size_t)csr->key_bits + 7) / 8);
+	sha256(bytes_of(csr->spki.p + csr->spki.n - point, point), old_id + 1);
+	bool same = !memcmp(old_id, instance_id, INSTANCE_ID_SIZE) ||
+		    (evidence_instance_id(csr->key, new_id) && !memcmp(new_id, instance_id, INSTANCE_ID_SIZE));
+	return same ? refuse(f, REASON_CSR_KEY_IS_ROT, "the key to certify is the device's root-of-trust key") : DONE;
+}
+
+static outcome judge_attested(const struct judge *j, const struct signer_request *r, int64_t now, struct judgement *m,
+			      struct fault *f)
+{
+	struct ear_expect expect = {.keys = j->keys->ear_keys, .key_count = j->keys->ear_key_count,
+				    .csr_spki = m->csr.spki, .now = now};
+	struct ear ear;
+	outcome o = check_audience(j, r, f);
+	if (!o.ok)
+		return o;
+	binding_compute(r->mode, r->nonce, r->audience, r->mode == BINDING_CSR ? m->csr.der : m->csr.spki, m->binding);
+	o = check_unspent(j, r, m, f);
+	if (!o.ok)
+		return o;
+	memcpy(expect.binding, m->binding, sizeof expect.binding);
+	o = ear_check(r->ear, &expect, &ear, f);
+	if (o.ok && !ear.has_instance_id)
+		o = refuse(f, REASON_EAR_INSTANCE, "the attestation result names no instance ID");
+	if (o.ok)
+		o = check_not_rot_key(&m->csr, ear.instance_id, f);
+	if (o.ok)
+		cert_thing_name(bytes_of(j->keys->salt, SALT_SIZE), ear.instance_id, m->thing);
+	return o;
+}
+
+/* Without evidence the key is all the identity there is. The type byte keeps these names apart from attested ones. */
+static void name_unattested(const struct judge *j, struct judgement *m)
+{
+	uint8_t id[INSTANCE_ID_SIZE] = {UNATTESTED_TYPE};
+	memcpy(id + 1, m->csr.spki_sha256, SHA256_SIZE);
+	cert_thing_name(bytes_of(j->keys->salt, SALT_SIZE), id, m->thing);
+}
+
+outcome judge_request(struct judge *j, const struct signer_request *r, int64_t now, struct judgement *out, struct fault *f)
+{
+	*out = (struct judgement){0};
+	outcome o = choose_profile(j, r, out, f);
+	if (o.ok)
+		o = csr_parse(r->csr, false, &out->csr, f);
+	if (!o.ok)
+		return o;
+	if (!out->profile->attested)
+		name_unattested(j, out);
+	else
+		o = judge_attested(j, r, now, out, f);
+	if (!o.ok)
+		judgement_free(out);
+	return o;
+}
+
+/* The generic cell rate algorithm: a burst of one minute's worth, then evenly. */
+outcome judge_take_unattested(struct judge *j, int64_t now_us, struct fault *f)
+{
+	int64_t interval = MINUTE_US / j->config->unattested_per_minute;
+	int64_t next = j->unattested_next_us > now_us ? j->unattested_next_us : now_us;
+	if (next + interval - now_us > MINUTE_US)
+		return refuse(f, REASON_RATE_LIMITED, "more than %lld certificates without evidence in a minute",
+			      (long long)j->config->unattested_per_minute);
+	j->unattested_next_us = next + interval;
+	return DONE;
+}
+
+void judgement_free(struct judgement *m)
+{
+	csr_free(&m->csr);
+	*m = (struct judgement){0};
+}

@@ -1,0 +1,212 @@
+/*
+ * mooring-signer: holds the issuing keys, signs what it has checked itself, and remembers all of it.
+ */
+#include "clock.h"
+#include "config_check.h"
+#include "log.h"
+#include "sandbox.h"
+#include "server.h"
+#include "version.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, SECURE_HEAP = 65536, SECURE_UNIT = 32 };
+
+static const char help[] =
+	"mooring-signer - the one process of Mooring that holds the issuing keys\n"
+	"\n"
+	"  mooring-signer --config signer.yaml                  run\n"
+	"  mooring-signer --config signer.yaml -t               test configuration, keys and certificates, and end\n"
+	"  mooring-signer --config signer.yaml --print-config   print the configuration with the meaning of every key\n"
+	"\n"
+	"It answers the gateway on a Unix socket and has no network. It signs a device certificate only for a CSR\n"
+	"that an attestation result vouches for, checked here and not believed; it never signs twice for one intent\n"
+	"or one serial; and it syncs each certificate to its journal before it answers. Back the journal up.\n"
+	"\n"
+	"  --config FILE             configuration (YAML)\n"
+	"  -t, --test                check everything that can be checked without running\n"
+	"  --print-config            print the configuration in full\n"
+	"  --insecure-single-user    run even where nothing confines this process: for trying out\n"
+	"  --help, --version\n"
+	"\n"
+	"Keys are made with mooring-ca init. issuer_key takes a path, or a pkcs11: URI to keep the key in hardware.\n"
+	"Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on standard error.\n";
+
+struct options {
+	const char *config;
+	bool test, print, insecure;
+};
+
+enum { OPTION_CONFIG = 256, OPTION_PRINT, OPTION_INSECURE, OPTION_HELP, OPTION_VERSION };
+
+static int usage_error(const char *what)
+{
+	fprintf(stderr, "mooring-signer: %s; mooring-signer --help says more\n", what);
+	return EXIT_USAGE;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option table[] = {
+		{"config", required_argument, NULL, OPTION_CONFIG}, {"test", no_argument, NULL, 't'},
+		{"print-config", no_argument, NULL, OPTION_PRINT},  {"insecure-single-user", no_argument, NULL, OPTION_INSECURE},
+		{"help", no_argument, NULL, OPTION_HELP},	    {"version", no_argument, NULL, OPTION_VERSION},
+		{NULL, 0, NULL, 0},
+	};
+	for (int c; (c = getopt_long(argc, argv, "t", table, NULL)) != -1;) {
+		switch (c) {
+		case OPTION_CONFIG:
+			o->config = optarg;
+			break;
+		case 't':
+			o->test = true;
+			break;
+		case OPTION_PRINT:
+			o->print = true;
+			break;
+		case OPTION_INSECURE:
+			o->insecure = true;
+			break;
+		case OPTION_HELP:
+			fputs(help, stdout);
+			return EXIT_SUCCESS;
+		case OPTION_VERSION:
+			puts("mooring-signer " MOORING_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			return usage_error("unknown option");
+		}
+	}
+	if (optind < argc)
+		return usage_error("it takes options only");
+	return o->config ? -1 : usage_error("--config FILE is missing");
+}
+
+/* Before a key is in memory: no core files, no tracing by equals, and no swap where we may ask for that. */
+static void protect_memory(void)
+{
+	struct rlimit none = {0, 0}, all = {RLIM_INFINITY, RLIM_INFINITY};
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	/* Without the limit raised, what is allocated later would fail instead of being locked. */
+	bool locked = setrlimit(RLIMIT_MEMLOCK, &all) == 0 && mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
+	if (!locked)
+		log_line(LOG_LEVEL_INFO, NULL, "memory is not locked (%s): give the service LimitMEMLOCK=infinity to keep all of "
+			 "it from swap", strerror(errno));
+	if (CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_UNIT) != 1)
+		log_line(LOG_LEVEL_WARN, NULL, "keys are not in locked memory: they could reach swap");
+}
+
+/* Started as root, the journal belongs to the user that the signer becomes. */
+static outcome hand_over(const struct signer_config *c, struct fault *f)
+{
+	char path[PATH_MAX];
+	if (geteuid() || !c->run_as_uid)
+		return DONE;
+	snprintf(path, sizeof path, "%s/journal", c->state_dir);
+	if (lchown(path, (uid_t)c->run_as_uid, (gid_t)c->run_as_gid))
+		return refuse(f, REASON_IO, "chown %s: %s", path, strerror(errno));
+	return DONE;
+}
+
+static outcome enter_sandbox(const struct signer_config *c, bool insecure, struct fault *f)
+{
+	char copy[PATH_MAX];
+	snprintf(copy, sizeof copy, "%s", c->socket);
+	const char *const writable[] = {c->state_dir, dirname(copy), NULL}, *const none[] = {NULL};
+	const struct sandbox sandbox = {
+		.uid = (uid_t)c->run_as_uid,
+		.gid = (gid_t)c->run_as_gid,
+		.read_only = none,
+		.read_write = writable,
+		.network = false,
+		.non_dumpable = true,
+		.insecure = insecure,
+	};
+	return sandbox_enter(&sandbox, f);
+}
+
+static outcome serve(const struct signer_config *c, struct signer *s, bool insecure, struct fault *f)
+{
+	struct server *server = NULL;
+	outcome o = hand_over(c, f);
+	if (o.ok)
+		o = server_new(c->socket, config_uids(&c->peer_uids), c->peer_uids.count, &server, f);
+	if (o.ok)
+		o = enter_sandbox(c, insecure, f);
+	if (o.ok) {
+		log_line(LOG_LEVEL_INFO, NULL, "ready on %s", c->socket);
+		o = server_run(server, s, f);
+	}
+	server_free(server);
+	return o;
+}
+
+static outcome run(const struct signer_config *c, const struct options *options, struct fault *f)
+{
+	struct signer_keys keys = {0};
+	struct signer *signer = NULL;
+	outcome o = signer_keys_load(c, clock_wall_s(), &keys, f);
+	if (o.ok && options->test) {
+		printf("%s: configuration, keys and certificates are in order\n", options->config);
+	} else if (o.ok) {
+		o = signer_new(c, &keys, &signer, f);
+		if (o.ok)
+			o = serve(c, signer, options->insecure, f);
+	}
+	signer_free(signer);
+	signer_keys_free(&keys);
+	return o;
+}
+
+static int print_config(const struct signer_config *c)
+{
+	char *text = signer_config_print(c);
+	if (text)
+		fputs(text, stdout);
+	free(text);
+	return text ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {0};
+	struct signer_config config;
+	struct fault f;
+	int code = parse_options(argc, argv, &options);
+	if (code >= 0)
+		return code;
+	log_init("mooring-signer", LOG_LEVEL_INFO);
+	if (!signer_config_load(options.config, &config, &f).ok) {
+		log_fault(LOG_LEVEL_ERROR, NULL, &f, "cannot start");
+		return EXIT_FAILURE;
+	}
+	log_init("mooring-signer", config_log_level(config.log_level));
+	if (options.print) {
+		code = print_config(&config);
+	} else {
+		signal(SIGPIPE, SIG_IGN);
+		signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk, not a reason to die */
+		protect_memory();
+		code = run(&config, &options, &f).ok ? EXIT_SUCCESS : EXIT_FAILURE;
+		if (code)
+			log_fault(LOG_LEVEL_ERROR, NULL, &f, "the signer ends");
+		else if (!options.test)
+			log_line(LOG_LEVEL_INFO, NULL, "stopped");
+	}
+	signer_config_free(&config);
+	return code;
+}
