@@ -1,0 +1,40 @@
+/* Any bytes: an item that is skipped is skipped within the input, and measured to the same length. */
+#include "cbor.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static outcome walk(void *arg, struct cbor_label label, struct cbor_reader *value, struct fault *f)
+{
+	struct cbor_item item;
+	struct cbor_reader again = *value;
+	int64_t number;
+	(void)arg, (void)label;
+	if (cbor_next(&again, &item, f).ok && item.type == CBOR_MAP)
+		return cbor_map(value, walk, NULL, f);
+	again = *value;
+	if (cbor_int(&again, &number, f).ok) {
+		*value = again;
+		return DONE;
+	}
+	return cbor_skip(value, NULL, f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bytes in = bytes_of(data, size), whole;
+	struct cbor_reader r = cbor_reader(in), m = cbor_reader(in);
+	struct fault f;
+	size_t length;
+	bool measured = cbor_measure(in, &length, &f).ok;
+	if (cbor_skip(&r, &whole, &f).ok) {
+		if (whole.n == 0 || whole.n > size || !measured || length != whole.n)
+			abort();
+	} else if (measured && length != 0) {
+		abort();
+	}
+	if (cbor_map(&m, walk, NULL, &f).ok && (!measured || (size_t)(m.p - data) != length))
+		abort();
+	return 0;
+}
