@@ -19,7 +19,8 @@ struct device {
 	const char *origin;
 	int64_t lifetime_s; /* 0: as the gateway likes */
 	/* Waits, and returns false when the device is to stop. */
-	bool (*pause)(int64_t ms);
+	bool (*pause)(void *arg, int64_t ms); /* waits; false when the device is to stop */
+	void *pause_arg;
 	struct device_state state;
 };
 

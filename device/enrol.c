@@ -171,7 +171,7 @@ outcome enrol_attempt(const struct device *d, uint32_t key, const struct request
 	return r;
 }
 
-static void report_no(const char *event, const struct enrol_answer *a, int64_t wait_ms)
+void enrol_report_no(const char *event, const struct enrol_answer *a, int64_t wait_ms)
 {
 	report(event, "{s:s,s:i,s:s,s:s,s:s,s:I}", "by", "gateway", "status", a->status, "code", a->code, "request_id",
 	       a->request_id, "detail", a->detail, "wait_ms", (json_int_t)wait_ms);
@@ -198,13 +198,13 @@ outcome enrol_run(const struct device *d, uint32_t key, const struct request_ren
 		if (!r.ok || out->verdict == ENROL_CERTIFIED)
 			return r;
 		if (out->verdict == ENROL_REFUSED || out->verdict == ENROL_FAILED) {
-			report_no("refused", out, 0);
+			enrol_report_no("refused", out, 0);
 			return DONE;
 		}
 		int64_t wait_ms = wait_after(&backoff, out);
-		report_no("retry", out, wait_ms);
+		enrol_report_no("retry", out, wait_ms);
 		enrol_answer_free(out);
-		if (!d->pause(wait_ms)) {
+		if (!d->pause(d->pause_arg, wait_ms)) {
 			out->verdict = ENROL_STOPPED;
 			return DONE;
 		}

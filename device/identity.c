@@ -89,30 +89,30 @@ static outcome load_stored(struct device *d, struct credential *out, struct faul
 	return r;
 }
 
-outcome identity_adopt(struct device *d, uint32_t key, struct bytes pem, struct fault *f)
+outcome identity_adopt(struct device *d, uint32_t key, const struct enrol_answer *answer, const char *event,
+		       struct credential *out, struct fault *f)
 {
-	outcome r = store_save_certificate(&d->store, pem, f);
-	return r.ok ? save_state(d, key, device_clock_s(d->clock), f) : r;
+	outcome r = store_save_certificate(&d->store, buf_view(&answer->pem), f);
+	if (r.ok)
+		r = save_state(d, key, device_clock_s(d->clock), f);
+	if (!r.ok)
+		return r;
+	credential_free(out);
+	r = credential_parse(buf_view(&answer->pem), d->root, out, f);
+	if (r.ok)
+		report(event, "{s:s,s:s,s:I,s:I,s:i,s:s}", "thing", out->thing, "certificateId", out->certificate_id,
+		       "notBefore", (json_int_t)out->not_before, "notAfter", (json_int_t)out->not_after, "status",
+		       answer->status, "request_id", answer->request_id);
+	return r;
 }
 
-static outcome enrol_first(struct device *d, struct identity *out, struct fault *f)
+outcome identity_enrol(struct device *d, struct identity *out, struct fault *f)
 {
 	struct enrol_answer answer = {0};
-	outcome r = identity_ensure_key(d, f);
-	if (r.ok)
-		r = enrol_run(d, d->state.key, NULL, &answer, f);
+	outcome r = enrol_run(d, d->state.key, NULL, &answer, f);
 	out->verdict = answer.verdict;
-	if (r.ok && answer.verdict == ENROL_CERTIFIED) {
-		r = identity_adopt(d, d->state.key, buf_view(&answer.pem), f);
-		if (r.ok)
-			r = credential_parse(buf_view(&answer.pem), d->root, &out->credential, f);
-		if (r.ok)
-			report("enrolled", "{s:s,s:s,s:I,s:I,s:i,s:s}", "thing", out->credential.thing,
-			       "certificateId", out->credential.certificate_id, "notBefore",
-			       (json_int_t)out->credential.not_before, "notAfter",
-			       (json_int_t)out->credential.not_after, "status", answer.status, "request_id",
-			       answer.request_id);
-	}
+	if (r.ok && answer.verdict == ENROL_CERTIFIED)
+		r = identity_adopt(d, d->state.key, &answer, "enrolled", &out->credential, f);
 	enrol_answer_free(&answer);
 	return r;
 }
@@ -121,11 +121,14 @@ outcome identity_power_on(struct device *d, struct identity *out, struct fault *
 {
 	*out = (struct identity){.verdict = ENROL_CERTIFIED};
 	outcome r = load_stored(d, &out->credential, f);
-	if (!r.ok || !out->credential.leaf)
-		return r.ok ? enrol_first(d, out, f) : r;
-	report("certificate-kept", "{s:s,s:s,s:I}", "thing", out->credential.thing, "certificateId",
-	       out->credential.certificate_id, "notAfter", (json_int_t)out->credential.not_after);
-	return DONE;
+	if (r.ok && !out->credential.leaf) {
+		r = identity_ensure_key(d, f);
+		return r.ok ? identity_enrol(d, out, f) : r;
+	}
+	if (r.ok)
+		report("certificate-kept", "{s:s,s:s,s:I}", "thing", out->credential.thing, "certificateId",
+		       out->credential.certificate_id, "notAfter", (json_int_t)out->credential.not_after);
+	return r;
 }
 
 outcome identity_forget_previous(struct device *d, struct fault *f)
