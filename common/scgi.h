@@ -84,6 +84,9 @@ void scgi_answer_problem(struct scgi_request *r, const struct fault *f);
 void scgi_stream_begin(struct scgi_request *r, const char *content_type, size_t limit, void (*left)(void *arg),
 		       void *arg);
 void scgi_stream_send(struct scgi_request *r, struct bytes chunk);
+/* `drained` is called on the loop, with the stream's arg, whenever the edge has taken all that was sent, also from within
+ * scgi_stream_send: a sender of much can wait for it instead of filling the buffer. */
+void scgi_stream_on_drained(struct scgi_request *r, void (*drained)(void *arg));
 void scgi_stream_end(struct scgi_request *r);
 
 #endif

@@ -110,12 +110,15 @@ static void linger(struct scgi_request *r)
 static void sent_all(struct scgi_request *r)
 {
 	r->out.n = r->out_sent = 0;
-	if (r->state == SCGI_WRITING && r->linger)
+	if (r->state == SCGI_WRITING && r->linger) {
 		linger(r);
-	else if (r->state == SCGI_WRITING || r->ending)
+	} else if (r->state == SCGI_WRITING || r->ending) {
 		conn_end(r);
-	else
+	} else {
 		arm_io(r, EV_READ);
+		if (r->stream_drained)
+			r->stream_drained(r->stream_arg);
+	}
 }
 
 void scgi_conn_flush(struct scgi_request *r)

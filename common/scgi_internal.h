@@ -45,6 +45,7 @@ struct scgi_request {
 	char id[REQUEST_ID_SIZE];
 	size_t stream_limit;
 	void (*stream_left)(void *arg);
+	void (*stream_drained)(void *arg); /* may be NULL */
 	void *stream_arg;
 };
 

@@ -362,6 +362,11 @@ void scgi_stream_send(struct scgi_request *r, struct bytes chunk)
 		scgi_conn_flush(r);
 }
 
+void scgi_stream_on_drained(struct scgi_request *r, void (*drained)(void *arg))
+{
+	r->stream_drained = drained;
+}
+
 void scgi_stream_end(struct scgi_request *r)
 {
 	r->ending = true;

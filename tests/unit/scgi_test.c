@@ -114,7 +114,7 @@ static void expect_in(const char *answer, const char *part)
 
 struct site {
 	struct scgi_server *server;
-	sem_t arrived, left;
+	sem_t arrived, left, drained;
 	struct scgi_request *parked;
 	struct event *poll_left;
 	int left_count, started, stopped;
@@ -126,6 +126,7 @@ static void site_init(struct site *s)
 	*s = (struct site){0};
 	sem_init(&s->arrived, 0, 0);
 	sem_init(&s->left, 0, 0);
+	sem_init(&s->drained, 0, 0);
 }
 
 static void start(struct site *s, const struct scgi_options *o, scgi_handler *handler)
@@ -479,6 +480,43 @@ static void test_a_stream_learns_once_that_its_client_left(void **state)
 	assert_int_equal(s.left_count, 1);
 }
 
+static void on_drained(void *arg)
+{
+	struct site *s = arg;
+	sem_post(&s->drained);
+}
+
+static void stream_much(struct scgi_request *r, void *arg)
+{
+	struct site *s = arg;
+	static const uint8_t much[4 << 20];
+	s->parked = r;
+	scgi_stream_begin(r, "application/cbor-seq", sizeof much + 1000, on_left, s);
+	scgi_stream_on_drained(r, on_drained);
+	scgi_stream_send(r, bytes_of(much, sizeof much));
+	sem_post(&s->arrived);
+}
+
+static void test_a_stream_tells_when_its_client_has_taken_everything(void **state)
+{
+	(void)state;
+	struct site s;
+	start(&s, &one_worker, stream_much);
+	int fd = ask_without_reading("/");
+	sem_wait(&s.arrived);
+	assert_int_equal(sem_trywait(&s.drained), -1); /* more than the socket's buffers hold */
+	size_t taken = 0;
+	for (char chunk[65536]; taken < 4 << 20;) {
+		ssize_t n = read(fd, chunk, sizeof chunk);
+		assert_true(n > 0);
+		taken += (size_t)n;
+	}
+	sem_wait(&s.drained);
+	close(fd);
+	sem_wait(&s.left);
+	scgi_stop(s.server, 1000);
+}
+
 static void flood(void *arg)
 {
 	struct site *s = arg;
@@ -767,6 +805,7 @@ int main(void)
 		cmocka_unit_test(test_a_departed_client_is_noticed_and_the_work_goes_on),
 		cmocka_unit_test(test_a_stream_delivers_its_chunks_and_ends),
 		cmocka_unit_test(test_a_stream_learns_once_that_its_client_left),
+		cmocka_unit_test(test_a_stream_tells_when_its_client_has_taken_everything),
 		cmocka_unit_test(test_a_stream_whose_client_does_not_read_is_ended_at_the_limit),
 		cmocka_unit_test(test_beyond_the_limit_of_open_requests_503_comes_at_once),
 		cmocka_unit_test(test_an_unfinished_request_ends_at_the_absolute_deadline),
