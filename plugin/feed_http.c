@@ -1,0 +1,90 @@
+#include "plugin/feed_http.h"
+
+#include <stdio.h>
+
+enum {
+	URL_MAX = 2048,
+	CONNECT_TIMEOUT_MS = 10000,
+	RECEIPT_TIMEOUT_MS = 10000,
+	SILENCE_S = 3 * FEED_HEARTBEAT_S,
+	KEEPALIVE_S = 30,
+};
+
+/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS. No session
+ * is resumed, since that skips the verification of certificates. Files are read anew for each connection, so a
+ * renewed certificate needs no restart. */
+static CURL *request(const struct options *o, const char *path)
+{
+	char url[URL_MAX];
+	CURL *easy = curl_easy_init();
+	if (!easy)
+		return NULL;
+	snprintf(url, sizeof url, "%s%s", o->gateway, path);
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
+	curl_easy_setopt(easy, CURLOPT_SSLCERT, o->cert_file);
+	curl_easy_setopt(easy, CURLOPT_SSLKEY, o->key_file);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+	return easy;
+}
+
+CURL *feed_http_stream(const struct options *options, const struct table_position *position, feed_http_write *write,
+		       void *arg)
+{
+	char head[HEX_SIZE(SHA256_SIZE)], path[256];
+	hex_encode(bytes_of(position->head, SHA256_SIZE), head);
+	snprintf(path, sizeof path, "/v1/feed?epoch=%lld&after=%lld&head=%s", (long long)position->epoch,
+		 (long long)position->seq, head);
+	CURL *easy = request(options, path);
+	if (!easy)
+		return NULL;
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, write);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, arg);
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+	return easy;
+}
+
+static size_t ignore(char *p, size_t size, size_t n, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return size * n;
+}
+
+CURL *feed_http_receipts(const struct options *options)
+{
+	CURL *easy = request(options, "/v1/feed/receipts");
+	if (!easy)
+		return NULL;
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)RECEIPT_TIMEOUT_MS);
+	return easy;
+}
+
+void feed_http_set_body(CURL *easy, struct bytes body)
+{
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *)body.p);
+}
+
+long feed_http_status(CURL *easy)
+{
+	long status = 0;
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}

@@ -1,0 +1,23 @@
+/*
+ * feed_http.h - the two HTTPS requests of the feed, over libcurl's easy handles.
+ */
+#ifndef MOORING_PLUGIN_FEED_HTTP_H
+#define MOORING_PLUGIN_FEED_HTTP_H
+
+#include "plugin/options.h"
+#include "plugin/table.h"
+
+#include <curl/curl.h>
+
+typedef size_t feed_http_write(char *p, size_t size, size_t n, void *arg);
+
+/* GET /v1/feed from this position on, endless. NULL when out of memory. */
+CURL *feed_http_stream(const struct options *options, const struct table_position *position, feed_http_write *write,
+		       void *arg);
+/* POST /v1/feed/receipts; feed_http_set_body before each use. NULL when out of memory. */
+CURL *feed_http_receipts(const struct options *options);
+/* `body` must outlive the transfer. */
+void feed_http_set_body(CURL *easy, struct bytes body);
+long feed_http_status(CURL *easy);
+
+#endif

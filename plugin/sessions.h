@@ -1,0 +1,52 @@
+/*
+ * sessions.h - the connections that BASIC_AUTH has admitted, by the broker's pointer, and when each must end.
+ *
+ * Only the broker's thread comes here. A pointer is good from BASIC_AUTH to DISCONNECT; the broker reuses it at once for
+ * somebody else. Between DISCONNECT and the next TICK a session is departed, and still there: the broker may yet ask
+ * about its will.
+ */
+#ifndef MOORING_PLUGIN_SESSIONS_H
+#define MOORING_PLUGIN_SESSIONS_H
+
+#include "plugin/table.h"
+
+struct mosquitto;
+struct sessions;
+
+enum { SESSION_USERNAME_SIZE = HEX_SIZE(TABLE_FINGERPRINT_SIZE) };
+
+struct session {
+	const struct mosquitto *client;
+	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
+	char username[SESSION_USERNAME_SIZE]; /* the fingerprint's hex */
+	char *client_id;
+	const struct table *table;
+	const struct table_entry *entry; /* of `table`; NULL: not registered in it */
+	int64_t not_after;               /* Unix seconds */
+	bool departed;
+	size_t heap_at;
+	struct session *next_departed;
+};
+
+struct sessions *sessions_new(void);
+void sessions_free(struct sessions *s);
+size_t sessions_count(const struct sessions *s); /* without the departed */
+
+/* NULL when out of memory. A session that had the same pointer is gone. */
+struct session *sessions_add(struct sessions *s, const struct mosquitto *client, const struct table *table,
+			     const struct table_entry *entry, const char *client_id, int64_t not_after);
+struct session *sessions_find(const struct sessions *s, const struct mosquitto *client);
+/* No effect on a pointer that is not there: a refused connection ends with a DISCONNECT too. */
+void sessions_depart(struct sessions *s, const struct mosquitto *client);
+void sessions_forget_departed(struct sessions *s);
+
+/* Looks all of them up in another table. */
+void sessions_rebind(struct sessions *s, const struct table *table);
+/* Live sessions whose certificate is not registered as active, at most `max`. */
+size_t sessions_unwanted(const struct sessions *s, const struct session **out, size_t max);
+/* Why a session is unwanted: REASON_CERTIFICATE_...; REASON_NONE where it is not. */
+enum reason session_fault(const struct session *session);
+/* The live session that ends first, if its certificate has ended by now_s; NULL otherwise. */
+const struct session *sessions_expired(const struct sessions *s, int64_t now_s);
+
+#endif

@@ -1,0 +1,132 @@
+#include "plugin/wake.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { REPEAT_NS = 1000000, REPEATS_MAX = 200 };
+
+struct wake {
+	pthread_t sleeper;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wanted;
+	bool stop;             /* under lock */
+	_Atomic bool pending;
+};
+
+static int wake_signal(void)
+{
+	return SIGRTMIN + 5;
+}
+
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+/* A broker that is busy for longer than the repeats takes its TICK anyway when it is done. */
+static void knock(struct wake *w)
+{
+	const struct timespec pause = {0, REPEAT_NS};
+	for (int i = 0; i < REPEATS_MAX; i++) {
+		if (!atomic_load(&w->pending))
+			return;
+		pthread_kill(w->sleeper, wake_signal());
+		nanosleep(&pause, NULL);
+	}
+	atomic_store(&w->pending, false);
+}
+
+/* After a second without a request the broker is woken all the same: its timers hang on TICK as well. */
+static bool sleep_until_wanted(struct wake *w)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec++;
+	while (!w->stop && !atomic_load(&w->pending))
+		if (pthread_cond_timedwait(&w->wanted, &w->lock, &until))
+			break;
+	return !w->stop;
+}
+
+static void *run(void *arg)
+{
+	struct wake *w = arg;
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		if (!atomic_load(&w->pending))
+			atomic_store(&w->pending, sleep_until_wanted(w));
+		pthread_mutex_unlock(&w->lock);
+		knock(w);
+		pthread_mutex_lock(&w->lock);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static int start_thread(struct wake *w)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int error = pthread_create(&w->thread, NULL, run, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+outcome wake_start(struct wake **out, struct fault *f)
+{
+	struct wake *w = calloc(1, sizeof *w);
+	struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+	pthread_condattr_t monotonic;
+	if (!w)
+		return refuse(f, REASON_NO_MEMORY, "no memory to start a thread");
+	w->sleeper = pthread_self();
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->wanted, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	sigaction(wake_signal(), &action, NULL);
+	int error = start_thread(w);
+	if (error) {
+		free(w);
+		return refuse(f, REASON_INTERNAL, "start a thread: %s", strerror(error));
+	}
+	*out = w;
+	return DONE;
+}
+
+void wake_stop(struct wake *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->wanted);
+	pthread_mutex_unlock(&w->lock);
+	atomic_store(&w->pending, false);
+	pthread_join(w->thread, NULL);
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(wake_signal(), &ignore, NULL); /* one may be pending, and the handler is about to be unmapped */
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->wanted);
+	free(w);
+}
+
+void wake_request(struct wake *w)
+{
+	pthread_mutex_lock(&w->lock);
+	atomic_store(&w->pending, true);
+	pthread_cond_signal(&w->wanted);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void wake_answer(struct wake *w)
+{
+	atomic_store(&w->pending, false);
+}
