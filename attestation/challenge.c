@@ -1,0 +1,211 @@
+#include "challenge.h"
+
+#include "answer.h"
+#include "clock.h"
+#include "ear.h"
+#include "log.h"
+#include "sessions.h"
+#include "status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const enum evidence_type types[] = {EVIDENCE_PSA_TOKEN, EVIDENCE_COSE_CSR};
+enum { TYPE_COUNT = sizeof types / sizeof *types };
+
+static json_t *accepted_json(void)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < TYPE_COUNT; i++)
+		if (json_array_append_new(list, json_string(evidence_media_type(types[i])))) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+static json_t *evidence_json(const struct session *s)
+{
+	char text[BASE64_SIZE(EVIDENCE_MAX)];
+	if (s->evidence.n > EVIDENCE_MAX)
+		return NULL;
+	base64_encode(buf_view(&s->evidence), text);
+	return json_pack("{ss ss}", "type", evidence_media_type(s->type), "value", text);
+}
+
+static json_t *session_json(const struct session *s)
+{
+	char nonce[BASE64_SIZE(BINDING_SIZE)], expiry[CLOCK_RFC3339_SIZE];
+	base64url_encode(bytes_of(s->nonce, BINDING_SIZE), nonce);
+	clock_rfc3339_ms(s->expires * 1000, expiry);
+	json_t *o = json_pack("{ss ss ss so}", "status", s->complete ? "complete" : "waiting", "nonce", nonce, "expiry",
+			      expiry, "accept", accepted_json());
+	if (!o || !s->complete)
+		return o;
+	if (json_object_set_new(o, "evidence", evidence_json(s)) ||
+	    json_object_set_new(o, "result", json_string(s->result))) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+/* ---- a new session ---- */
+
+static outcome read_size(const struct scgi_request *r, struct fault *f)
+{
+	char text[8];
+	if (!scgi_query_get(r, "nonceSize", text, sizeof text) || strcmp(text, "32"))
+		return refuse(f, REASON_BAD_FIELD, "nonceSize: evidence here is bound to 32 bytes");
+	return DONE;
+}
+
+static outcome read_nonce(const struct scgi_request *r, uint8_t out[BINDING_SIZE], bool *given, struct fault *f)
+{
+	char text[BASE64_SIZE(BINDING_SIZE)];
+	size_t n = 0;
+	*given = scgi_query_has(r, "nonce");
+	if (scgi_query_has(r, "nonceSize"))
+		return *given ? refuse(f, REASON_BAD_FIELD, "nonce and nonceSize: one of them") : read_size(r, f);
+	if (*given && (!scgi_query_get(r, "nonce", text, sizeof text) ||
+		       !base64url_decode(text, strlen(text), out, BINDING_SIZE, &n) || n != BINDING_SIZE))
+		return refuse(f, REASON_BAD_FIELD, "nonce: not the base64url form of 32 bytes");
+	return DONE;
+}
+
+void challenge_new(struct worker *w, struct scgi_request *r)
+{
+	struct fault f;
+	struct session s;
+	uint8_t nonce[BINDING_SIZE];
+	char location[sizeof "session/" + SESSION_ID_SIZE];
+	bool given;
+	outcome o = read_nonce(r, nonce, &given, &f);
+	if (o.ok)
+		o = sessions_begin(w->service->sessions, given ? nonce : NULL, &s, &f);
+	if (!o.ok) {
+		scgi_answer_problem(r, &f);
+		return;
+	}
+	snprintf(location, sizeof location, "session/%s", s.id);
+	scgi_answer_header(r, "Location", location);
+	answer_json(r, 201, SESSION_MEDIA_TYPE, session_json(&s));
+}
+
+/* ---- evidence ---- */
+
+static outcome read_evidence(struct scgi_request *r, enum evidence_type *type, struct fault *f)
+{
+	*type = evidence_type_of_media(scgi_header(r, "Content-Type"));
+	if (!*type) {
+		for (size_t i = 0; i < TYPE_COUNT; i++)
+			scgi_answer_header(r, "Accept", evidence_media_type(types[i]));
+		return refuse(f, REASON_MEDIA_TYPE, "Content-Type: not an evidence type that is taken here");
+	}
+	if (scgi_body(r).n == 0)
+		return refuse(f, REASON_BAD_REQUEST, "there is no evidence in the body");
+	if (scgi_body(r).n > EVIDENCE_MAX)
+		return refuse(f, REASON_TOO_LARGE, "evidence of more than %d bytes", EVIDENCE_MAX);
+	return DONE;
+}
+
+/* Not a second try with other evidence: one challenge, one answer. */
+static outcome check_unused(const struct session *s, enum evidence_type type, struct bytes evidence, struct fault *f)
+{
+	if (s->complete && (s->type != type || !bytes_equal(evidence, buf_view(&s->evidence))))
+		return refuse(f, REASON_CONFLICT, "the session has its evidence already; open a new one");
+	return DONE;
+}
+
+static void log_verdict(const struct scgi_request *r, enum evidence_type type, const struct appraisal *a)
+{
+	char id[INSTANCE_ID_HEX] = "unreadable";
+	if (a->has_instance)
+		hex_encode(bytes_of(a->instance_id, INSTANCE_ID_SIZE), id);
+	if (a->reason == REASON_NONE)
+		log_line(LOG_LEVEL_INFO, scgi_request_id(r), "%s of %s: affirming", evidence_type_name(type), id);
+	else
+		log_fault(LOG_LEVEL_INFO, scgi_request_id(r), &a->fault, "%s of %s: contraindicated",
+			  evidence_type_name(type), id);
+}
+
+static outcome make_result(struct worker *w, struct scgi_request *r, const struct session *s, enum evidence_type type,
+			   char **jwt, struct fault *f)
+{
+	struct appraisal a;
+	int64_t began = clock_monotonic_us();
+	outcome o = appraise(&w->appraiser, type, scgi_body(r), s->nonce, &a, f);
+	if (!o.ok)
+		return o;
+	struct ear_verdict v = {
+		.type = type,
+		.instance_id = a.has_instance ? a.instance_id : NULL,
+		.attested_spki = bytes_of(a.attested_spki, a.attested_size),
+		.reason = a.reason,
+		.now = clock_wall_s(),
+		.verifier = w->service->config.verifier_id,
+	};
+	memcpy(v.nonce, s->nonce, BINDING_SIZE);
+	o = ear_build(&v, w->ear, w->service->keys.ear_id, jwt, f);
+	status_appraised(a.reason, clock_monotonic_us() - began);
+	log_verdict(r, type, &a);
+	return o;
+}
+
+static outcome complete(struct worker *w, struct scgi_request *r, struct session *s, enum evidence_type type,
+			struct fault *f)
+{
+	char *jwt = NULL;
+	outcome o = make_result(w, r, s, type, &jwt, f);
+	if (o.ok)
+		o = sessions_complete(w->service->sessions, s->id, type, scgi_body(r), jwt, f);
+	free(jwt);
+	if (!o.ok)
+		return o;
+	char id[SESSION_ID_SIZE];
+	memcpy(id, s->id, sizeof id);
+	session_clear(s);
+	o = sessions_find(w->service->sessions, id, s, f);
+	/* Another request may have been the first. */
+	return o.ok ? check_unused(s, type, scgi_body(r), f) : o;
+}
+
+void challenge_evidence(struct worker *w, struct scgi_request *r, const char *id)
+{
+	struct fault f;
+	struct session s = {0};
+	enum evidence_type type;
+	outcome o = read_evidence(r, &type, &f);
+	if (o.ok)
+		o = sessions_find(w->service->sessions, id, &s, &f);
+	if (o.ok)
+		o = check_unused(&s, type, scgi_body(r), &f);
+	if (o.ok && !s.complete)
+		o = complete(w, r, &s, type, &f);
+	if (o.ok)
+		answer_json(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
+	else
+		scgi_answer_problem(r, &f);
+	session_clear(&s);
+}
+
+void challenge_get(struct worker *w, struct scgi_request *r, const char *id)
+{
+	struct fault f;
+	struct session s = {0};
+	if (sessions_find(w->service->sessions, id, &s, &f).ok)
+		answer_json(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
+	else
+		scgi_answer_problem(r, &f);
+	session_clear(&s);
+}
+
+void challenge_end(struct worker *w, struct scgi_request *r, const char *id)
+{
+	struct fault f;
+	if (sessions_end(w->service->sessions, id, &f).ok)
+		scgi_answer(r, 204, NULL, bytes_of(NULL, 0));
+	else
+		scgi_answer_problem(r, &f);
+}

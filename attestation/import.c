@@ -1,0 +1,155 @@
+#include "import.h"
+
+#include "clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static outcome run_import(struct change *c, struct records *r, struct fault *f);
+
+/* Says at which line; the reason stays. */
+static outcome at_line(size_t line, const struct fault *why, struct fault *f)
+{
+	return refuse(f, why->reason, "line %zu: %s", line, why->text);
+}
+
+static struct record *next_slot(struct import_batch *b, size_t *room)
+{
+	if (b->count == *room) {
+		size_t wanted = *room ? *room * 2 : 256;
+		struct record *more = realloc(b->records, wanted * sizeof *more);
+		if (!more)
+			return NULL;
+		b->records = more;
+		*room = wanted;
+	}
+	return &b->records[b->count++];
+}
+
+outcome import_batch_parse(struct bytes body, bool allow_test_keys, struct import_batch *out, struct fault *f)
+{
+	size_t room = 0;
+	struct fault why;
+	if (body.n > IMPORT_BODY_MAX)
+		return refuse(f, REASON_TOO_LARGE, "a batch of %zu bytes, the limit is %d", body.n, IMPORT_BODY_MAX);
+	while (body.n) {
+		const uint8_t *end = memchr(body.p, '\n', body.n);
+		size_t n = end ? (size_t)(end - body.p) : body.n;
+		struct record *r = next_slot(out, &room);
+		if (!r)
+			return refuse(f, REASON_OVERLOADED, "no memory for a batch");
+		if (!record_parse(bytes_of(body.p, n), allow_test_keys, r, &why).ok)
+			return at_line(out->count, &why, f);
+		body.p += n + (end != NULL);
+		body.n -= n + (end != NULL);
+	}
+	if (!out->count)
+		return refuse(f, REASON_BAD_REQUEST, "a batch without a record");
+	out->change.run = run_import;
+	return DONE;
+}
+
+void import_batch_clear(struct import_batch *b)
+{
+	free(b->records);
+	b->records = NULL;
+}
+
+static outcome read_total(struct import_batch *b, struct records *r, struct fault *f)
+{
+	sqlite3_stmt *s;
+	bool row;
+	outcome o = records_statement(r, SQL_IMPORT_TOTAL, &s, f);
+	if (!o.ok)
+		return o;
+	sqlite3_bind_text(s, 1, b->import, -1, SQLITE_STATIC);
+	o = records_step(r, s, &row, f);
+	if (o.ok && row)
+		b->total = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return o;
+}
+
+/* *known where this number was taken before, with the same contents. */
+static outcome find_batch(struct import_batch *b, struct records *r, bool *known, struct fault *f)
+{
+	sqlite3_stmt *s;
+	outcome o = records_statement(r, SQL_IMPORT_FIND, &s, f);
+	if (!o.ok)
+		return o;
+	sqlite3_bind_text(s, 1, b->import, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 2, b->number);
+	o = records_step(r, s, known, f);
+	if (o.ok && *known && memcmp(sqlite3_column_blob(s, 0), b->hash, SHA256_SIZE))
+		o = refuse(f, REASON_CONFLICT, "batch %lld of import %s was taken with other contents",
+			   (long long)b->number, b->import);
+	else if (o.ok && *known)
+		b->inserted = sqlite3_column_int64(s, 2);
+	sqlite3_reset(s);
+	return o;
+}
+
+static outcome remember_batch(const struct import_batch *b, struct records *r, int64_t now, struct fault *f)
+{
+	sqlite3_stmt *s;
+	outcome o = records_statement(r, SQL_IMPORT_INSERT, &s, f);
+	if (!o.ok)
+		return o;
+	sqlite3_bind_text(s, 1, b->import, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 2, b->number);
+	sqlite3_bind_blob(s, 3, b->hash, SHA256_SIZE, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 4, (int64_t)b->count);
+	sqlite3_bind_int64(s, 5, b->inserted);
+	sqlite3_bind_int64(s, 6, now);
+	return records_run(r, s, f);
+}
+
+static outcome check_same(const struct record *given, struct records *r, struct fault *f)
+{
+	struct record stored;
+	bool found;
+	char id[INSTANCE_ID_HEX];
+	outcome o = records_find(r, given->instance_id, &stored, &found, f);
+	if (!o.ok || (found && record_same(given, &stored)))
+		return o;
+	hex_encode(bytes_of(given->instance_id, INSTANCE_ID_SIZE), id);
+	return refuse(f, REASON_CONFLICT, "instance ID %s is a record already, with other contents", id);
+}
+
+static outcome insert(const struct record *d, struct records *r, int64_t now, bool *inserted, struct fault *f)
+{
+	sqlite3_stmt *s;
+	outcome o = records_statement(r, SQL_INSERT, &s, f);
+	if (!o.ok)
+		return o;
+	sqlite3_bind_blob(s, 1, d->instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
+	if (d->has_implementation)
+		sqlite3_bind_blob(s, 2, d->implementation_id, IMPLEMENTATION_ID_SIZE, SQLITE_STATIC);
+	sqlite3_bind_blob(s, 3, d->public_key, (int)d->public_key_size, SQLITE_STATIC);
+	sqlite3_bind_text(s, 4, d->batch, -1, SQLITE_STATIC);
+	sqlite3_bind_text(s, 5, d->model, -1, SQLITE_STATIC);
+	sqlite3_bind_int(s, 6, (int)d->evidence);
+	sqlite3_bind_int64(s, 7, now);
+	o = records_run(r, s, f);
+	*inserted = o.ok && sqlite3_changes(r->db) == 1;
+	return o.ok && !*inserted ? check_same(d, r, f) : o;
+}
+
+static outcome run_import(struct change *c, struct records *r, struct fault *f)
+{
+	struct import_batch *b = (struct import_batch *)c;
+	struct fault why;
+	bool known, inserted;
+	int64_t now = clock_wall_s();
+	b->inserted = 0;
+	outcome o = find_batch(b, r, &known, f);
+	for (size_t i = 0; o.ok && !known && i < b->count; i++) {
+		o = insert(&b->records[i], r, now, &inserted, &why);
+		if (!o.ok)
+			return at_line(i + 1, &why, f);
+		b->inserted += inserted;
+	}
+	if (o.ok && !known)
+		o = remember_batch(b, r, now, f);
+	return o.ok ? read_total(b, r, f) : o;
+}

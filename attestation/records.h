@@ -1,0 +1,84 @@
+/*
+ * records.h - the device records on disk: one SQLite file, read on read-only connections, one a worker.
+ *
+ * What writes is in writer.h; both use the statements named here.
+ */
+#ifndef MOORING_RECORDS_H
+#define MOORING_RECORDS_H
+
+#include "db.h"
+#include "record.h"
+
+enum { WITHDRAWAL_REASON_SIZE = 121 };
+
+enum records_sql {
+	SQL_BEGIN,
+	SQL_COMMIT,
+	SQL_SAVEPOINT,
+	SQL_RELEASE,
+	SQL_FIND,
+	SQL_COUNT,
+	SQL_LIST_FIRST,
+	SQL_LIST_BATCH,
+	SQL_ID,
+	SQL_INSERT,
+	SQL_SUSPEND,
+	SQL_BATCH_KNOWN,
+	SQL_BATCH_WITHDRAW,
+	SQL_BATCH_SUSPEND,
+	SQL_WITHDRAW,
+	SQL_WITHDRAWALS,
+	SQL_WITHDRAWALS_LAST,
+	SQL_WITHDRAWAL_OF,
+	SQL_IMPORT_FIND,
+	SQL_IMPORT_INSERT,
+	SQL_IMPORT_TOTAL,
+	SQL_PROBE,
+	STATEMENT_COUNT
+};
+
+/* A connection with its statements, prepared when first used. For one thread. */
+struct records {
+	sqlite3 *db;
+	sqlite3_stmt *statements[STATEMENT_COUNT];
+};
+
+/* Creates the file and its schema where they are absent. For the writer. */
+MUST_USE outcome records_open(const char *path, struct records *out, struct fault *f);
+/* Without the right to write. */
+MUST_USE outcome records_open_reader(const char *path, struct records *out, struct fault *f);
+void records_close(struct records *r);
+
+/* The statement, reset and without bindings; it stays the connection's. */
+MUST_USE outcome records_statement(struct records *r, enum records_sql which, sqlite3_stmt **out, struct fault *f);
+/* Runs a statement that returns no rows. */
+MUST_USE outcome records_run(struct records *r, sqlite3_stmt *s, struct fault *f);
+/* The next row; *row false after the last, the statement is then reset. */
+MUST_USE outcome records_step(struct records *r, sqlite3_stmt *s, bool *row, struct fault *f);
+
+/* *found false where there is no such record. */
+MUST_USE outcome records_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE], struct record *out,
+			      bool *found, struct fault *f);
+/* In the order in which they were stored, after the record `after` (NULL: from the first), of one batch where
+ * `batch` is not NULL. *count is at most `room`. REASON_NOT_FOUND where `after` is no record. */
+MUST_USE outcome records_list(struct records *r, const char *batch, const uint8_t *after, struct record *out,
+			      size_t room, size_t *count, struct fault *f);
+MUST_USE outcome records_count(struct records *r, int64_t *out, struct fault *f);
+
+/* One change of a record's state, numbered in the order of the changes. */
+struct withdrawal {
+	int64_t seq;
+	int64_t time; /* Unix seconds */
+	uint8_t instance_id[INSTANCE_ID_SIZE];
+	bool suspended;
+	char reason[WITHDRAWAL_REASON_SIZE];
+};
+
+/* Those after number `after`, at most `room`; *last is the number of the newest there is, 0 where there is none. */
+MUST_USE outcome records_withdrawals(struct records *r, int64_t after, struct withdrawal *out, size_t room,
+				     size_t *count, int64_t *last, struct fault *f);
+/* The newest of one record. */
+MUST_USE outcome records_withdrawal_of(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE],
+				       struct withdrawal *out, bool *found, struct fault *f);
+
+#endif

@@ -1,0 +1,101 @@
+#include "standing.h"
+
+#include "clock.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static outcome bind_and_run(const struct standing *s, enum records_sql which, int64_t now, struct records *r,
+			    struct fault *f)
+{
+	sqlite3_stmt *q;
+	outcome o = records_statement(r, which, &q, f);
+	if (!o.ok)
+		return o;
+	if (s->whole_batch)
+		sqlite3_bind_text(q, 1, s->batch, -1, SQLITE_STATIC);
+	else
+		sqlite3_bind_blob(q, 1, s->instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
+	sqlite3_bind_int(q, 2, s->suspended);
+	if (now) {
+		sqlite3_bind_int64(q, 3, now);
+		sqlite3_bind_text(q, 4, s->reason, -1, SQLITE_STATIC);
+	}
+	return records_run(r, q, f);
+}
+
+static outcome check_known(const struct standing *s, struct records *r, struct fault *f)
+{
+	sqlite3_stmt *q;
+	bool row;
+	outcome o = records_statement(r, s->whole_batch ? SQL_BATCH_KNOWN : SQL_ID, &q, f);
+	if (!o.ok)
+		return o;
+	if (s->whole_batch)
+		sqlite3_bind_text(q, 1, s->batch, -1, SQLITE_STATIC);
+	else
+		sqlite3_bind_blob(q, 1, s->instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
+	o = records_step(r, q, &row, f);
+	sqlite3_reset(q);
+	return o.ok && !row ? refuse(f, REASON_NOT_FOUND, "there is no such record") : o;
+}
+
+/* The withdrawals are written first: they are the rows whose state is about to change. */
+static outcome change_batch(struct standing *s, int64_t now, struct records *r, struct fault *f)
+{
+	outcome o = bind_and_run(s, SQL_BATCH_WITHDRAW, now, r, f);
+	if (o.ok)
+		o = bind_and_run(s, SQL_BATCH_SUSPEND, 0, r, f);
+	s->devices = o.ok ? sqlite3_changes64(r->db) : 0;
+	return o;
+}
+
+static outcome change_one(struct standing *s, int64_t now, struct records *r, struct fault *f)
+{
+	outcome o = bind_and_run(s, SQL_SUSPEND, 0, r, f);
+	s->devices = o.ok ? sqlite3_changes64(r->db) : 0;
+	return s->devices ? bind_and_run(s, SQL_WITHDRAW, now, r, f) : o;
+}
+
+static outcome run_standing(struct change *c, struct records *r, struct fault *f)
+{
+	struct standing *s = (struct standing *)c;
+	int64_t now = clock_wall_s();
+	outcome o = check_known(s, r, f);
+	if (!o.ok)
+		return o;
+	return s->whole_batch ? change_batch(s, now, r, f) : change_one(s, now, r, f);
+}
+
+void standing_prepare(struct standing *s)
+{
+	s->change.run = run_standing;
+}
+
+static bool is_plain_text(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
+outcome standing_reason_parse(struct bytes body, char out[WITHDRAWAL_REASON_SIZE], struct fault *f)
+{
+	json_error_t error;
+	json_t *top = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error);
+	const json_t *v = json_object_get(top, "reason");
+	const char *text = json_string_value(v);
+	size_t n = json_string_length(v);
+	outcome r = DONE;
+	if (!top)
+		r = refuse(f, REASON_BAD_JSON, "RFC 8259: %s", error.text);
+	else if (!text || n == 0 || n >= WITHDRAWAL_REASON_SIZE || strlen(text) != n || !is_plain_text(text) ||
+		 json_object_size(top) != 1)
+		r = refuse(f, REASON_BAD_FIELD, "not {\"reason\": 1 to %d bytes of plain text}",
+			   WITHDRAWAL_REASON_SIZE - 1);
+	else
+		memcpy(out, text, n + 1);
+	json_decref(top);
+	return r;
+}

@@ -1,0 +1,36 @@
+#include "worker.h"
+
+#include "withdrawals.h"
+
+enum { KEYS_CACHED = 1024 };
+
+outcome worker_start(struct loop *loop, unsigned index, void *arg, struct fault *f)
+{
+	struct attestd *a = arg;
+	struct worker *w = &a->workers[index];
+	w->service = a;
+	w->loop = loop;
+	w->appraiser = (struct appraiser){&w->records, key_cache_new(KEYS_CACHED), a->config.allow_test_keys};
+	w->ear = key_copy(a->keys.ear);
+	outcome r = w->appraiser.keys && w->ear ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker");
+	if (r.ok)
+		r = peers_new(buf_view(&a->keys.relying_party_ca), &w->peers, f);
+	if (r.ok)
+		r = records_open_reader(a->db_path, &w->records, f);
+	if (r.ok)
+		withdrawals_attach(a->withdrawals, w);
+	else
+		worker_stop(index, arg);
+	return r;
+}
+
+void worker_stop(unsigned index, void *arg)
+{
+	struct attestd *a = arg;
+	struct worker *w = &a->workers[index];
+	records_close(&w->records);
+	peers_free(w->peers);
+	key_cache_free(w->appraiser.keys);
+	EVP_PKEY_free(w->ear);
+	*w = (struct worker){0};
+}
