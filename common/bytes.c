@@ -26,6 +26,34 @@ bool bytes_equal_ct(struct bytes a, struct bytes b)
 	return a.n == b.n && (a.n == 0 || CRYPTO_memcmp(a.p, b.p, a.n) == 0);
 }
 
+/* RFC 3629 4: length of the well-formed UTF-8 sequence at p, 0 where there is none. */
+static size_t utf8_sequence(const uint8_t *p, size_t n)
+{
+	size_t more = p[0] < 0x80	  ? 0
+		      : (p[0] & 0xe0) == 0xc0 ? 1
+		      : (p[0] & 0xf0) == 0xe0 ? 2
+		      : (p[0] & 0xf8) == 0xf0 ? 3
+					      : 4;
+	static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+	if (more > 3 || more >= n)
+		return 0;
+	uint32_t c = more ? p[0] & (0x3fu >> more) : p[0];
+	for (size_t i = 1; i <= more; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : more + 1;
+}
+
+bool bytes_are_utf8(struct bytes s)
+{
+	for (size_t i = 0, step; i < s.n; i += step)
+		if (!(step = utf8_sequence(s.p + i, s.n - i)))
+			return false;
+	return true;
+}
+
 static bool buf_reserve(struct buf *b, size_t more)
 {
 	if (b->failed || more > SIZE_MAX / 2 - b->n)

@@ -20,6 +20,8 @@ struct bytes bytes_str(const char *s);
 bool bytes_equal(struct bytes a, struct bytes b);
 /* Constant time in the contents; lengths are public. */
 bool bytes_equal_ct(struct bytes a, struct bytes b);
+/* RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
+bool bytes_are_utf8(struct bytes s);
 
 /* Owns p. After a failed allocation `failed` stays set and appends do nothing: check once, at the end. */
 struct buf {

@@ -39,34 +39,6 @@ static outcome read_argument(struct cbor_reader *r, unsigned *major, unsigned *i
 	return DONE;
 }
 
-/* RFC 3629 4: length of the well-formed UTF-8 sequence at p, 0 where there is none. */
-static size_t utf8_sequence(const uint8_t *p, size_t n)
-{
-	size_t more = p[0] < 0x80	  ? 0
-		      : (p[0] & 0xe0) == 0xc0 ? 1
-		      : (p[0] & 0xf0) == 0xe0 ? 2
-		      : (p[0] & 0xf8) == 0xf0 ? 3
-					      : 4;
-	static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-	if (more > 3 || more >= n)
-		return 0;
-	uint32_t c = more ? p[0] & (0x3fu >> more) : p[0];
-	for (size_t i = 1; i <= more; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : more + 1;
-}
-
-static bool utf8_valid(struct bytes s)
-{
-	for (size_t i = 0, step; i < s.n; i += step)
-		if (!(step = utf8_sequence(s.p + i, s.n - i)))
-			return false;
-	return true;
-}
-
 static outcome read_string(struct cbor_reader *r, struct cbor_item *item, struct fault *f)
 {
 	if (item->number > left(r))
@@ -74,7 +46,7 @@ static outcome read_string(struct cbor_reader *r, struct cbor_item *item, struct
 			      (unsigned long long)item->number, left(r));
 	item->bytes = bytes_of(r->p, (size_t)item->number);
 	r->p += item->number;
-	if (item->type == CBOR_TSTR && !utf8_valid(item->bytes))
+	if (item->type == CBOR_TSTR && !bytes_are_utf8(item->bytes))
 		return refuse(f, REASON_CBOR_UTF8, "RFC 8949 3.1: a text string that is not UTF-8");
 	return DONE;
 }

@@ -52,12 +52,34 @@ static outcome refuse_der(struct fault *f, const char *what)
 	return refuse(f, REASON_CSR_DER, "RFC 2986 4: the request's %s is not as it should be encoded", what);
 }
 
+static bool is_string(const struct der_item *item)
+{
+	if (item->tag == DER_UTF8_STRING)
+		return bytes_are_utf8(item->contents);
+	return item->tag == DER_PRINTABLE_STRING || item->tag == DER_IA5_STRING || item->tag == DER_TELETEX_STRING;
+}
+
+/* Name ::= SEQUENCE OF SET OF SEQUENCE { type OID, value string }: RFC 5280 4.1.2.4. */
+static bool is_name(struct bytes in)
+{
+	struct der_item set, pair, type, value;
+	while (in.n) {
+		if (!der_take(&in, DER_SET, &set) || set.contents.n == 0)
+			return false;
+		while (set.contents.n)
+			if (!der_take(&set.contents, DER_SEQUENCE, &pair) || !der_take_oid(&pair.contents, &type) ||
+			    !der_next(&pair.contents, &value) || !is_string(&value) || pair.contents.n)
+				return false;
+	}
+	return true;
+}
+
 static outcome read_info(struct csr *c, struct parts *parts, struct bytes in, struct fault *f)
 {
 	struct der_item item;
 	if (!der_take(&in, DER_INTEGER, &item) || item.contents.n != 1 || item.contents.p[0] != 0)
 		return refuse_der(f, "version");
-	if (!der_take(&in, DER_SEQUENCE, &item) || !der_well_formed(item.contents))
+	if (!der_take(&in, DER_SEQUENCE, &item) || !is_name(item.contents))
 		return refuse_der(f, "subject");
 	c->subject = item.whole;
 	if (!der_take(&in, DER_SEQUENCE, &item))
@@ -100,7 +122,7 @@ static outcome check_attributes(struct bytes in, struct fault *f)
 		struct der_item attribute, type, values, value;
 		if (n == ATTRIBUTES_MAX)
 			return refuse(f, REASON_CSR_ATTRIBUTE, "the request holds more than %d attributes", ATTRIBUTES_MAX);
-		if (!der_take(&in, DER_SEQUENCE, &attribute) || !der_take(&attribute.contents, DER_OID, &type) ||
+		if (!der_take(&in, DER_SEQUENCE, &attribute) || !der_take_oid(&attribute.contents, &type) ||
 		    !der_take(&attribute.contents, DER_SET, &values) || attribute.contents.n)
 			return refuse_der(f, "attribute");
 		if (!der_next(&values.contents, &value) || values.contents.n)

@@ -28,7 +28,7 @@ bool der_next(struct bytes *in, struct der_item *out)
 {
 	struct bytes rest = *in;
 	size_t length;
-	if (rest.n == 0 || (*rest.p & LONG_TAG) == LONG_TAG)
+	if (rest.n == 0 || *rest.p == 0 || (*rest.p & LONG_TAG) == LONG_TAG)
 		return false;
 	out->tag = *rest.p;
 	rest = bytes_of(rest.p + 1, rest.n - 1);
@@ -43,6 +43,16 @@ bool der_next(struct bytes *in, struct der_item *out)
 bool der_take(struct bytes *in, uint8_t tag, struct der_item *out)
 {
 	return der_next(in, out) && out->tag == tag;
+}
+
+bool der_take_oid(struct bytes *in, struct der_item *out)
+{
+	if (!der_take(in, DER_OID, out) || out->contents.n == 0 || out->contents.p[out->contents.n - 1] & 0x80)
+		return false;
+	for (size_t i = 0; i < out->contents.n; i++)
+		if (out->contents.p[i] == 0x80 && (i == 0 || !(out->contents.p[i - 1] & 0x80)))
+			return false;
+	return true;
 }
 
 static bool well_formed(struct bytes in, int depth)

@@ -22,6 +22,7 @@ static void test_only_the_shortest_definite_form_is_read(void **state)
 		{"30020500", true},
 		{"3006300430003100", true},
 		{"05", false},
+		{"0000", false},
 		{"0501", false},
 		{"058100", false},
 		{"05800000", false},
