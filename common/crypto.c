@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a thread keeps: its library context and the digests fetched from it. */
+/* What a thread keeps: its library context, and what was fetched from it. */
 struct thread_crypto {
 	OSSL_LIB_CTX *ctx;
+	EVP_PKEY_CTX *p256; /* of key generation: setting one up costs more than the key */
 	EVP_MD *digest[3]; /* SHA-256, SHA-384, SHA-512 */
 	EVP_MD_CTX *md;
 };
@@ -52,6 +53,7 @@ static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
 static void thread_crypto_free(void *p)
 {
 	struct thread_crypto *t = p;
+	EVP_PKEY_CTX_free(t->p256);
 	EVP_MD_CTX_free(t->md);
 	for (size_t i = 0; i < 3; i++)
 		EVP_MD_free(t->digest[i]);
@@ -162,9 +164,22 @@ EVP_PKEY *p256_key_from_point(const uint8_t x[32], const uint8_t y[32])
 	return key_from_point(&curves[0], point, sizeof point);
 }
 
+static EVP_PKEY_CTX *p256_generator(struct thread_crypto *t)
+{
+	if (t->p256)
+		return t->p256;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(t->ctx, "EC", NULL);
+	if (ctx && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_group_name(ctx, "P-256") == 1)
+		return t->p256 = ctx;
+	EVP_PKEY_CTX_free(ctx);
+	return NULL;
+}
+
 EVP_PKEY *p256_key_generate(void)
 {
-	return EVP_PKEY_Q_keygen(crypto_ctx(), NULL, "EC", "P-256");
+	EVP_PKEY_CTX *ctx = p256_generator(thread_crypto());
+	EVP_PKEY *key = NULL;
+	return ctx && EVP_PKEY_keygen(ctx, &key) == 1 ? key : NULL;
 }
 
 size_t ec_key_to_spki(EVP_PKEY *key, uint8_t *out, size_t room)
