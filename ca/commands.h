@@ -1,0 +1,21 @@
+/*
+ * commands.h - the subcommands of mooring-ca: each parses its own arguments and returns the exit code, 0 done,
+ * 1 refused, 2 usage.
+ */
+#ifndef MOORING_CA_COMMANDS_H
+#define MOORING_CA_COMMANDS_H
+
+#include "fault.h"
+
+enum { EXIT_USAGE = 2 };
+
+int command_init(int argc, char **argv);
+int command_issue_service(int argc, char **argv);
+int command_issue_ca(int argc, char **argv);
+int command_status(int argc, char **argv);
+
+/* Prints "mooring-ca: ..." and returns the code. */
+int command_usage(const char *what);
+int command_failed(const struct fault *f);
+
+#endif
