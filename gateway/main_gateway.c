@@ -182,6 +182,7 @@ static void stop(struct gateway *g)
 {
 	scgi_drain(g->server, STOP_GRACE_MS);
 	workers_quiesce(g);
+	feed_quiesce(g->feed);
 	store_close(g->store);
 	scgi_stop(g->server, 0);
 	feed_stop(g->feed);

@@ -13,6 +13,8 @@ struct feed;
 
 /* Subscribes to the store (g->store) and sets the policy "default" in it; keeps `g`. Before the first request. */
 MUST_USE outcome feed_start(struct gateway *g, struct feed **out, struct fault *f);
+/* No more questions to the store, and every wait is answered. After scgi_drain, before store_close; returns when it is so. */
+void feed_quiesce(struct feed *feed);
 /* After the server has stopped and the store is closed. */
 void feed_stop(struct feed *feed);
 

@@ -1,0 +1,142 @@
+/*
+ * feed_internal.h - what the files of the feed share: the feed's thread, a broker, a stream, its end on a worker's loop.
+ *
+ * Everything but an outlet belongs to the feed's thread. An outlet belongs to its worker's loop; the two talk by loop_post.
+ */
+#ifndef MOORING_FEED_INTERNAL_H
+#define MOORING_FEED_INTERNAL_H
+
+#include "feed.h"
+
+#include "clock.h"
+#include "feed_format.h"
+#include "gateway/http/peer.h"
+
+#include <event2/event_struct.h>
+#include <stdatomic.h>
+
+enum { FEED_RECORDS_BYTES_MAX = 120000, FEED_STREAM_LIMIT = 8 << 20, FEED_STALL_MS = 15000, FEED_IN_FLIGHT_MAX = 8 };
+enum { FEED_RECEIPTS = 64 };
+
+/* ---- brokers (brokers.c) ---- */
+
+struct broker {
+	struct broker *next;
+	char name[PEER_NAME_SIZE];
+	unsigned streams;      /* open ones */
+	int64_t connected_ms;  /* monotonic: since when it has one */
+	int64_t heard_ms;      /* monotonic: last receipt, or the end of its last stream; 0: not yet */
+	int64_t epoch, told;   /* last number sent on its stream */
+	int64_t seq;           /* of its last receipt in this epoch */
+	struct {
+		int64_t seq, at_us;
+	} receipts[FEED_RECEIPTS]; /* a ring, newest at receipt_count - 1 */
+	unsigned receipt_count;
+};
+
+struct wait {
+	struct wait *next, **link;
+	struct feed *feed;
+	struct event timer;
+	struct store_changed change;
+	int64_t wait_ms;
+	bool ask_only; /* how do all stand? */
+	struct loop *loop;
+	feed_waited *done;
+	void *arg;
+	struct feed_broker *answer;
+	size_t count;
+};
+
+struct broker *broker_get(struct feed *feed, const char *name); /* made where there is none */
+/* Counts a stream in or out. */
+void broker_connected(struct broker *b);
+void broker_disconnected(struct broker *b);
+/* Its stream has sent everything up to this number. */
+void broker_told(struct broker *b, int64_t epoch, int64_t seq);
+/* It says that everything up to this number is effective. */
+void broker_receipted(struct broker *b, int64_t epoch, int64_t seq, int64_t at_us);
+/* Waits that may be over by now. */
+void waits_check(struct feed *feed);
+void waits_finish_all(struct feed *feed);
+
+/* ---- streams (stream.c) ---- */
+
+enum stream_state { STREAM_SNAPSHOT, STREAM_CATCHING_UP, STREAM_LIVE };
+
+struct stream {
+	struct stream *next, **link;
+	struct feed *feed;
+	struct broker *broker;
+	struct outlet *outlet; /* NULL: the client has left */
+	enum stream_state state;
+	int64_t epoch;
+	int64_t told;  /* the number at which the reader's table stands */
+	int64_t upto;  /* what is known to follow without a record for it */
+	uint8_t head[SHA256_SIZE];   /* log hash at upto */
+	uint8_t digest[SHA256_SIZE]; /* of the last frame's payload */
+	int64_t cursor, end;         /* of the snapshot */
+	size_t limit;                /* log entries to read at once */
+	bool reading;                /* the store has a question of this stream */
+	bool paused;                 /* until the edge has taken what was sent */
+	bool greeted;                /* a frame was sent that is not part of a snapshot */
+	unsigned in_flight;          /* frames that the edge has not taken */
+	int64_t stalled_ms;          /* monotonic: since when */
+};
+
+/* Where a stream begins. */
+struct stream_start {
+	int64_t after;  /* changes after this; 0: a snapshot */
+	struct store_head head;
+};
+void stream_open(struct feed *feed, struct outlet *outlet, const char *broker, const struct stream_start *start);
+void stream_commit(struct stream *s, const struct store_commit *c, const struct buf *records);
+void stream_taken(struct stream *s, unsigned frames);
+void stream_heartbeat(struct stream *s);
+/* Says at once up to where nothing concerns a broker, where a wait needs to know. */
+void stream_flush(struct stream *s, int64_t seq);
+/* Ended by this side. */
+void stream_end(struct stream *s);
+/* The client has left, or the stream was ended: no more frames. */
+void stream_left(struct stream *s);
+
+/* Encodes a commit's records; false where they need more than a frame. */
+bool stream_encode(const struct store_commit *c, struct buf *records);
+
+/* ---- the end on a worker's loop (outlet.c) ---- */
+
+struct outlet {
+	struct feed *feed;
+	struct loop *loop;
+	struct scgi_request *request; /* NULL: left */
+	struct stream *stream;        /* feed's thread */
+	unsigned sent;                /* frames given to the edge's connection since it was last empty */
+	atomic_uint taken;            /* frames taken, not yet told to the stream */
+	char broker[PEER_NAME_SIZE];
+	struct stream_start start;
+};
+
+/* On the worker's loop: answers 200 and hands the stream over to the feed's thread. */
+void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker, const struct stream_start *start);
+/* On the feed's thread: the buffer is taken over. */
+void outlet_send(struct outlet *o, struct buf *frame);
+void outlet_end(struct outlet *o);
+/* On the feed's thread, as the last thing: frees it on its loop. */
+void outlet_free(struct outlet *o);
+
+/* ---- the feed (feed.c) ---- */
+
+struct feed {
+	struct gateway *gateway;
+	struct store *store;
+	struct loop *loop;
+	struct event heartbeat;
+	struct stream *streams;
+	struct broker *brokers;
+	struct wait *waits;
+	int64_t last_seq; /* of the commits that this thread has seen */
+	bool quiet;       /* no more questions to the store */
+	atomic_uint_least64_t stream_count, lost, frames, bytes;
+};
+
+#endif

@@ -1,0 +1,123 @@
+#include "feed_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- to the feed's thread ---- */
+
+static void run_open(void *arg)
+{
+	struct outlet *o = arg;
+	stream_open(o->feed, o, o->broker, &o->start);
+}
+
+static void run_taken(void *arg)
+{
+	struct outlet *o = arg;
+	unsigned taken = atomic_exchange(&o->taken, 0);
+	if (o->stream && taken)
+		stream_taken(o->stream, taken);
+}
+
+static void run_left(void *arg)
+{
+	struct outlet *o = arg;
+	if (o->stream)
+		stream_left(o->stream);
+	outlet_free(o);
+}
+
+/* ---- on the worker's loop ---- */
+
+static void on_drained(void *arg)
+{
+	struct outlet *o = arg;
+	if (!o->sent)
+		return;
+	atomic_fetch_add(&o->taken, o->sent);
+	o->sent = 0;
+	loop_post(o->feed->loop, run_taken, o);
+}
+
+static void on_left(void *arg)
+{
+	struct outlet *o = arg;
+	o->request = NULL;
+	loop_post(o->feed->loop, run_left, o);
+}
+
+void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker, const struct stream_start *start)
+{
+	struct outlet *o = calloc(1, sizeof *o);
+	if (!o) {
+		struct fault f;
+		refuse(&f, REASON_NO_MEMORY, "no memory for a feed");
+		scgi_answer_problem(r, &f);
+		return;
+	}
+	o->feed = feed;
+	o->loop = scgi_request_loop(r);
+	o->request = r;
+	o->start = *start;
+	snprintf(o->broker, sizeof o->broker, "%s", broker);
+	scgi_stream_begin(r, "application/cbor-seq", FEED_STREAM_LIMIT, on_left, o);
+	scgi_stream_on_drained(r, on_drained);
+	loop_post(feed->loop, run_open, o);
+}
+
+struct delivery {
+	struct outlet *outlet;
+	struct buf frame;
+};
+
+static void run_delivery(void *arg)
+{
+	struct delivery *d = arg;
+	struct outlet *o = d->outlet;
+	if (o->request) {
+		o->sent++;
+		scgi_stream_send(o->request, buf_view(&d->frame));
+	}
+	buf_free(&d->frame);
+	free(d);
+}
+
+static void run_end(void *arg)
+{
+	struct outlet *o = arg;
+	struct scgi_request *r = o->request;
+	if (!r)
+		return;
+	o->request = NULL;
+	scgi_stream_on_drained(r, NULL); /* `o` may be gone before the last bytes are */
+	scgi_stream_end(r);
+	loop_post(o->feed->loop, run_left, o);
+}
+
+static void run_free(void *arg)
+{
+	free(arg);
+}
+
+/* ---- from the feed's thread ---- */
+
+void outlet_send(struct outlet *o, struct buf *frame)
+{
+	struct delivery *d = malloc(sizeof *d);
+	if (!d)
+		abort(); /* a frame left out is a gap that nobody would see until the next one */
+	*d = (struct delivery){.outlet = o, .frame = *frame};
+	*frame = (struct buf){0};
+	loop_post(o->loop, run_delivery, d);
+}
+
+void outlet_end(struct outlet *o)
+{
+	loop_post(o->loop, run_end, o);
+}
+
+void outlet_free(struct outlet *o)
+{
+	loop_post(o->loop, run_free, o);
+}
