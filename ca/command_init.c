@@ -88,13 +88,11 @@ static outcome make_root(struct init *c, struct fault *f)
 
 static outcome save_root(const struct init *c, struct fault *f)
 {
-	char path[PATH_MAX];
-	outcome o = folder_path(c->dir, "root.key", path, f);
+	char key_path[PATH_MAX], cert_path[PATH_MAX];
+	outcome o = folder_path(c->dir, "root.key", key_path, f);
 	if (o.ok)
-		o = key_save_private_pem(path, c->root.key, f);
-	if (o.ok)
-		o = folder_path(c->dir, "root.pem", path, f);
-	return o.ok ? folder_save_cert(path, buf_view(&c->root_cert), NULL, f) : o;
+		o = folder_path(c->dir, "root.pem", cert_path, f);
+	return o.ok ? folder_save_pair(key_path, c->root.key, cert_path, buf_view(&c->root_cert), NULL, f) : o;
 }
 
 static outcome make_all_issuing(struct init *c, struct fault *f)

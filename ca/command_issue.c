@@ -1,7 +1,6 @@
 #include "commands.h"
 
 #include "clock.h"
-#include "file.h"
 #include "folder.h"
 
 #include <getopt.h>
@@ -92,20 +91,9 @@ static outcome issue_leaf(const struct issue *c, struct issuer *ca, X509 *ca_cer
 	return o;
 }
 
-static outcome save_leaf(const struct issue *c, EVP_PKEY *key, struct bytes cert, X509 *ca_cert, struct fault *f)
-{
-	char path[PATH_MAX];
-	snprintf(path, sizeof path, "%s.key", c->out);
-	outcome o = folder_must_be_new(path, f);
-	if (o.ok)
-		o = key_save_private_pem(path, key, f);
-	snprintf(path, sizeof path, "%s.pem", c->out);
-	return o.ok ? folder_save_cert(path, cert, ca_cert, f) : o;
-}
-
 static outcome issue_service(struct issue *c, struct fault *f)
 {
-	char path[PATH_MAX];
+	char key_path[PATH_MAX], cert_path[PATH_MAX];
 	struct issuer ca = {0};
 	X509 *ca_cert = NULL;
 	EVP_PKEY *key = NULL;
@@ -113,10 +101,10 @@ static outcome issue_service(struct issue *c, struct fault *f)
 	size_t spki_size = 0;
 	struct buf cert = {0};
 	outcome o = check_issue(c, f);
-	if (o.ok && snprintf(path, sizeof path, "%s.pem", c->out) >= PATH_MAX)
-		o = refuse(f, REASON_BAD_FIELD, "--out: the path is too long");
 	if (o.ok)
-		o = folder_must_be_new(path, f);
+		o = folder_new_file(c->out, ".key", key_path, f);
+	if (o.ok)
+		o = folder_new_file(c->out, ".pem", cert_path, f);
 	if (o.ok)
 		o = load_ca(c->dir, "service", &ca, &ca_cert, f);
 	if (o.ok)
@@ -124,7 +112,7 @@ static outcome issue_service(struct issue *c, struct fault *f)
 	if (o.ok)
 		o = issue_leaf(c, &ca, ca_cert, bytes_of(spki, spki_size), &cert, f);
 	if (o.ok)
-		o = save_leaf(c, key, buf_view(&cert), ca_cert, f);
+		o = folder_save_pair(key_path, key, cert_path, buf_view(&cert), ca_cert, f);
 	issuer_free(&ca);
 	X509_free(ca_cert);
 	EVP_PKEY_free(key);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const struct {
 	const char *kind, *profile, *title;
@@ -27,7 +28,7 @@ outcome folder_must_be_new(const char *path, struct fault *f)
 	return lstat(path, &st) ? DONE : refuse(f, REASON_CONFLICT, "%s exists; nothing is overwritten", path);
 }
 
-outcome folder_save_cert(const char *path, struct bytes leaf, X509 *issuer, struct fault *f)
+static outcome save_cert(const char *path, struct bytes leaf, X509 *issuer, struct fault *f)
 {
 	struct buf pem = {0}, der = {0};
 	bool ok = cert_to_pem(leaf, &pem);
@@ -36,6 +37,18 @@ outcome folder_save_cert(const char *path, struct bytes leaf, X509 *issuer, stru
 	outcome o = ok ? file_replace(path, buf_view(&pem), 0644, f) : refuse(f, REASON_CRYPTO, "%s: cannot be written as PEM", path);
 	buf_free(&pem);
 	buf_free(&der);
+	return o;
+}
+
+outcome folder_save_pair(const char *key_path, EVP_PKEY *key, const char *cert_path, struct bytes leaf, X509 *issuer,
+			 struct fault *f)
+{
+	outcome o = key_save_private_pem(key_path, key, f);
+	if (!o.ok)
+		return o;
+	o = save_cert(cert_path, leaf, issuer, f);
+	if (!o.ok)
+		unlink(key_path); /* a key without its certificate would only be in the way of the next try */
 	return o;
 }
 
@@ -72,8 +85,7 @@ outcome folder_new_key(EVP_PKEY **key, uint8_t spki[SPKI_MAX], size_t *spki_size
 	return DONE;
 }
 
-/* PREFIX with `suffix`; must be new. */
-static outcome new_file(const char *prefix, const char *suffix, char out[PATH_MAX], struct fault *f)
+outcome folder_new_file(const char *prefix, const char *suffix, char out[PATH_MAX], struct fault *f)
 {
 	if (snprintf(out, PATH_MAX, "%s%s", prefix, suffix) >= PATH_MAX)
 		return refuse(f, REASON_BAD_FIELD, "the path of %s is too long", prefix);
@@ -114,18 +126,16 @@ outcome folder_make_issuing(const char *kind, struct issuer *root, const char *o
 	EVP_PKEY *key = NULL;
 	while (i < count && strcmp(kind, issuing[i].kind))
 		i++;
-	outcome o = i < count ? new_file(prefix, ".key", key_path, f)
+	outcome o = i < count ? folder_new_file(prefix, ".key", key_path, f)
 			      : refuse(f, REASON_BAD_FIELD, "an issuing CA is one of device, unattested, service; not \"%.20s\"", kind);
 	if (o.ok)
-		o = new_file(prefix, ".pem", cert_path, f);
+		o = folder_new_file(prefix, ".pem", cert_path, f);
 	if (o.ok)
 		o = folder_new_key(&key, spki, &spki_size, f);
 	if (o.ok)
 		o = issue_ca(i, root, organisation, trust_domain, bytes_of(spki, spki_size), now, &cert, f);
 	if (o.ok)
-		o = key_save_private_pem(key_path, key, f);
-	if (o.ok)
-		o = folder_save_cert(cert_path, buf_view(&cert), NULL, f);
+		o = folder_save_pair(key_path, key, cert_path, buf_view(&cert), NULL, f);
 	EVP_PKEY_free(key);
 	buf_free(&cert);
 	return o;

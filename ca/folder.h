@@ -13,8 +13,13 @@ MUST_USE outcome folder_path(const char *dir, const char *name, char out[PATH_MA
 /* REASON_CONFLICT when the path exists: nothing is ever overwritten. */
 MUST_USE outcome folder_must_be_new(const char *path, struct fault *f);
 
-/* A PEM file of one certificate, or of two where `issuer` is not NULL: what servers and devices send. */
-MUST_USE outcome folder_save_cert(const char *path, struct bytes leaf, X509 *issuer, struct fault *f);
+/* PREFIX with `suffix`; REASON_CONFLICT when it exists. */
+MUST_USE outcome folder_new_file(const char *prefix, const char *suffix, char out[PATH_MAX], struct fault *f);
+
+/* The key, and a PEM file of its certificate, followed by the issuer's where `issuer` is not NULL: what servers and
+ * clients send. Both files or none. */
+MUST_USE outcome folder_save_pair(const char *key_path, EVP_PKEY *key, const char *cert_path, struct bytes leaf,
+				  X509 *issuer, struct fault *f);
 /* The trust domain that a CA's certificate names (SAN URI spiffe://<trust-domain>). */
 MUST_USE outcome folder_trust_domain(X509 *ca, char out[TRUST_DOMAIN_MAX + 1], struct fault *f);
 /* Organisation of a CA's subject. */

@@ -1,4 +1,4 @@
-#include "journal_record.h"
+#include "journal_internal.h"
 
 #include "cbor.h"
 
