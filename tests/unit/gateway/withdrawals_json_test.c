@@ -1,0 +1,154 @@
+#include "gateway/withdrawals_json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define INSTANCE "01" "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static EVP_PKEY *key, *other;
+
+static char *entry(EVP_PKEY *by, const char *payload)
+{
+	char *text = NULL;
+	json_t *object = json_loads(payload, 0, NULL);
+	assert_non_null(object);
+	assert_true(jws_sign(object, by, NULL, NULL, &text, NULL).ok);
+	json_decref(object);
+	return text;
+}
+
+static char *payload_of(int seq, const char *state)
+{
+	static char text[256];
+	snprintf(text, sizeof text,
+		 "{\"seq\":%d,\"time\":1,\"instance_id\":\"" INSTANCE "\",\"state\":\"%s\",\"reason\":\"recall\"}", seq, state);
+	return text;
+}
+
+static outcome parse(const char *a, const char *b, int last, int after, struct withdrawal_list *l, struct fault *f)
+{
+	struct buf json = {0};
+	buf_printf(&json, "{\"entries\":[\"%s\"%s%s%s],\"last\":%d}", a, b ? ",\"" : "", b ? b : "", b ? "\"" : "", last);
+	outcome r = withdrawal_list_parse(buf_view(&json), after, &key, 1, l, f);
+	buf_free(&json);
+	return r;
+}
+
+static void refused(const char *payload, EVP_PKEY *by, int last, int after, const char *reason)
+{
+	struct withdrawal_list l;
+	struct fault f = {0};
+	char *text = entry(by, payload);
+	assert_false(parse(text, NULL, last, after, &l, &f).ok);
+	assert_string_equal(reason_code(f.reason), reason);
+	assert_null(l.entries);
+	free(text);
+}
+
+static void test_entries_are_read_in_order(void **state)
+{
+	(void)state;
+	struct withdrawal_list l;
+	struct fault f = {0};
+	char *a = entry(key, payload_of(7, "suspended")), *b = entry(key, payload_of(9, "active"));
+	assert_true(parse(a, b, 9, 6, &l, &f).ok);
+	assert_int_equal(l.count, 2);
+	assert_int_equal(l.last, 9);
+	assert_int_equal(l.entries[0].seq, 7);
+	assert_true(l.entries[0].suspended);
+	assert_false(l.entries[1].suspended);
+	assert_string_equal(l.entries[1].reason, "recall");
+	assert_int_equal(l.entries[0].instance_id[32], 0xff);
+	withdrawal_list_free(&l);
+	free(a);
+	free(b);
+}
+
+static void test_an_empty_list_is_good(void **state)
+{
+	(void)state;
+	struct withdrawal_list l;
+	struct fault f = {0};
+	assert_true(withdrawal_list_parse(bytes_str("{\"entries\":[],\"last\":3}"), 3, &key, 1, &l, &f).ok);
+	assert_int_equal(l.count, 0);
+	withdrawal_list_free(&l);
+}
+
+static void test_only_a_pinned_key_can_withdraw(void **state)
+{
+	(void)state;
+	refused(payload_of(7, "suspended"), other, 9, 6, "ear-signature");
+}
+
+static void test_numbers_only_grow(void **state)
+{
+	(void)state;
+	refused(payload_of(6, "suspended"), key, 9, 6, "verifier-answer-invalid");
+	refused(payload_of(10, "suspended"), key, 9, 6, "verifier-answer-invalid");
+	struct withdrawal_list l;
+	struct fault f = {0};
+	char *a = entry(key, payload_of(8, "suspended")), *b = entry(key, payload_of(8, "active"));
+	assert_false(parse(a, b, 9, 6, &l, &f).ok);
+	assert_string_equal(reason_code(f.reason), "verifier-answer-invalid");
+	free(a);
+	free(b);
+}
+
+static void test_an_entry_that_says_something_else_is_refused(void **state)
+{
+	(void)state;
+	refused(payload_of(7, "revoked"), key, 9, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"state\":\"suspended\",\"instance_id\":\"01\"}", key, 9, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"instance_id\":\"" INSTANCE "\"}", key, 9, 6, "verifier-answer-invalid");
+	refused("{\"seq\":\"7\",\"state\":\"active\",\"instance_id\":\"" INSTANCE "\"}", key, 9, 6,
+		"verifier-answer-invalid");
+}
+
+static void test_a_list_that_breaks_the_interface_is_refused(void **state)
+{
+	static const char *const lists[] = {"", "[]", "{}", "{\"entries\":[]}", "{\"entries\":{},\"last\":9}",
+					    "{\"entries\":[],\"last\":2}", "{\"entries\":[1],\"last\":9}",
+					    "{\"entries\":[\"a.b.c\"],\"last\":9}"};
+	(void)state;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		struct withdrawal_list l;
+		struct fault f = {0};
+		assert_false(withdrawal_list_parse(bytes_str(lists[i]), 3, &key, 1, &l, &f).ok);
+		assert_int_equal(reason_public(f.reason)->status, 503);
+		assert_null(l.entries);
+	}
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	key = p256_key_generate();
+	other = p256_key_generate();
+	return key && other ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_entries_are_read_in_order),
+		cmocka_unit_test(test_an_empty_list_is_good),
+		cmocka_unit_test(test_only_a_pinned_key_can_withdraw),
+		cmocka_unit_test(test_numbers_only_grow),
+		cmocka_unit_test(test_an_entry_that_says_something_else_is_refused),
+		cmocka_unit_test(test_a_list_that_breaks_the_interface_is_refused),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
