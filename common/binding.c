@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void binding_compute(enum binding_mode mode, const uint8_t nonce[NONCE_SIZE], const char *audience, struct bytes x_of,
-		     uint8_t out[BINDING_SIZE])
+void binding_compute(enum binding_mode mode, const uint8_t nonce[NONCE_SIZE], const char *audience,
+		     struct bytes x_of, uint8_t out[BINDING_SIZE])
 {
 	static const char label[] = "oem-enrol-att/1"; /* its NUL is hashed too */
 	const uint8_t mode_byte = (uint8_t)mode;
@@ -14,11 +14,8 @@ void binding_compute(enum binding_mode mode, const uint8_t nonce[NONCE_SIZE], co
 	sha256(bytes_str(audience), audience_hash);
 	sha256(x_of, x);
 	const struct bytes parts[] = {
-		{(const uint8_t *)label, sizeof label},
-		{&mode_byte, 1},
-		{nonce, NONCE_SIZE},
-		{audience_hash, sizeof audience_hash},
-		{x, sizeof x},
+		{(const uint8_t *)label, sizeof label}, {&mode_byte, 1}, {nonce, NONCE_SIZE},
+		{audience_hash, sizeof audience_hash},	{x, sizeof x},
 	};
 	sha256_parts(parts, sizeof parts / sizeof *parts, out);
 }
@@ -57,12 +54,15 @@ outcome binding_check_origin(const char *origin, struct fault *f)
 		return refuse(f, REASON_BAD_ORIGIN, "the origin does not start with https://, in lower case");
 	const char *end = skip_host(origin + sizeof scheme - 1);
 	if (!end)
-		return refuse(f, REASON_BAD_ORIGIN, "the origin's host is no lower-case DNS name and no address");
+		return refuse(f, REASON_BAD_ORIGIN,
+			      "the origin's host is no lower-case DNS name and no address");
 	if (*end == ':' && !port_is_canonical(end + 1))
-		return refuse(f, REASON_BAD_ORIGIN,
-			      "RFC 6454 6.1: the origin's port is none, has a leading zero or is the default one");
+		return refuse(
+			f, REASON_BAD_ORIGIN,
+			"RFC 6454 6.1: the origin's port is none, has a leading zero or is the default one");
 	if (*end && *end != ':')
-		return refuse(f, REASON_BAD_ORIGIN,
-			      "RFC 6454 6.1: an origin ends after host and port, without a slash, in lower case");
+		return refuse(
+			f, REASON_BAD_ORIGIN,
+			"RFC 6454 6.1: an origin ends after host and port, without a slash, in lower case");
 	return DONE;
 }

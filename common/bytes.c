@@ -29,7 +29,7 @@ bool bytes_equal_ct(struct bytes a, struct bytes b)
 /* RFC 3629 4: length of the well-formed UTF-8 sequence at p, 0 where there is none. */
 static size_t utf8_sequence(const uint8_t *p, size_t n)
 {
-	size_t more = p[0] < 0x80	  ? 0
+	size_t more = p[0] < 0x80	      ? 0
 		      : (p[0] & 0xe0) == 0xc0 ? 1
 		      : (p[0] & 0xf0) == 0xe0 ? 2
 		      : (p[0] & 0xf8) == 0xf0 ? 3

@@ -19,7 +19,8 @@ static outcome read_argument(struct cbor_reader *r, unsigned *major, unsigned *i
 			     struct fault *f)
 {
 	if (left(r) == 0)
-		return refuse(f, REASON_CBOR_TRUNCATED, "RFC 8949 3: the input ends where an item should start");
+		return refuse(f, REASON_CBOR_TRUNCATED,
+			      "RFC 8949 3: the input ends where an item should start");
 	*major = *r->p >> 5;
 	*info = *r->p & 31;
 	r->p++;
@@ -29,7 +30,8 @@ static outcome read_argument(struct cbor_reader *r, unsigned *major, unsigned *i
 	if (*info == 31)
 		return refuse(f, REASON_CBOR_INDEFINITE, "RFC 9783 5.1.1: an indefinite length");
 	if (*info > 27)
-		return refuse(f, REASON_CBOR_RESERVED, "RFC 8949 3: reserved additional information %u", *info);
+		return refuse(f, REASON_CBOR_RESERVED, "RFC 8949 3: reserved additional information %u",
+			      *info);
 	size_t width = (size_t)1 << (*info - 24);
 	if (left(r) < width)
 		return refuse(f, REASON_CBOR_TRUNCATED, "RFC 8949 3: the input ends inside an argument");
@@ -55,7 +57,8 @@ static outcome read_string(struct cbor_reader *r, struct cbor_item *item, struct
 static outcome check_count(const struct cbor_reader *r, const struct cbor_item *item, struct fault *f)
 {
 	if (item->number > left(r) / (item->type == CBOR_MAP ? 2 : 1))
-		return refuse(f, REASON_CBOR_OVERRUN, "RFC 8949 3: a container of %llu entries where %zu bytes are left",
+		return refuse(f, REASON_CBOR_OVERRUN,
+			      "RFC 8949 3: a container of %llu entries where %zu bytes are left",
 			      (unsigned long long)item->number, left(r));
 	if (item->type == CBOR_MAP && item->number > CBOR_ENTRIES_MAX)
 		return refuse(f, REASON_CBOR_TOO_MANY, "a map of %llu entries; %d is the limit",
@@ -63,7 +66,8 @@ static outcome check_count(const struct cbor_reader *r, const struct cbor_item *
 	return DONE;
 }
 
-/* The head of any well-formed item. *common is false for what only cbor_skip takes: floats, other simple values. */
+/* The head of any well-formed item. *common is false for what only cbor_skip takes: floats, other simple
+ * values. */
 static outcome read_head(struct cbor_reader *r, struct cbor_item *out, bool *common, struct fault *f)
 {
 	unsigned major = 0, info = 0;
@@ -79,7 +83,8 @@ static outcome read_head(struct cbor_reader *r, struct cbor_item *out, bool *com
 		return check_count(r, out, f);
 	if (out->type == CBOR_SIMPLE) {
 		if (info == 24 && out->number < 32)
-			return refuse(f, REASON_CBOR_RESERVED, "RFC 8949 3.3: a simple value below 32 in two bytes");
+			return refuse(f, REASON_CBOR_RESERVED,
+				      "RFC 8949 3.3: a simple value below 32 in two bytes");
 		*common = info >= SIMPLE_FALSE && info <= SIMPLE_NULL;
 	}
 	return DONE;
@@ -90,14 +95,21 @@ outcome cbor_next(struct cbor_reader *r, struct cbor_item *out, struct fault *f)
 	bool common;
 	outcome o = read_head(r, out, &common, f);
 	if (o.ok && !common)
-		return refuse(f, REASON_CBOR_TYPE, "a float or a simple value other than false, true and null");
+		return refuse(f, REASON_CBOR_TYPE,
+			      "a float or a simple value other than false, true and null");
 	return o;
 }
 
 outcome cbor_expect(struct cbor_reader *r, enum cbor_type type, struct cbor_item *out, struct fault *f)
 {
-	static const char *const names[] = {"an unsigned integer", "a negative integer", "a byte string", "a text string",
-					    "an array",	    "a map",	      "a tag",	       "a simple value"};
+	static const char *const names[] = {"an unsigned integer",
+					    "a negative integer",
+					    "a byte string",
+					    "a text string",
+					    "an array",
+					    "a map",
+					    "a tag",
+					    "a simple value"};
 	outcome o = cbor_next(r, out, f);
 	if (o.ok && out->type != type)
 		return refuse(f, REASON_CBOR_TYPE, "%s where %s is required", names[out->type], names[type]);
@@ -162,7 +174,8 @@ struct entry {
 static outcome skip(struct cbor_reader *r, int depth, struct fault *f);
 
 /* Labels are compared by value: 0a and 1a 0000000a are the same label (RFC 8949 5.6). */
-static outcome read_entries(struct cbor_reader *r, size_t count, int depth, struct entry *out, struct fault *f)
+static outcome read_entries(struct cbor_reader *r, size_t count, int depth, struct entry *out,
+			    struct fault *f)
 {
 	for (size_t i = 0; i < count; i++) {
 		outcome o = read_label(r, &out[i].label, f);
@@ -170,7 +183,8 @@ static outcome read_entries(struct cbor_reader *r, size_t count, int depth, stru
 			return o;
 		for (size_t j = 0; j < i; j++)
 			if (cbor_label_equal(out[i].label, out[j].label))
-				return refuse(f, REASON_CBOR_DUPLICATE, "RFC 8949 5.6: a map holds a label twice");
+				return refuse(f, REASON_CBOR_DUPLICATE,
+					      "RFC 8949 5.6: a map holds a label twice");
 		const uint8_t *start = r->p;
 		o = skip(r, depth, f);
 		if (!o.ok)
@@ -240,8 +254,8 @@ outcome cbor_measure(struct bytes in, size_t *length, struct fault *f)
 
 static void put_head(struct buf *b, unsigned major, uint64_t number)
 {
-	unsigned info = number < 24 ? (unsigned)number
-			: number <= UINT8_MAX ? 24
+	unsigned info = number < 24	       ? (unsigned)number
+			: number <= UINT8_MAX  ? 24
 			: number <= UINT16_MAX ? 25
 			: number <= UINT32_MAX ? 26
 					       : 27;

@@ -41,7 +41,8 @@ struct cbor_reader cbor_reader(struct bytes in);
 /* The head of the next item; for arrays, maps and tags the contents follow as further items. */
 MUST_USE outcome cbor_next(struct cbor_reader *r, struct cbor_item *out, struct fault *f);
 /* The next item must be of this type. */
-MUST_USE outcome cbor_expect(struct cbor_reader *r, enum cbor_type type, struct cbor_item *out, struct fault *f);
+MUST_USE outcome cbor_expect(struct cbor_reader *r, enum cbor_type type, struct cbor_item *out,
+			     struct fault *f);
 /* Skips one whole item, checking its well-formedness; *whole (may be NULL) gets its encoded bytes. */
 MUST_USE outcome cbor_skip(struct cbor_reader *r, struct bytes *whole, struct fault *f);
 /* Integers in int64 range. */

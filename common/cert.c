@@ -15,7 +15,8 @@ void cert_fingerprint(struct bytes der, uint8_t out[FINGERPRINT_SIZE])
 	sha256(der, out);
 }
 
-void cert_thing_name(struct bytes salt, const uint8_t instance_id[INSTANCE_ID_SIZE], char out[THING_NAME_SIZE])
+void cert_thing_name(struct bytes salt, const uint8_t instance_id[INSTANCE_ID_SIZE],
+		     char out[THING_NAME_SIZE])
 {
 	const struct bytes parts[] = {bytes_str("mooring-thing/1"), salt, {instance_id, INSTANCE_ID_SIZE}};
 	uint8_t hash[SHA256_SIZE];
@@ -82,7 +83,8 @@ outcome cert_load_pem(const char *path, X509 **out, struct fault *f)
 		return o;
 	*out = cert_from_pem(buf_view(&text));
 	buf_free(&text);
-	return *out ? DONE : refuse(f, REASON_CRYPTO, "%s: not exactly one certificate in PEM (RFC 7468 5)", path);
+	return *out ? DONE
+		    : refuse(f, REASON_CRYPTO, "%s: not exactly one certificate in PEM (RFC 7468 5)", path);
 }
 
 bool cert_to_pem(struct bytes der, struct buf *out)
@@ -147,7 +149,8 @@ static outcome check_issuer(X509 *leaf, X509 *issuer, struct fault *f)
 {
 	int match = X509_check_issued(issuer, leaf);
 	if (match != X509_V_OK)
-		return refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 6.1.3: the certificate is of another issuer: %s",
+		return refuse(f, REASON_PEER_CERTIFICATE,
+			      "RFC 5280 6.1.3: the certificate is of another issuer: %s",
 			      X509_verify_cert_error_string(match));
 	if (X509_check_ca(issuer) != 1)
 		return refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 4.2.1.9: the issuer is no CA");
@@ -159,7 +162,8 @@ static outcome check_validity(X509 *leaf, int64_t now, struct fault *f)
 	int64_t not_before, not_after;
 	cert_dates(leaf, &not_before, &not_after);
 	if (now < not_before)
-		return refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 4.1.2.5: the certificate is not valid yet");
+		return refuse(f, REASON_PEER_CERTIFICATE,
+			      "RFC 5280 4.1.2.5: the certificate is not valid yet");
 	if (now > not_after)
 		return refuse(f, REASON_CERTIFICATE_EXPIRED, "RFC 5280 4.1.2.5: the certificate has expired");
 	return DONE;
@@ -170,13 +174,17 @@ static outcome check_use(X509 *leaf, int purpose, struct fault *f)
 	uint32_t wanted = purpose == NID_client_auth ? XKU_SSL_CLIENT : XKU_SSL_SERVER;
 	uint32_t flags = X509_get_extension_flags(leaf);
 	if (flags & (EXFLAG_INVALID | EXFLAG_CRITICAL))
-		return refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 4.2: an extension is malformed, or critical and unknown");
+		return refuse(f, REASON_PEER_CERTIFICATE,
+			      "RFC 5280 4.2: an extension is malformed, or critical and unknown");
 	if (X509_check_ca(leaf) != 0)
-		return refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 4.2.1.9: a CA's certificate is no end-entity certificate");
+		return refuse(f, REASON_PEER_CERTIFICATE,
+			      "RFC 5280 4.2.1.9: a CA's certificate is no end-entity certificate");
 	if (!(flags & EXFLAG_XKUSAGE) || !(X509_get_extended_key_usage(leaf) & wanted))
-		return refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 4.2.1.12: the extended key usage lacks %s", OBJ_nid2ln(purpose));
+		return refuse(f, REASON_PEER_CERTIFICATE,
+			      "RFC 5280 4.2.1.12: the extended key usage lacks %s", OBJ_nid2ln(purpose));
 	if (flags & EXFLAG_KUSAGE && !(X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE))
-		return refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 4.2.1.3: the key usage lacks digitalSignature");
+		return refuse(f, REASON_PEER_CERTIFICATE,
+			      "RFC 5280 4.2.1.3: the key usage lacks digitalSignature");
 	return DONE;
 }
 
@@ -189,7 +197,8 @@ outcome cert_verify(X509 *leaf, X509 *issuer, int64_t now, int purpose, struct f
 	if (o.ok)
 		o = check_use(leaf, purpose, f);
 	if (o.ok && X509_verify(leaf, X509_get0_pubkey(issuer)) != 1)
-		o = refuse(f, REASON_PEER_CERTIFICATE, "RFC 5280 6.1.3: the certificate's signature does not verify");
+		o = refuse(f, REASON_PEER_CERTIFICATE,
+			   "RFC 5280 6.1.3: the certificate's signature does not verify");
 	ERR_clear_error();
 	return o;
 }

@@ -13,8 +13,10 @@ enum { FINGERPRINT_SIZE = 32, SERIAL_SIZE = 16, THING_NAME_SIZE = 25, CERT_DER_M
 
 /* AWS's certificateId is the lower-case hex of this: SHA-256 of the DER. */
 void cert_fingerprint(struct bytes der, uint8_t out[FINGERPRINT_SIZE]);
-/* Default thing name: lower-case base32 of the first 15 bytes of SHA-256("mooring-thing/1" || salt || instance ID). */
-void cert_thing_name(struct bytes salt, const uint8_t instance_id[INSTANCE_ID_SIZE], char out[THING_NAME_SIZE]);
+/* Default thing name: lower-case base32 of the first 15 bytes of SHA-256("mooring-thing/1" || salt ||
+ * instance ID). */
+void cert_thing_name(struct bytes salt, const uint8_t instance_id[INSTANCE_ID_SIZE],
+		     char out[THING_NAME_SIZE]);
 
 /* PEM or DER, exactly one certificate; caller X509_free. */
 X509 *cert_from_der(struct bytes der);
@@ -28,9 +30,9 @@ MUST_USE bool cert_to_der(X509 *cert, struct buf *out);
 /* Common name into `out`; false where there is none, more than one, or it does not fit. */
 MUST_USE bool cert_common_name(X509 *cert, char *out, size_t room);
 void cert_dates(X509 *cert, int64_t *not_before, int64_t *not_after);
-/* `leaf` was issued by `issuer` (names, key identifiers, signature), is within its dates at `now`, is no CA and has
- * `purpose` (NID_client_auth / NID_server_auth) among its extended key usages. REASON_CERTIFICATE_EXPIRED where it has
- * expired, REASON_PEER_CERTIFICATE for every other cause. */
+/* `leaf` was issued by `issuer` (names, key identifiers, signature), is within its dates at `now`, is no CA
+ * and has `purpose` (NID_client_auth / NID_server_auth) among its extended key usages.
+ * REASON_CERTIFICATE_EXPIRED where it has expired, REASON_PEER_CERTIFICATE for every other cause. */
 MUST_USE outcome cert_verify(X509 *leaf, X509 *issuer, int64_t now, int purpose, struct fault *f);
 
 #endif

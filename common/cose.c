@@ -71,7 +71,8 @@ static outcome read_protected(struct headers *h, struct bytes header, struct fau
 	return o.ok ? cbor_end(&r, f) : o;
 }
 
-static outcome unprotected_field(void *arg, struct cbor_label label, struct cbor_reader *value, struct fault *f)
+static outcome unprotected_field(void *arg, struct cbor_label label, struct cbor_reader *value,
+				 struct fault *f)
 {
 	struct headers *h = arg;
 	struct cbor_item item;
@@ -97,9 +98,11 @@ static outcome read_envelope(struct cbor_reader *r, struct fault *f)
 	if (!o.ok)
 		return o;
 	if (item.type == CBOR_TAG && item.number == TAG_MAC0)
-		return refuse(f, REASON_COSE_MAC0, "RFC 9783 9: COSE_Mac0 is not accepted; sign with an asymmetric key");
+		return refuse(f, REASON_COSE_MAC0,
+			      "RFC 9783 9: COSE_Mac0 is not accepted; sign with an asymmetric key");
 	if (item.type != CBOR_TAG || item.number != TAG_SIGN1)
-		return refuse(f, REASON_COSE_STRUCTURE, "RFC 9783 5.1.1: this is no tagged COSE_Sign1 (tag 18)");
+		return refuse(f, REASON_COSE_STRUCTURE,
+			      "RFC 9783 5.1.1: this is no tagged COSE_Sign1 (tag 18)");
 	o = cbor_next(r, &item, f);
 	if (o.ok && (item.type != CBOR_ARRAY || item.number != 4))
 		return refuse(f, REASON_COSE_STRUCTURE, "RFC 9052 4.2: COSE_Sign1 is an array of four");
@@ -140,8 +143,9 @@ outcome cose_parse(struct bytes in, struct cose_sign1 *out, struct fault *f)
 		return refuse(f, REASON_COSE_NO_ALG, "RFC 9052 3.1: the protected header holds no alg%s",
 			      h.stray_alg ? " (the unprotected one does)" : "");
 	if (out->signature.n != algorithm_find(out->alg)->signature_size)
-		return refuse(f, REASON_COSE_SIGNATURE_LENGTH, "RFC 9053 2.1: a signature of %zu bytes for alg %d",
-			      out->signature.n, (int)out->alg);
+		return refuse(f, REASON_COSE_SIGNATURE_LENGTH,
+			      "RFC 9053 2.1: a signature of %zu bytes for alg %d", out->signature.n,
+			      (int)out->alg);
 	return DONE;
 }
 
@@ -159,7 +163,8 @@ static outcome check_key(int64_t alg, EVP_PKEY *key, struct fault *f)
 	const struct algorithm *a = algorithm_find(alg);
 	int bits = ec_key_bits(key);
 	if (!a || a->key_bits != bits)
-		return refuse(f, REASON_COSE_ALG, "RFC 9053 2.1: alg %d does not go with a key of %d bits", (int)alg, bits);
+		return refuse(f, REASON_COSE_ALG, "RFC 9053 2.1: alg %d does not go with a key of %d bits",
+			      (int)alg, bits);
 	return DONE;
 }
 
@@ -178,7 +183,8 @@ outcome cose_verify(const struct cose_sign1 *c, EVP_PKEY *key, struct fault *f)
 	return o;
 }
 
-outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes payload, EVP_PKEY *key, struct fault *f)
+outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes payload, EVP_PKEY *key,
+		  struct fault *f)
 {
 	struct cose_sign1 header = {0};
 	struct headers h = {.out = &header};

@@ -17,7 +17,7 @@
 struct thread_crypto {
 	OSSL_LIB_CTX *ctx;
 	EVP_PKEY_CTX *p256; /* of key generation: setting one up costs more than the key */
-	EVP_MD *digest[3]; /* SHA-256, SHA-384, SHA-512 */
+	EVP_MD *digest[3];  /* SHA-256, SHA-384, SHA-512 */
 	EVP_MD_CTX *md;
 	EVP_PKEY *blank[3]; /* of each curve, made when first needed: see key_from_point */
 };
@@ -31,17 +31,27 @@ struct curve {
 	size_t prefix_size;
 };
 
-/* Prefix = the DER of SubjectPublicKeyInfo up to and including the 04 of the uncompressed point (RFC 5480 2). */
+/* Prefix = the DER of SubjectPublicKeyInfo up to and including the 04 of the uncompressed point (RFC 5480 2).
+ */
 static const struct curve curves[] = {
-	{"prime256v1", 256, 32, 0,
+	{"prime256v1",
+	 256,
+	 32,
+	 0,
 	 {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
 	  0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04},
 	 27},
-	{"secp384r1", 384, 48, 1,
+	{"secp384r1",
+	 384,
+	 48,
+	 1,
 	 {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
 	  0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04},
 	 24},
-	{"secp521r1", 521, 66, 2,
+	{"secp521r1",
+	 521,
+	 66,
+	 2,
 	 {0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
 	  0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00, 0x04},
 	 26},
@@ -139,7 +149,8 @@ static EVP_PKEY *key_from_point(const struct curve *curve, const uint8_t *point,
 	if (!*blank)
 		*blank = EVP_PKEY_Q_keygen(t->ctx, NULL, "EC", curve->group);
 	EVP_PKEY *key = *blank ? EVP_PKEY_new() : NULL;
-	if (key && (EVP_PKEY_copy_parameters(key, *blank) != 1 || EVP_PKEY_set1_encoded_public_key(key, point, n) != 1)) {
+	if (key && (EVP_PKEY_copy_parameters(key, *blank) != 1 ||
+		    EVP_PKEY_set1_encoded_public_key(key, point, n) != 1)) {
 		EVP_PKEY_free(key);
 		key = NULL;
 	}
@@ -285,8 +296,9 @@ static bool verify_der(EVP_PKEY *key, unsigned digest, struct bytes message, con
 	unsigned size = 0;
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(t->ctx, key, NULL);
 	bool ok = ctx && EVP_DigestInit_ex2(t->md, t->digest[digest], NULL) == 1 &&
-		  EVP_DigestUpdate(t->md, message.p, message.n) == 1 && EVP_DigestFinal_ex(t->md, hash, &size) == 1 &&
-		  EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_verify(ctx, der, n, hash, size) == 1;
+		  EVP_DigestUpdate(t->md, message.p, message.n) == 1 &&
+		  EVP_DigestFinal_ex(t->md, hash, &size) == 1 && EVP_PKEY_verify_init(ctx) == 1 &&
+		  EVP_PKEY_verify(ctx, der, n, hash, size) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	ERR_clear_error();
 	return ok;
@@ -327,7 +339,8 @@ size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIG
 	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
 	size_t n = sizeof der;
 	struct thread_crypto *t = thread_crypto();
-	bool ok = c && EVP_DigestSignInit_ex(t->md, NULL, digest_names[c->digest], t->ctx, NULL, key, NULL) == 1 &&
+	bool ok = c &&
+		  EVP_DigestSignInit_ex(t->md, NULL, digest_names[c->digest], t->ctx, NULL, key, NULL) == 1 &&
 		  EVP_DigestSign(t->md, der, &n, message.p, message.n) == 1 &&
 		  ecdsa_der_to_raw(bytes_of(der, n), c->field, out);
 	EVP_MD_CTX_reset(t->md);
@@ -339,7 +352,8 @@ size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], u
 {
 	size_t n = room;
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(crypto_ctx(), key, NULL);
-	bool ok = ctx && EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, out, &n, digest, SHA256_SIZE) == 1;
+	bool ok =
+		ctx && EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, out, &n, digest, SHA256_SIZE) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	ERR_clear_error();
 	return ok ? n : 0;

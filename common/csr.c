@@ -56,7 +56,8 @@ static bool is_string(const struct der_item *item)
 {
 	if (item->tag == DER_UTF8_STRING)
 		return bytes_are_utf8(item->contents);
-	return item->tag == DER_PRINTABLE_STRING || item->tag == DER_IA5_STRING || item->tag == DER_TELETEX_STRING;
+	return item->tag == DER_PRINTABLE_STRING || item->tag == DER_IA5_STRING ||
+	       item->tag == DER_TELETEX_STRING;
 }
 
 /* Name ::= SEQUENCE OF SET OF SEQUENCE { type OID, value string }: RFC 5280 4.1.2.4. */
@@ -67,8 +68,9 @@ static bool is_name(struct bytes in)
 		if (!der_take(&in, DER_SET, &set) || set.contents.n == 0)
 			return false;
 		while (set.contents.n)
-			if (!der_take(&set.contents, DER_SEQUENCE, &pair) || !der_take_oid(&pair.contents, &type) ||
-			    !der_next(&pair.contents, &value) || !is_string(&value) || pair.contents.n)
+			if (!der_take(&set.contents, DER_SEQUENCE, &pair) ||
+			    !der_take_oid(&pair.contents, &type) || !der_next(&pair.contents, &value) ||
+			    !is_string(&value) || pair.contents.n)
 				return false;
 	}
 	return true;
@@ -121,15 +123,18 @@ static outcome check_attributes(struct bytes in, struct fault *f)
 	for (size_t n = 0; in.n; n++) {
 		struct der_item attribute, type, values, value;
 		if (n == ATTRIBUTES_MAX)
-			return refuse(f, REASON_CSR_ATTRIBUTE, "the request holds more than %d attributes", ATTRIBUTES_MAX);
+			return refuse(f, REASON_CSR_ATTRIBUTE, "the request holds more than %d attributes",
+				      ATTRIBUTES_MAX);
 		if (!der_take(&in, DER_SEQUENCE, &attribute) || !der_take_oid(&attribute.contents, &type) ||
 		    !der_take(&attribute.contents, DER_SET, &values) || attribute.contents.n)
 			return refuse_der(f, "attribute");
 		if (!der_next(&values.contents, &value) || values.contents.n)
-			return refuse(f, REASON_CSR_ATTRIBUTE, "RFC 2986 4.1: an attribute without exactly one value");
+			return refuse(f, REASON_CSR_ATTRIBUTE,
+				      "RFC 2986 4.1: an attribute without exactly one value");
 		for (size_t i = 0; i < n; i++)
 			if (bytes_equal(types[i], type.contents))
-				return refuse(f, REASON_CSR_ATTRIBUTE, "RFC 2986 4.1: an attribute type is there twice");
+				return refuse(f, REASON_CSR_ATTRIBUTE,
+					      "RFC 2986 4.1: an attribute type is there twice");
 		types[n] = type.contents;
 	}
 	return DONE;
@@ -147,14 +152,16 @@ static outcome read_key(struct csr *c, struct fault *f)
 		return refuse_der(f, "subjectPKInfo");
 	fields = item.contents;
 	if (!der_next(&fields, &algorithm) || !oid_is(&algorithm, &oid_ec_public_key))
-		return refuse(f, REASON_CSR_KEY, "the key is no elliptic-curve key: use P-256, P-384 or P-521");
+		return refuse(f, REASON_CSR_KEY,
+			      "the key is no elliptic-curve key: use P-256, P-384 or P-521");
 	if (!der_next(&fields, &curve) || fields.n || !der_bits(&bits, &point))
 		return refuse(f, REASON_CSR_KEY, "RFC 5480 2.1.1: the key names no curve");
 	for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
 		if (!oid_is(&curve, &curves[i].oid))
 			continue;
 		if (point.n != curves[i].point_size || point.p[0] != 4)
-			return refuse(f, REASON_CSR_KEY_POINT, "RFC 5480 2.2: the key is no uncompressed point of its curve");
+			return refuse(f, REASON_CSR_KEY_POINT,
+				      "RFC 5480 2.2: the key is no uncompressed point of its curve");
 		c->key_bits = curves[i].bits;
 		return DONE;
 	}
@@ -166,12 +173,14 @@ static outcome read_digest(struct bytes in, int *bits, struct fault *f)
 {
 	struct der_item item;
 	bool read = der_take(&in, DER_OID, &item);
-	for (size_t i = 0; read && !in.n && i < sizeof signature_algorithms / sizeof *signature_algorithms; i++) {
+	for (size_t i = 0; read && !in.n && i < sizeof signature_algorithms / sizeof *signature_algorithms;
+	     i++) {
 		*bits = signature_algorithms[i].digest_bits;
 		if (oid_is(&item, &signature_algorithms[i].oid))
 			return DONE;
 	}
-	return refuse(f, REASON_CSR_SIGNATURE_ALG, "the request is not signed with ECDSA and SHA-256, SHA-384 or SHA-512");
+	return refuse(f, REASON_CSR_SIGNATURE_ALG,
+		      "the request is not signed with ECDSA and SHA-256, SHA-384 or SHA-512");
 }
 
 /* Everything that costs no elliptic-curve operation comes first. */
@@ -190,12 +199,14 @@ static outcome parse(bool allow_test_keys, struct csr *c, struct fault *f)
 		return o;
 	sha256(c->spki, c->spki_sha256);
 	if (!allow_test_keys && evidence_is_test_key(c->spki_sha256))
-		return refuse(f, REASON_CSR_TEST_KEY, "the key to certify is a published test key: anyone can sign with it");
+		return refuse(f, REASON_CSR_TEST_KEY,
+			      "the key to certify is a published test key: anyone can sign with it");
 	c->key = ec_key_from_spki(c->spki);
 	if (!c->key)
 		return refuse(f, REASON_CSR_KEY_POINT, "SEC 1 3.2.2: the key's point is not on its curve");
 	if (!ecdsa_verify_der(c->key, digest_bits, c->tbs, parts.signature))
-		return refuse(f, REASON_CSR_SIGNATURE, "RFC 2986 4.2: the signature does not verify under the request's own key");
+		return refuse(f, REASON_CSR_SIGNATURE,
+			      "RFC 2986 4.2: the signature does not verify under the request's own key");
 	return DONE;
 }
 
@@ -229,7 +240,8 @@ outcome csr_build_info(const char *common_name, struct bytes spki, struct buf *i
 	static const uint8_t version[] = {DER_INTEGER, 1, 0}, no_attributes[] = {DER_CONTEXT_0, 0};
 	struct buf name = {0}, b = {0};
 	if (strlen(common_name) > COMMON_NAME_MAX)
-		return refuse(f, REASON_BAD_FIELD, "RFC 5280 A.1: a common name has at most %d characters", COMMON_NAME_MAX);
+		return refuse(f, REASON_BAD_FIELD, "RFC 5280 A.1: a common name has at most %d characters",
+			      COMMON_NAME_MAX);
 	der_put(&name, DER_OID, bytes_of(oid_common_name.p, oid_common_name.n));
 	der_put(&name, DER_UTF8_STRING, bytes_str(common_name));
 	der_wrap(&name, 0, DER_SEQUENCE);

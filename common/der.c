@@ -47,7 +47,8 @@ bool der_take(struct bytes *in, uint8_t tag, struct der_item *out)
 
 bool der_take_oid(struct bytes *in, struct der_item *out)
 {
-	if (!der_take(in, DER_OID, out) || out->contents.n == 0 || out->contents.p[out->contents.n - 1] & 0x80)
+	if (!der_take(in, DER_OID, out) || out->contents.n == 0 ||
+	    out->contents.p[out->contents.n - 1] & 0x80)
 		return false;
 	for (size_t i = 0; i < out->contents.n; i++)
 		if (out->contents.p[i] == 0x80 && (i == 0 || !(out->contents.p[i - 1] & 0x80)))

@@ -18,7 +18,8 @@ static const struct spelling spellings[] = {
 };
 
 /* Claims that Veraison defined. Ours have its names; the draft's examples spell them with underscores. */
-static const char *const annotated_evidence[] = {"ear.veraison.annotated-evidence", "ear_veraison_annotated_evidence"};
+static const char *const annotated_evidence[] = {"ear.veraison.annotated-evidence",
+						 "ear_veraison_annotated_evidence"};
 static const char *const key_attestation[] = {"ear.veraison.key-attestation", "ear_veraison_key_attestation"};
 static const char own_reason[] = "mooring_reason";
 static const char instance_claim[] = "psa-instance-id";
@@ -46,7 +47,7 @@ struct claims {
 	bool has_nonce;
 	uint8_t nonce[BINDING_SIZE];
 	int outer_status; /* of the whole result; affirming where absent */
-	int bad_value; /* a trustworthiness value that speaks against the device */
+	int bad_value;	  /* a trustworthiness value that speaks against the device */
 	const char *bad_label;
 	uint8_t attested_spki[SPKI_MAX];
 	size_t attested_spki_size; /* 0 where no key is attested */
@@ -67,8 +68,8 @@ static outcome read_profile(const json_t *payload, struct claims *c, struct faul
 }
 
 /* A NumericDate in whole seconds; *out keeps what it held where an optional one is absent. */
-static outcome read_time(const json_t *payload, const char *name, bool required, struct claims *c, int64_t *out,
-			 struct fault *f)
+static outcome read_time(const json_t *payload, const char *name, bool required, struct claims *c,
+			 int64_t *out, struct fault *f)
 {
 	const json_t *value = json_object_get(payload, name);
 	double real = json_real_value(value);
@@ -76,7 +77,8 @@ static outcome read_time(const json_t *payload, const char *name, bool required,
 		return DONE;
 	if (json_is_integer(value))
 		*out = json_integer_value(value);
-	else if (json_is_real(value) && c->spelling->real_times && real >= 0 && real < 1e12 && (double)(int64_t)real == real)
+	else if (json_is_real(value) && c->spelling->real_times && real >= 0 && real < 1e12 &&
+		 (double)(int64_t)real == real)
 		*out = (int64_t)real;
 	else
 		return malformed(f, "iat is missing, or a time is no whole number of seconds");
@@ -88,7 +90,8 @@ static void read_nonce(const json_t *payload, struct claims *c)
 	const json_t *value = json_object_get(payload, "eat_nonce");
 	size_t n;
 	c->has_nonce = json_is_string(value) &&
-		       base64url_decode(json_string_value(value), json_string_length(value), c->nonce, sizeof c->nonce, &n) &&
+		       base64url_decode(json_string_value(value), json_string_length(value), c->nonce,
+					sizeof c->nonce, &n) &&
 		       n == sizeof c->nonce;
 }
 
@@ -98,13 +101,15 @@ static bool read_tier(const json_t *value, int *out)
 	const char *name = json_string_value(value);
 	for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {
 		*out = tiers[i].value;
-		if (name ? !strcmp(name, tiers[i].name) : json_is_integer(value) && json_integer_value(value) == *out)
+		if (name ? !strcmp(name, tiers[i].name)
+			 : json_is_integer(value) && json_integer_value(value) == *out)
 			return true;
 	}
 	return false;
 }
 
-/* Values speak against the device from 32 up and below 0; 1 is a claim that the verifier did not understand. */
+/* Values speak against the device from 32 up and below 0; 1 is a claim that the verifier did not understand.
+ */
 static bool speaks_against(json_int_t value)
 {
 	return value < 0 || value == VALUE_UNEXPECTED || value >= EAR_WARNING;
@@ -124,10 +129,12 @@ static outcome read_vector(json_t *vector, struct claims *c, struct fault *f)
 	json_t *value;
 	if (vector && !json_is_object(vector))
 		return malformed(f, "the trustworthiness vector is no object");
-	json_object_foreach(vector, label, value) {
+	json_object_foreach(vector, label, value)
+	{
 		if (!is_vector_label(label))
 			return malformed(f, "the trustworthiness vector holds a label that is not known");
-		if (!json_is_integer(value) || json_integer_value(value) < -128 || json_integer_value(value) > 127)
+		if (!json_is_integer(value) || json_integer_value(value) < -128 ||
+		    json_integer_value(value) > 127)
 			return malformed(f, "a trustworthiness value is no integer of -128 to 127");
 		if (speaks_against(json_integer_value(value))) {
 			c->bad_value = (int)json_integer_value(value);
@@ -138,7 +145,8 @@ static outcome read_vector(json_t *vector, struct claims *c, struct fault *f)
 }
 
 /* An extension in either spelling: an object, NULL where absent. */
-static outcome read_extension(const json_t *submod, const char *const names[2], const json_t **out, struct fault *f)
+static outcome read_extension(const json_t *submod, const char *const names[2], const json_t **out,
+			      struct fault *f)
 {
 	const json_t *a = json_object_get(submod, names[0]), *b = json_object_get(submod, names[1]);
 	*out = a ? a : b;
@@ -156,8 +164,8 @@ static outcome read_instance(const json_t *submod, struct ear *out, struct fault
 	if (!o.ok || !value)
 		return o;
 	out->has_instance_id = json_is_string(value) &&
-			       base64_decode(json_string_value(value), json_string_length(value), out->instance_id,
-					     sizeof out->instance_id, &n) &&
+			       base64_decode(json_string_value(value), json_string_length(value),
+					     out->instance_id, sizeof out->instance_id, &n) &&
 			       n == sizeof out->instance_id;
 	return out->has_instance_id ? DONE : malformed(f, "psa-instance-id is no base64 of 33 bytes");
 }
@@ -170,8 +178,8 @@ static outcome read_attested_key(const json_t *submod, struct claims *c, struct 
 	if (!o.ok || !attestation)
 		return o;
 	if (!json_is_string(key) ||
-	    !base64url_decode(json_string_value(key), json_string_length(key), c->attested_spki, sizeof c->attested_spki,
-			      &c->attested_spki_size) ||
+	    !base64url_decode(json_string_value(key), json_string_length(key), c->attested_spki,
+			      sizeof c->attested_spki, &c->attested_spki_size) ||
 	    c->attested_spki_size == 0)
 		return malformed(f, "the key attestation holds no akpub in base64url");
 	return DONE;
@@ -184,7 +192,8 @@ static outcome read_reason(const json_t *submod, struct ear *out, struct fault *
 	const char *text = json_string_value(value);
 	if (!value)
 		return DONE;
-	if (!text || strlen(text) > REASON_TEXT_MAX || text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+	if (!text || strlen(text) > REASON_TEXT_MAX ||
+	    text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-")])
 		return malformed(f, "mooring_reason is no reason code");
 	strcpy(out->reason, text);
 	return DONE;
@@ -217,7 +226,8 @@ static outcome read_claims(json_t *payload, struct claims *c, struct ear *out, s
 		return o;
 	out->issued_at = c->issued_at;
 	read_nonce(payload, c);
-	json_t *outer = json_object_get(payload, c->spelling->status), *submods = json_object_get(payload, "submods");
+	json_t *outer = json_object_get(payload, c->spelling->status),
+	       *submods = json_object_get(payload, "submods");
 	if (outer && !read_tier(outer, &c->outer_status))
 		return malformed(f, "the status of the whole is no tier");
 	if (!json_is_object(submods) || json_object_size(submods) != 1)
@@ -228,8 +238,10 @@ static outcome read_claims(json_t *payload, struct claims *c, struct ear *out, s
 static outcome judge_freshness(const struct claims *c, const struct ear_expect *expect, struct fault *f)
 {
 	int64_t now = expect->now;
-	if (!c->has_nonce || !bytes_equal_ct(bytes_of(c->nonce, BINDING_SIZE), bytes_of(expect->binding, BINDING_SIZE)))
-		return refuse(f, REASON_EAR_NONCE, "draft-ietf-rats-ear-04: eat_nonce is not the binding of this request");
+	if (!c->has_nonce ||
+	    !bytes_equal_ct(bytes_of(c->nonce, BINDING_SIZE), bytes_of(expect->binding, BINDING_SIZE)))
+		return refuse(f, REASON_EAR_NONCE,
+			      "draft-ietf-rats-ear-04: eat_nonce is not the binding of this request");
 	if (c->issued_at > now + EAR_SKEW_S || c->issued_at < now - EAR_AGE_MAX_S)
 		return refuse(f, REASON_EAR_AGE, "the result was issued %lld s ago; -%d to %d are accepted",
 			      (long long)(now - c->issued_at), EAR_SKEW_S, EAR_AGE_MAX_S);
@@ -243,12 +255,15 @@ static outcome judge_verdict(const struct claims *c, const struct ear_expect *ex
 {
 	if (ear->status != EAR_AFFIRMING || c->outer_status != EAR_AFFIRMING)
 		return refuse(f, REASON_EAR_STATUS, "the verifier's status is %d, not affirming%s%s",
-			      ear->status != EAR_AFFIRMING ? ear->status : c->outer_status, *ear->reason ? ": " : "",
-			      ear->reason);
+			      ear->status != EAR_AFFIRMING ? ear->status : c->outer_status,
+			      *ear->reason ? ": " : "", ear->reason);
 	if (c->bad_label)
-		return refuse(f, REASON_EAR_STATUS, "the status is affirming, but %s is %d", c->bad_label, c->bad_value);
-	if (c->attested_spki_size && !bytes_equal(bytes_of(c->attested_spki, c->attested_spki_size), expect->csr_spki))
-		return refuse(f, REASON_EAR_KEY, "the attested key is not the key of the certificate request");
+		return refuse(f, REASON_EAR_STATUS, "the status is affirming, but %s is %d", c->bad_label,
+			      c->bad_value);
+	if (c->attested_spki_size &&
+	    !bytes_equal(bytes_of(c->attested_spki, c->attested_spki_size), expect->csr_spki))
+		return refuse(f, REASON_EAR_KEY,
+			      "the attested key is not the key of the certificate request");
 	return DONE;
 }
 
@@ -273,8 +288,8 @@ static json_t *build_vector(const struct ear_verdict *v)
 	/* AR4SI 2.3.4: 99 everywhere says that nothing about the evidence could be verified. */
 	if (v->reason != REASON_NONE)
 		return json_pack("{si si si}", "instance-identity", 99, "executables", 99, "hardware", 99);
-	return json_pack("{si si si}", "instance-identity", EAR_AFFIRMING, "executables", EAR_AFFIRMING, "hardware",
-			 EAR_AFFIRMING);
+	return json_pack("{si si si}", "instance-identity", EAR_AFFIRMING, "executables", EAR_AFFIRMING,
+			 "hardware", EAR_AFFIRMING);
 }
 
 /* Adds {outer: {inner: text}}. */
@@ -287,8 +302,9 @@ static json_t *build_submod(const struct ear_verdict *v)
 {
 	char instance[BASE64_SIZE(INSTANCE_ID_SIZE)], key[BASE64_SIZE(SPKI_MAX)];
 	bool affirming = v->reason == REASON_NONE;
-	json_t *submod = json_pack("{ss so}", spellings[0].status, affirming ? "affirming" : "contraindicated",
-				   spellings[0].vector, build_vector(v));
+	json_t *submod =
+		json_pack("{ss so}", spellings[0].status, affirming ? "affirming" : "contraindicated",
+			  spellings[0].vector, build_vector(v));
 	bool ok = submod != NULL;
 	if (ok && v->instance_id) {
 		base64_encode(bytes_of(v->instance_id, INSTANCE_ID_SIZE), instance);
@@ -311,12 +327,14 @@ outcome ear_build(const struct ear_verdict *v, EVP_PKEY *key, const char *kid, c
 {
 	char nonce[BASE64_SIZE(BINDING_SIZE)];
 	base64url_encode(bytes_of(v->nonce, sizeof v->nonce), nonce);
-	json_t *payload = json_pack("{ss sI ss s{ss ss} s{so}}", "eat_profile", spellings[0].profile, "iat",
-				    (json_int_t)v->now, "eat_nonce", nonce,
-				    "ear_verifier_id", "developer", v->verifier ? v->verifier : "mooring", "build", "mooring-attestd",
-				    "submods", v->type == EVIDENCE_COSE_CSR ? "COSE_CSR" : "PSA_IOT", build_submod(v));
+	json_t *payload =
+		json_pack("{ss sI ss s{ss ss} s{so}}", "eat_profile", spellings[0].profile, "iat",
+			  (json_int_t)v->now, "eat_nonce", nonce, "ear_verifier_id", "developer",
+			  v->verifier ? v->verifier : "mooring", "build", "mooring-attestd", "submods",
+			  v->type == EVIDENCE_COSE_CSR ? "COSE_CSR" : "PSA_IOT", build_submod(v));
 	*jwt = NULL;
-	outcome o = payload ? jws_sign(payload, key, kid, "JWT", jwt, f) : refuse(f, REASON_NO_MEMORY, "no memory for a result");
+	outcome o = payload ? jws_sign(payload, key, kid, "JWT", jwt, f)
+			    : refuse(f, REASON_NO_MEMORY, "no memory for a result");
 	json_decref(payload);
 	return o;
 }

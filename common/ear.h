@@ -1,5 +1,6 @@
 /*
- * ear.h - EAT Attestation Results (draft-ietf-rats-ear-04) as signed JWT, in the draft's and in Veraison's spelling.
+ * ear.h - EAT Attestation Results (draft-ietf-rats-ear-04) as signed JWT, in the draft's and in Veraison's
+ * spelling.
  *
  * Checked by the gateway and, on its own, by the signer.
  */
@@ -17,7 +18,7 @@ struct ear_expect {
 	size_t key_count;
 	uint8_t binding[BINDING_SIZE];
 	struct bytes csr_spki; /* an attested key, where the result names one, must be this */
-	int64_t now;           /* Unix time, seconds */
+	int64_t now;	       /* Unix time, seconds */
 };
 
 struct ear {
@@ -31,18 +32,20 @@ struct ear {
 /* Signature, profile, age (-60 .. +300 s), eat_nonce == B, one submodule, every trustworthiness value known,
  * status affirming, attested key. `out` is filled as far as the signature vouches for it, also
  * when the verdict is a refusal. */
-MUST_USE outcome ear_check(struct bytes jwt, const struct ear_expect *expect, struct ear *out, struct fault *f);
+MUST_USE outcome ear_check(struct bytes jwt, const struct ear_expect *expect, struct ear *out,
+			   struct fault *f);
 
 struct ear_verdict {
 	enum evidence_type type;
 	uint8_t nonce[BINDING_SIZE];
 	const uint8_t *instance_id; /* INSTANCE_ID_SIZE bytes, NULL where the evidence could not be read */
 	struct bytes attested_spki; /* n = 0 where the evidence names no key */
-	enum reason reason;         /* REASON_NONE = affirming, anything else = contraindicated */
+	enum reason reason;	    /* REASON_NONE = affirming, anything else = contraindicated */
 	int64_t now;
 	const char *verifier; /* who appraised: ear_verifier_id's developer. NULL = "mooring" */
 };
 /* The signed result, draft spelling; caller frees. */
-MUST_USE outcome ear_build(const struct ear_verdict *v, EVP_PKEY *key, const char *kid, char **jwt, struct fault *f);
+MUST_USE outcome ear_build(const struct ear_verdict *v, EVP_PKEY *key, const char *kid, char **jwt,
+			   struct fault *f);
 
 #endif

@@ -67,8 +67,8 @@ enum evidence_type evidence_type_of_media(const char *media_type)
 	return (enum evidence_type)0;
 }
 
-outcome evidence_take(struct cbor_reader *value, enum cbor_type type, const char *claim, struct cbor_item *out,
-		      struct fault *f)
+outcome evidence_take(struct cbor_reader *value, enum cbor_type type, const char *claim,
+		      struct cbor_item *out, struct fault *f)
 {
 	if (cbor_expect(value, type, out, NULL).ok)
 		return DONE;
@@ -82,7 +82,8 @@ outcome evidence_read_instance(struct cbor_reader *value, uint8_t out[INSTANCE_I
 	if (!o.ok)
 		return o;
 	if (item.bytes.n != INSTANCE_ID_SIZE || item.bytes.p[0] != UEID_RAND)
-		return refuse(f, REASON_CLAIM_RANGE, "RFC 9783 4.2.1: the instance ID is not 01 and 32 bytes");
+		return refuse(f, REASON_CLAIM_RANGE,
+			      "RFC 9783 4.2.1: the instance ID is not 01 and 32 bytes");
 	memcpy(out, item.bytes.p, INSTANCE_ID_SIZE);
 	return DONE;
 }
@@ -105,7 +106,8 @@ static outcome cwt_field(void *arg, struct cbor_label label, struct cbor_reader 
 		return cbor_skip(value, NULL, f);
 	outcome o = evidence_take(value, CBOR_BSTR, "nonce", &item, f);
 	if (o.ok && item.bytes.n != BINDING_SIZE)
-		return refuse(f, REASON_CLAIM_RANGE, "RFC 9711 4.1: a nonce of %zu bytes; the binding has 32", item.bytes.n);
+		return refuse(f, REASON_CLAIM_RANGE, "RFC 9711 4.1: a nonce of %zu bytes; the binding has 32",
+			      item.bytes.n);
 	h->e->nonce = item.bytes;
 	return o;
 }
@@ -117,8 +119,10 @@ static outcome header_field(void *arg, struct cbor_label label, struct cbor_read
 		return cbor_map(value, cwt_field, arg, f);
 	if (!cbor_label_is(label, HEADER_CONTENT_TYPE))
 		return cbor_skip(value, NULL, f);
-	if (!cbor_expect(value, CBOR_TSTR, &item, NULL).ok || !bytes_equal(item.bytes, bytes_str(pkcs10_type)))
-		return refuse(f, REASON_COSE_STRUCTURE, "RFC 9052 3.1: the content type is not %s", pkcs10_type);
+	if (!cbor_expect(value, CBOR_TSTR, &item, NULL).ok ||
+	    !bytes_equal(item.bytes, bytes_str(pkcs10_type)))
+		return refuse(f, REASON_COSE_STRUCTURE, "RFC 9052 3.1: the content type is not %s",
+			      pkcs10_type);
 	return DONE;
 }
 
@@ -130,9 +134,11 @@ static outcome read_cose_csr(struct evidence *e, struct fault *f)
 	if (!o.ok)
 		return o;
 	if (!e->nonce.p)
-		return refuse(f, REASON_CLAIM_MISSING, "RFC 9597 2: the protected CWT claims hold no nonce (10)");
+		return refuse(f, REASON_CLAIM_MISSING,
+			      "RFC 9597 2: the protected CWT claims hold no nonce (10)");
 	if (!h.has_instance)
-		return refuse(f, REASON_CLAIM_MISSING, "RFC 9597 2: the protected CWT claims hold no UEID (256)");
+		return refuse(f, REASON_CLAIM_MISSING,
+			      "RFC 9597 2: the protected CWT claims hold no UEID (256)");
 	return DONE;
 }
 
@@ -153,10 +159,12 @@ outcome evidence_check_binding(const struct evidence *e, const uint8_t b[BINDING
 			       struct fault *f)
 {
 	if (!bytes_equal_ct(e->nonce, bytes_of(b, BINDING_SIZE)))
-		return refuse(f, REASON_NONCE_MISMATCH,
-			      "RFC 9711 4.1: the nonce is not the binding of this request, challenge and audience");
+		return refuse(
+			f, REASON_NONCE_MISMATCH,
+			"RFC 9711 4.1: the nonce is not the binding of this request, challenge and audience");
 	if (e->type == EVIDENCE_COSE_CSR && !bytes_equal(e->cose.payload, csr))
-		return refuse(f, REASON_PAYLOAD_NOT_CSR, "the signed payload is not the certificate request that was sent");
+		return refuse(f, REASON_PAYLOAD_NOT_CSR,
+			      "the signed payload is not the certificate request that was sent");
 	return DONE;
 }
 
@@ -177,9 +185,11 @@ static outcome refuse_test_keys(const struct evidence *e, EVP_PKEY *rot, struct 
 		return refuse(f, REASON_COSE_ALG, "the device's key is not on P-256, P-384 or P-521");
 	sha256(bytes_of(spki, n), hash);
 	if (evidence_is_test_key(hash))
-		return refuse(f, REASON_TEST_KEY, "the device's key is a published test key: anyone can sign with it");
+		return refuse(f, REASON_TEST_KEY,
+			      "the device's key is a published test key: anyone can sign with it");
 	if (e->type == EVIDENCE_PSA_TOKEN && is_dummy_implementation(e->implementation_id))
-		return refuse(f, REASON_TEST_KEY, "the implementation ID is the dummy of an unprovisioned TF-M");
+		return refuse(f, REASON_TEST_KEY,
+			      "the implementation ID is the dummy of an unprovisioned TF-M");
 	return DONE;
 }
 
@@ -240,14 +250,16 @@ bool evidence_instance_id_old(EVP_PKEY *rot, uint8_t out[INSTANCE_ID_SIZE])
 	return point.n != 0;
 }
 
-outcome evidence_check_key_not_rot(const uint8_t instance_id[INSTANCE_ID_SIZE], EVP_PKEY *csr_key, struct fault *f)
+outcome evidence_check_key_not_rot(const uint8_t instance_id[INSTANCE_ID_SIZE], EVP_PKEY *csr_key,
+				   struct fault *f)
 {
 	uint8_t now[INSTANCE_ID_SIZE], old[INSTANCE_ID_SIZE];
 	if (!evidence_instance_id(csr_key, now) || !evidence_instance_id_old(csr_key, old))
 		return refuse(f, REASON_CRYPTO, "the key to certify gives no instance ID");
 	if (!memcmp(now, instance_id, sizeof now) || !memcmp(old, instance_id, sizeof old))
 		return refuse(f, REASON_CSR_KEY_IS_ROT,
-			      "the key to certify is the root of trust's own: an attestation key signs nothing else");
+			      "the key to certify is the root of trust's own: an attestation key signs "
+			      "nothing else");
 	return DONE;
 }
 

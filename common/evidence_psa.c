@@ -5,13 +5,19 @@
 /* What a claim is called, where it stands in each encoding, and how its value is read. */
 struct claim {
 	const char *name;
-	int64_t key[3];	  /* PSA_IOT_PROFILE_1, http://arm.com/psa/2.0.0, RFC 9783 */
+	int64_t key[3]; /* PSA_IOT_PROFILE_1, http://arm.com/psa/2.0.0, RFC 9783 */
 	bool required[3];
 	outcome (*read)(struct evidence *e, struct cbor_reader *value, struct fault *f);
 };
 
 enum { KEY_PROFILE = 265, KEY_PROFILE_1 = -75000, KEY_PROFILE_1_FIRST = -75010 };
-enum { COMPONENT_TYPE = 1, COMPONENT_VALUE = 2, COMPONENT_VERSION = 4, COMPONENT_SIGNER = 5, COMPONENT_DESCRIPTION = 6 };
+enum {
+	COMPONENT_TYPE = 1,
+	COMPONENT_VALUE = 2,
+	COMPONENT_VERSION = 4,
+	COMPONENT_SIGNER = 5,
+	COMPONENT_DESCRIPTION = 6
+};
 enum { LIFECYCLE_SECURED = 0x30, BOOT_SEED_MIN = 8, BOOT_SEED_MAX = 32 };
 
 static const struct {
@@ -42,7 +48,8 @@ static outcome read_nonce(struct evidence *e, struct cbor_reader *value, struct 
 	struct cbor_item item;
 	outcome o = evidence_take(value, CBOR_BSTR, "nonce", &item, f);
 	if (o.ok && !is_digest_size(item.bytes.n))
-		return refuse(f, REASON_CLAIM_RANGE, "RFC 9783 4.1.1: a nonce of %zu bytes; 32, 48 and 64 are allowed",
+		return refuse(f, REASON_CLAIM_RANGE,
+			      "RFC 9783 4.1.1: a nonce of %zu bytes; 32, 48 and 64 are allowed",
 			      item.bytes.n);
 	e->nonce = item.bytes;
 	return o;
@@ -69,8 +76,8 @@ static outcome read_implementation(struct evidence *e, struct cbor_reader *value
 	if (!o.ok)
 		return o;
 	if (item.bytes.n != sizeof e->implementation_id)
-		return refuse(f, REASON_CLAIM_RANGE, "RFC 9783 4.2.2: an implementation ID of %zu bytes; it has 32",
-			      item.bytes.n);
+		return refuse(f, REASON_CLAIM_RANGE,
+			      "RFC 9783 4.2.2: an implementation ID of %zu bytes; it has 32", item.bytes.n);
 	memcpy(e->implementation_id, item.bytes.p, sizeof e->implementation_id);
 	return DONE;
 }
@@ -83,7 +90,8 @@ static outcome read_lifecycle(struct evidence *e, struct cbor_reader *value, str
 	if (!o.ok)
 		return o;
 	if (item.number >> 8 != LIFECYCLE_SECURED)
-		return refuse(f, REASON_LIFECYCLE, "RFC 9783 4.3.1: life cycle 0x%llx is not SECURED (0x3000 to 0x30ff)",
+		return refuse(f, REASON_LIFECYCLE,
+			      "RFC 9783 4.3.1: life cycle 0x%llx is not SECURED (0x3000 to 0x30ff)",
 			      (unsigned long long)item.number);
 	e->lifecycle = (uint16_t)item.number;
 	return DONE;
@@ -95,7 +103,8 @@ static outcome read_boot_seed(struct evidence *e, struct cbor_reader *value, str
 	outcome o = evidence_take(value, CBOR_BSTR, "boot seed", &item, f);
 	size_t least = e->profile == PROFILE_PSA_IOT_1 ? BOOT_SEED_MAX : BOOT_SEED_MIN;
 	if (o.ok && (item.bytes.n < least || item.bytes.n > BOOT_SEED_MAX))
-		return refuse(f, REASON_CLAIM_RANGE, "RFC 9783 4.3.2: a boot seed of %zu bytes", item.bytes.n);
+		return refuse(f, REASON_CLAIM_RANGE, "RFC 9783 4.3.2: a boot seed of %zu bytes",
+			      item.bytes.n);
 	e->boot_seed = item.bytes;
 	return o;
 }
@@ -114,7 +123,8 @@ static outcome read_certification(struct evidence *e, struct cbor_reader *value,
 	struct cbor_item item;
 	outcome o = evidence_take(value, CBOR_TSTR, "certification reference", &item, f);
 	if (o.ok && !is_certification_reference(item.bytes, e->profile == PROFILE_PSA_IOT_1))
-		return refuse(f, REASON_CLAIM_RANGE, "RFC 9783 4.2.3: the certification reference is no EAN-13 and version");
+		return refuse(f, REASON_CLAIM_RANGE,
+			      "RFC 9783 4.2.3: the certification reference is no EAN-13 and version");
 	e->certification_reference = item.bytes;
 	return o;
 }
@@ -135,8 +145,10 @@ static outcome component_field(void *arg, struct cbor_label label, struct cbor_r
 		enum cbor_type type;
 		struct bytes *to;
 	} fields[] = {
-		{COMPONENT_TYPE, CBOR_TSTR, &c->type},	       {COMPONENT_VALUE, CBOR_BSTR, &c->value},
-		{COMPONENT_VERSION, CBOR_TSTR, &c->version},   {COMPONENT_SIGNER, CBOR_BSTR, &c->signer},
+		{COMPONENT_TYPE, CBOR_TSTR, &c->type},
+		{COMPONENT_VALUE, CBOR_BSTR, &c->value},
+		{COMPONENT_VERSION, CBOR_TSTR, &c->version},
+		{COMPONENT_SIGNER, CBOR_BSTR, &c->signer},
 		{COMPONENT_DESCRIPTION, CBOR_TSTR, &c->description},
 	};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
@@ -156,11 +168,13 @@ static outcome read_component(struct sw_component *c, struct cbor_reader *value,
 	if (!o.ok)
 		return o;
 	if (!is_digest_size(c->value.n))
-		return refuse(f, REASON_SW_COMPONENTS, "RFC 9783 4.4.1.2: a software component without a measurement value of "
-						       "32, 48 or 64 bytes");
+		return refuse(f, REASON_SW_COMPONENTS,
+			      "RFC 9783 4.4.1.2: a software component without a measurement value of "
+			      "32, 48 or 64 bytes");
 	if (!is_digest_size(c->signer.n))
-		return refuse(f, REASON_SW_COMPONENTS, "RFC 9783 4.4.1.4: a software component without a signer ID of 32, 48 or "
-						       "64 bytes");
+		return refuse(f, REASON_SW_COMPONENTS,
+			      "RFC 9783 4.4.1.4: a software component without a signer ID of 32, 48 or "
+			      "64 bytes");
 	return DONE;
 }
 
@@ -171,7 +185,8 @@ static outcome read_components(struct evidence *e, struct cbor_reader *value, st
 	if (!o.ok)
 		return o;
 	if (item.number == 0 || item.number > SW_COMPONENTS_MAX)
-		return refuse(f, REASON_SW_COMPONENTS, "RFC 9783 4.4.1: %llu software components; 1 to %d are accepted",
+		return refuse(f, REASON_SW_COMPONENTS,
+			      "RFC 9783 4.4.1: %llu software components; 1 to %d are accepted",
 			      (unsigned long long)item.number, SW_COMPONENTS_MAX);
 	for (e->component_count = 0; o.ok && e->component_count < item.number; e->component_count++)
 		o = read_component(&e->components[e->component_count], value, f);
@@ -188,7 +203,10 @@ static const struct claim claims[] = {
 	{"boot seed", {-75004, 2397, 268}, {true, false, false}, read_boot_seed},
 	{"certification reference", {-75005, 2398, 2398}, {false, false, false}, read_certification},
 	{"software components", {-75006, 2399, 2399}, {true, true, true}, read_components},
-	{"verification service indicator", {-75010, 2400, 2400}, {false, false, false}, read_verification_service},
+	{"verification service indicator",
+	 {-75010, 2400, 2400},
+	 {false, false, false},
+	 read_verification_service},
 };
 enum { CLAIM_COUNT = sizeof claims / sizeof *claims };
 
@@ -209,7 +227,8 @@ static outcome read_profile(struct evidence *e, int64_t key, struct cbor_reader 
 		if (profiles[i].key == key && bytes_equal(item.bytes, bytes_str(profiles[i].text)))
 			e->profile = profiles[i].profile;
 	if (e->profile == PROFILE_NONE)
-		return refuse(f, REASON_PROFILE, "RFC 9783 4.5.2: the token's profile is not one that is accepted here");
+		return refuse(f, REASON_PROFILE,
+			      "RFC 9783 4.5.2: the token's profile is not one that is accepted here");
 	return DONE;
 }
 
@@ -272,8 +291,10 @@ static void put_component(struct buf *b, const struct sw_component *c)
 		bool is_text;
 		struct bytes value;
 	} fields[] = {
-		{COMPONENT_TYPE, true, c->type},     {COMPONENT_VALUE, false, c->value},
-		{COMPONENT_VERSION, true, c->version}, {COMPONENT_SIGNER, false, c->signer},
+		{COMPONENT_TYPE, true, c->type},
+		{COMPONENT_VALUE, false, c->value},
+		{COMPONENT_VERSION, true, c->version},
+		{COMPONENT_SIGNER, false, c->signer},
 		{COMPONENT_DESCRIPTION, true, c->description},
 	};
 	size_t count = 0;

@@ -31,7 +31,8 @@ static bool split(struct bytes in, struct compact *out)
 /* RFC 7515 2: base64url without padding. */
 static bool decode(struct bytes text, uint8_t *out, size_t room, size_t *n)
 {
-	return !(text.n && memchr(text.p, '=', text.n)) && base64url_decode((const char *)text.p, text.n, out, room, n);
+	return !(text.n && memchr(text.p, '=', text.n)) &&
+	       base64url_decode((const char *)text.p, text.n, out, room, n);
 }
 
 static json_t *decode_object(struct bytes text)
@@ -71,12 +72,15 @@ static outcome check_signature(const struct compact *c, EVP_PKEY *const *keys, s
 	if (!decode(c->signature, signature, sizeof signature, &n) || n != sizeof signature)
 		return malformed(f, "the signature is no base64url of 64 bytes");
 	for (size_t i = 0; i < count; i++)
-		if (ec_key_bits(keys[i]) == 256 && ecdsa_verify_raw(keys[i], c->signed_part, bytes_of(signature, n)))
+		if (ec_key_bits(keys[i]) == 256 &&
+		    ecdsa_verify_raw(keys[i], c->signed_part, bytes_of(signature, n)))
 			return DONE;
-	return refuse(f, REASON_EAR_SIGNATURE, "RFC 7515 5.2: the signature verifies under none of the %zu pinned keys", count);
+	return refuse(f, REASON_EAR_SIGNATURE,
+		      "RFC 7515 5.2: the signature verifies under none of the %zu pinned keys", count);
 }
 
-outcome jws_verify(struct bytes compact, EVP_PKEY *const *keys, size_t count, json_t **payload, struct fault *f)
+outcome jws_verify(struct bytes compact, EVP_PKEY *const *keys, size_t count, json_t **payload,
+		   struct fault *f)
 {
 	struct compact c;
 	*payload = NULL;
@@ -90,7 +94,9 @@ outcome jws_verify(struct bytes compact, EVP_PKEY *const *keys, size_t count, js
 	if (!o.ok)
 		return o;
 	*payload = decode_object(c.payload);
-	return *payload ? DONE : malformed(f, "the payload is no base64url of one JSON object without duplicate names");
+	return *payload ? DONE
+			: malformed(f,
+				    "the payload is no base64url of one JSON object without duplicate names");
 }
 
 static void add_encoded(struct buf *b, struct bytes raw)
@@ -120,7 +126,8 @@ static void add_header(struct buf *b, const char *kid, const char *type)
 	json_decref(header);
 }
 
-outcome jws_sign(const json_t *payload, EVP_PKEY *key, const char *kid, const char *type, char **out, struct fault *f)
+outcome jws_sign(const json_t *payload, EVP_PKEY *key, const char *kid, const char *type, char **out,
+		 struct fault *f)
 {
 	struct buf b = {0};
 	uint8_t signature[ECDSA_SIGNATURE_MAX];

@@ -1,7 +1,7 @@
 /*
  * Any bytes as a request, and as subject and attributes of a request that is signed. What is accepted here is
- * accepted by OpenSSL, has the same bytes when encoded again, and verifies there too; but for attributes, whose
- * values are opaque here and not there.
+ * accepted by OpenSSL, has the same bytes when encoded again, and verifies there too; but for attributes,
+ * whose values are opaque here and not there.
  */
 #include "csr.h"
 

@@ -1,6 +1,6 @@
 /*
- * Any bytes as evidence of either type. What is accepted keeps its rules; and since few inputs reach the claims
- * through a signed envelope, the input is also wrapped into one, as payload and as protected header.
+ * Any bytes as evidence of either type. What is accepted keeps its rules; and since few inputs reach the
+ * claims through a signed envelope, the input is also wrapped into one, as payload and as protected header.
  */
 #include "evidence.h"
 
@@ -23,11 +23,12 @@ static void parse(enum evidence_type type, struct bytes in)
 			abort();
 		return;
 	}
-	if (in.n > EVIDENCE_MAX || e.instance_id[0] != 1 || e.nonce.n < BINDING_SIZE || !is_within(e.nonce, in) ||
-	    !is_within(e.cose.payload, in) || !is_within(e.boot_seed, in))
+	if (in.n > EVIDENCE_MAX || e.instance_id[0] != 1 || e.nonce.n < BINDING_SIZE ||
+	    !is_within(e.nonce, in) || !is_within(e.cose.payload, in) || !is_within(e.boot_seed, in))
 		abort();
-	if (type == EVIDENCE_PSA_TOKEN && (e.lifecycle >> 8 != 0x30 || e.client_id == 0 || e.component_count == 0 ||
-					   e.component_count > SW_COMPONENTS_MAX || e.profile == PROFILE_NONE))
+	if (type == EVIDENCE_PSA_TOKEN &&
+	    (e.lifecycle >> 8 != 0x30 || e.client_id == 0 || e.component_count == 0 ||
+	     e.component_count > SW_COMPONENTS_MAX || e.profile == PROFILE_NONE))
 		abort();
 }
 

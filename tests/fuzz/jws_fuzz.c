@@ -1,6 +1,6 @@
 /*
- * Any bytes as a JWS, which none of the pinned keys signed; and any bytes as the claims of a result that one did sign:
- * what is accepted is affirming, bound and fresh.
+ * Any bytes as a JWS, which none of the pinned keys signed; and any bytes as the claims of a result that one
+ * did sign: what is accepted is affirming, bound and fresh.
  */
 #include "ear.h"
 
@@ -39,7 +39,8 @@ static void check_signed(const json_t *claims)
 	if (!jws_sign(claims, key(), NULL, NULL, &jwt, &f).ok)
 		return;
 	if (check(bytes_str(jwt), &ear) &&
-	    (ear.status != EAR_AFFIRMING || ear.issued_at < NOW - EAR_AGE_MAX_S || ear.issued_at > NOW + EAR_SKEW_S))
+	    (ear.status != EAR_AFFIRMING || ear.issued_at < NOW - EAR_AGE_MAX_S ||
+	     ear.issued_at > NOW + EAR_SKEW_S))
 		abort();
 	free(jwt);
 }

@@ -5,7 +5,8 @@
 
 static const char audience[] = "https://enrol.example.com/acme";
 
-static void check_binding(enum binding_mode mode, const char *audience_text, struct bytes x, const char *expected, bool same)
+static void check_binding(enum binding_mode mode, const char *audience_text, struct bytes x,
+			  const char *expected, bool same)
 {
 	uint8_t nonce[NONCE_SIZE], b[BINDING_SIZE];
 	char hex[HEX_SIZE(BINDING_SIZE)];
@@ -40,8 +41,13 @@ static void test_origins_have_one_spelling(void **state)
 {
 	(void)state;
 	static const char *const good[] = {
-		"https://enrol.example.com", "https://localhost:8443",	"https://127.0.0.1:8443", "https://[::1]:8443",
-		"https://a",		     "https://x-1.example:1",	"https://x:65535",
+		"https://enrol.example.com",
+		"https://localhost:8443",
+		"https://127.0.0.1:8443",
+		"https://[::1]:8443",
+		"https://a",
+		"https://x-1.example:1",
+		"https://x:65535",
 	};
 	static const char *const bad[] = {
 		"",

@@ -21,10 +21,43 @@ static outcome well_formed(struct bytes in, struct fault *f)
 }
 
 static const char *const good[] = {
-	"00", "17", "1818", "1900ff", "1a00000000", "1bffffffffffffffff", "20", "3bffffffffffffffff", "40", "43010203",
-	"580100", "5900010a", "5b0000000000000001aa", "60", "6161", "62c3bc", "63e282ac", "64f09f9880", "80", "83010203",
-	"a0", "a10102", "a201020203", "a2613002613103", "a3010263616263042005", "c100", "d818410a", "f4", "f5", "f6", "f7",
-	"f820", "f90000", "fa00000000", "fb0000000000000000", "818181818180", "a101a101a101a101a101a0",
+	"00",
+	"17",
+	"1818",
+	"1900ff",
+	"1a00000000",
+	"1bffffffffffffffff",
+	"20",
+	"3bffffffffffffffff",
+	"40",
+	"43010203",
+	"580100",
+	"5900010a",
+	"5b0000000000000001aa",
+	"60",
+	"6161",
+	"62c3bc",
+	"63e282ac",
+	"64f09f9880",
+	"80",
+	"83010203",
+	"a0",
+	"a10102",
+	"a201020203",
+	"a2613002613103",
+	"a3010263616263042005",
+	"c100",
+	"d818410a",
+	"f4",
+	"f5",
+	"f6",
+	"f7",
+	"f820",
+	"f90000",
+	"fa00000000",
+	"fb0000000000000000",
+	"818181818180",
+	"a101a101a101a101a101a0",
 };
 
 static void test_well_formed_items_are_skipped_whole(void **state)
@@ -239,9 +272,20 @@ static void test_the_writer_uses_the_shortest_form(void **state)
 		int64_t value;
 		const char *hex;
 	} cases[] = {
-		{0, "00"}, {23, "17"}, {24, "1818"}, {255, "18ff"}, {256, "190100"}, {65535, "19ffff"},
-		{65536, "1a00010000"}, {4294967295, "1affffffff"}, {4294967296, "1b0000000100000000"},
-		{INT64_MAX, "1b7fffffffffffffff"}, {-1, "20"}, {-24, "37"}, {-25, "3818"}, {-257, "390100"},
+		{0, "00"},
+		{23, "17"},
+		{24, "1818"},
+		{255, "18ff"},
+		{256, "190100"},
+		{65535, "19ffff"},
+		{65536, "1a00010000"},
+		{4294967295, "1affffffff"},
+		{4294967296, "1b0000000100000000"},
+		{INT64_MAX, "1b7fffffffffffffff"},
+		{-1, "20"},
+		{-24, "37"},
+		{-25, "3818"},
+		{-257, "390100"},
 		{INT64_MIN, "3b7fffffffffffffff"},
 	};
 	char hex[64];
@@ -288,7 +332,8 @@ static void test_documents_of_others_are_well_formed(void **state)
 {
 	(void)state;
 	need_third_party();
-	static const char *const files[] = {"rfc9783/psa-sign1.cbor", "rfc9783/psa-mac0.cbor", "veraison-corim/psa-valid.cbor",
+	static const char *const files[] = {"rfc9783/psa-sign1.cbor", "rfc9783/psa-mac0.cbor",
+					    "veraison-corim/psa-valid.cbor",
 					    "veraison-corim/no-profile.cbor"};
 	struct fault f;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

@@ -76,11 +76,12 @@ static struct buf der_of(X509 *cert)
 	return der;
 }
 
-static const struct recipe ca_recipe = {.common_name = "CA", .basic = "critical,CA:TRUE,pathlen:0",
-					.usage = "critical,keyCertSign,cRLSign"};
+static const struct recipe ca_recipe = {
+	.common_name = "CA", .basic = "critical,CA:TRUE,pathlen:0", .usage = "critical,keyCertSign,cRLSign"};
 
-#define USUAL .common_name = "thing", .basic = "critical,CA:FALSE", .usage = "critical,digitalSignature", \
-	      .extended = "clientAuth", .authority = "keyid:always"
+#define USUAL                                                                                                \
+	.common_name = "thing", .basic = "critical,CA:FALSE", .usage = "critical,digitalSignature",          \
+	.extended = "clientAuth", .authority = "keyid:always"
 
 static int setup(void **state)
 {
@@ -107,15 +108,39 @@ static const struct {
 	enum reason reason;
 } leaves[] = {
 	{"a client certificate", {USUAL}, NID_client_auth, REASON_NONE},
-	{"both usages", {.common_name = "x", .basic = "CA:FALSE", .extended = "serverAuth,clientAuth"}, NID_client_auth, REASON_NONE},
-	{"no basic constraints", {.common_name = "x", .extended = "clientAuth"}, NID_client_auth, REASON_NONE},
+	{"both usages",
+	 {.common_name = "x", .basic = "CA:FALSE", .extended = "serverAuth,clientAuth"},
+	 NID_client_auth,
+	 REASON_NONE},
+	{"no basic constraints",
+	 {.common_name = "x", .extended = "clientAuth"},
+	 NID_client_auth,
+	 REASON_NONE},
 	{"a client certificate for a server", {USUAL}, NID_server_auth, REASON_PEER_CERTIFICATE},
-	{"no extended usage", {.common_name = "x", .basic = "CA:FALSE"}, NID_client_auth, REASON_PEER_CERTIFICATE},
-	{"any extended usage", {.common_name = "x", .extended = "anyExtendedKeyUsage"}, NID_client_auth, REASON_PEER_CERTIFICATE},
-	{"usage without signing", {.common_name = "x", .usage = "keyAgreement", .extended = "clientAuth"}, NID_client_auth, REASON_PEER_CERTIFICATE},
-	{"a CA", {.common_name = "x", .basic = "CA:TRUE", .extended = "clientAuth"}, NID_client_auth, REASON_PEER_CERTIFICATE},
-	{"signs certificates", {.common_name = "x", .usage = "keyCertSign,digitalSignature", .extended = "clientAuth"}, NID_client_auth, REASON_PEER_CERTIFICATE},
-	{"critical and unknown", {.common_name = "x", .extended = "clientAuth", .other = "1.3.6.1.4.1.99999.1"}, NID_client_auth, REASON_PEER_CERTIFICATE},
+	{"no extended usage",
+	 {.common_name = "x", .basic = "CA:FALSE"},
+	 NID_client_auth,
+	 REASON_PEER_CERTIFICATE},
+	{"any extended usage",
+	 {.common_name = "x", .extended = "anyExtendedKeyUsage"},
+	 NID_client_auth,
+	 REASON_PEER_CERTIFICATE},
+	{"usage without signing",
+	 {.common_name = "x", .usage = "keyAgreement", .extended = "clientAuth"},
+	 NID_client_auth,
+	 REASON_PEER_CERTIFICATE},
+	{"a CA",
+	 {.common_name = "x", .basic = "CA:TRUE", .extended = "clientAuth"},
+	 NID_client_auth,
+	 REASON_PEER_CERTIFICATE},
+	{"signs certificates",
+	 {.common_name = "x", .usage = "keyCertSign,digitalSignature", .extended = "clientAuth"},
+	 NID_client_auth,
+	 REASON_PEER_CERTIFICATE},
+	{"critical and unknown",
+	 {.common_name = "x", .extended = "clientAuth", .other = "1.3.6.1.4.1.99999.1"},
+	 NID_client_auth,
+	 REASON_PEER_CERTIFICATE},
 	{"expired", {USUAL, .not_after = NOW - 1}, NID_client_auth, REASON_CERTIFICATE_EXPIRED},
 	{"in its last second", {USUAL, .not_after = NOW}, NID_client_auth, REASON_NONE},
 	{"in its first second", {USUAL, .not_before = NOW}, NID_client_auth, REASON_NONE},
@@ -149,10 +174,14 @@ static void test_another_issuer_is_refused(void **state)
 	X509 *leaf = make(&(struct recipe){USUAL}, leaf_key, ca, ca_key);
 	X509 *under_leaf = make(&(struct recipe){USUAL}, key, leaf, leaf_key);
 	X509 *forged = make(&(struct recipe){USUAL}, leaf_key, ca, key);
-	refused_for(cert_verify(leaf, twin, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE, "same name, other key");
-	refused_for(cert_verify(leaf, other, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE, "other name");
-	refused_for(cert_verify(under_leaf, leaf, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE, "issued by a leaf");
-	refused_for(cert_verify(forged, ca, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE, "signed by another key");
+	refused_for(cert_verify(leaf, twin, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE,
+		    "same name, other key");
+	refused_for(cert_verify(leaf, other, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE,
+		    "other name");
+	refused_for(cert_verify(under_leaf, leaf, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE,
+		    "issued by a leaf");
+	refused_for(cert_verify(forged, ca, NOW, NID_client_auth, &f), &f, REASON_PEER_CERTIFICATE,
+		    "signed by another key");
 	assert_non_null(strstr(f.text, "signature"));
 	X509_free(twin);
 	X509_free(other);
@@ -280,7 +309,8 @@ static void test_dates_are_unix_seconds(void **state)
 {
 	(void)state;
 	int64_t not_before, not_after;
-	X509 *cert = make(&(struct recipe){USUAL, .not_before = NOW - 5, .not_after = 2524608000}, leaf_key, ca, ca_key);
+	X509 *cert = make(&(struct recipe){USUAL, .not_before = NOW - 5, .not_after = 2524608000}, leaf_key,
+			  ca, ca_key);
 	cert_dates(cert, &not_before, &not_after);
 	assert_int_equal(not_before, NOW - 5);
 	assert_int_equal(not_after, 2524608000); /* 2050-01-01, the first GeneralizedTime */
@@ -291,8 +321,8 @@ static void test_fingerprint_and_thing_name_are_their_hashes(void **state)
 {
 	(void)state;
 	static const uint8_t salt[32] = {1};
-	uint8_t instance[INSTANCE_ID_SIZE] = {1, 2, 3}, fingerprint[FINGERPRINT_SIZE], whole[15 + 32 + INSTANCE_ID_SIZE],
-		hash[SHA256_SIZE];
+	uint8_t instance[INSTANCE_ID_SIZE] = {1, 2, 3}, fingerprint[FINGERPRINT_SIZE],
+		whole[15 + 32 + INSTANCE_ID_SIZE], hash[SHA256_SIZE];
 	char name[THING_NAME_SIZE], expected[BASE32_SIZE(15)];
 	memcpy(whole, "mooring-thing/1", 15);
 	memcpy(whole + 15, salt, 32);

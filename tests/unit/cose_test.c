@@ -65,8 +65,10 @@ static void test_signing_refuses_a_header_that_says_something_else(void **state)
 	struct buf out = {0};
 	struct fault f;
 	EVP_PKEY *key = generate("P-256");
-	refused_for(cose_sign(&out, bytes_of(es384, sizeof es384), bytes_str("x"), key, &f), &f, REASON_COSE_ALG, "ES384");
-	refused_for(cose_sign(&out, bytes_of(no_alg, 1), bytes_str("x"), key, &f), &f, REASON_COSE_ALG, "no alg");
+	refused_for(cose_sign(&out, bytes_of(es384, sizeof es384), bytes_str("x"), key, &f), &f,
+		    REASON_COSE_ALG, "ES384");
+	refused_for(cose_sign(&out, bytes_of(no_alg, 1), bytes_str("x"), key, &f), &f, REASON_COSE_ALG,
+		    "no alg");
 	assert_int_equal(out.n, 0);
 	EVP_PKEY_free(key);
 }
@@ -178,7 +180,8 @@ static EVP_PKEY *example_key(const json_t *key)
 {
 	uint8_t spki[SPKI_MAX];
 	const char *curve = json_string_value(json_object_get(key, "crv"));
-	const char *x = json_string_value(json_object_get(key, "x")), *y = json_string_value(json_object_get(key, "y"));
+	const char *x = json_string_value(json_object_get(key, "x")),
+		   *y = json_string_value(json_object_get(key, "y"));
 	EVP_PKEY *fresh = generate(curve);
 	size_t n = ec_key_to_spki(fresh, spki, sizeof spki), field = n > 150 ? 66 : n > 100 ? 48 : 32, got;
 	EVP_PKEY_free(fresh);
@@ -196,12 +199,13 @@ static const struct {
 	{"ecdsa-examples/ecdsa-sig-02", REASON_NONE},
 	{"ecdsa-examples/ecdsa-sig-03", REASON_NONE},
 	{"ecdsa-examples/ecdsa-sig-04", REASON_COSE_SIGNATURE_LENGTH}, /* ES512 by a P-256 key */
-	{"ecdsa-examples/ecdsa-01", REASON_COSE_STRUCTURE}, /* COSE_Sign, not COSE_Sign1 */
+	{"ecdsa-examples/ecdsa-01", REASON_COSE_STRUCTURE},	       /* COSE_Sign, not COSE_Sign1 */
 	{"ecdsa-examples/ecdsa-02", REASON_COSE_STRUCTURE},
 	{"ecdsa-examples/ecdsa-03", REASON_COSE_STRUCTURE},
 	{"ecdsa-examples/ecdsa-04", REASON_COSE_STRUCTURE},
-	{"sign1-tests/sign-pass-01", REASON_COSE_NO_ALG},    /* alg is in the unprotected header only */
-	{"sign1-tests/sign-pass-02", REASON_SIGNATURE},	     /* signs external data, which our profile has none of */
+	{"sign1-tests/sign-pass-01", REASON_COSE_NO_ALG}, /* alg is in the unprotected header only */
+	{"sign1-tests/sign-pass-02",
+	 REASON_SIGNATURE}, /* signs external data, which our profile has none of */
 	{"sign1-tests/sign-pass-03", REASON_COSE_STRUCTURE}, /* untagged */
 	{"sign1-tests/sign-fail-01", REASON_COSE_STRUCTURE},
 	{"sign1-tests/sign-fail-02", REASON_SIGNATURE},
@@ -217,9 +221,11 @@ static void check_example(const char *file, enum reason reason)
 	struct fault f;
 	snprintf(name, sizeof name, "cose-wg/%s.json", file);
 	struct buf text = read_third_party(name);
-	json_t *root = json_loadb((const char *)text.p, text.n, 0, NULL), *input = json_object_get(root, "input");
+	json_t *root = json_loadb((const char *)text.p, text.n, 0, NULL),
+	       *input = json_object_get(root, "input");
 	json_t *sign1 = json_object_get(input, "sign0"), *many = json_object_get(input, "sign");
-	json_t *key_json = json_object_get(sign1 ? sign1 : json_array_get(json_object_get(many, "signers"), 0), "key");
+	json_t *key_json =
+		json_object_get(sign1 ? sign1 : json_array_get(json_object_get(many, "signers"), 0), "key");
 	const char *hex = json_string_value(json_object_get(json_object_get(root, "output"), "cbor"));
 	uint8_t raw[1024];
 	size_t n;

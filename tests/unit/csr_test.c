@@ -94,7 +94,8 @@ static void test_a_request_for_the_root_of_trust_key_is_left_to_who_knows_the_de
 	uint8_t instance[INSTANCE_ID_SIZE];
 	assert_true(evidence_instance_id(iak, instance));
 	accepted(csr_parse(buf_view(&der), true, &csr, &f), &f, "policy-key-is-rot");
-	refused_for(evidence_check_key_not_rot(instance, csr.key, &f), &f, REASON_CSR_KEY_IS_ROT, "policy-key-is-rot");
+	refused_for(evidence_check_key_not_rot(instance, csr.key, &f), &f, REASON_CSR_KEY_IS_ROT,
+		    "policy-key-is-rot");
 	csr_free(&csr);
 	EVP_PKEY_free(iak);
 	buf_free(&der);
@@ -142,7 +143,8 @@ static void test_no_changed_request_is_accepted(void **state)
 			for (size_t m = 0; m < sizeof masks; m++) {
 				der.p[i] ^= masks[m];
 				if (parse(buf_view(&der), false, &f).ok)
-					fail_msg("%s: byte %zu changed by %02x and still accepted", files[v], i, masks[m]);
+					fail_msg("%s: byte %zu changed by %02x and still accepted", files[v],
+						 i, masks[m]);
 				assert_true(f.reason != REASON_NONE);
 				der.p[i] ^= masks[m];
 			}
@@ -161,7 +163,7 @@ static void wrap(struct buf *b, uint8_t tag)
 
 /* A request whose info is made of these parts, signed with the key's own curve and SHA-256. */
 struct recipe {
-	const char *version;	/* hex of whole items; NULL = as it should be */
+	const char *version; /* hex of whole items; NULL = as it should be */
 	const char *subject;
 	const char *attributes;
 	const char *algorithm;
@@ -199,7 +201,11 @@ static struct buf cook(EVP_PKEY *key, struct bytes spki, const struct recipe *r)
 	return info;
 }
 
-#define CHALLENGE "3012" "06092a864886f70d010907" "3105" "0c03616263"
+#define CHALLENGE                                                                                            \
+	"3012"                                                                                               \
+	"06092a864886f70d010907"                                                                             \
+	"3105"                                                                                               \
+	"0c03616263"
 #define EVIDENCE_OID "060b2a864886f70d010910023b"
 
 static const struct {
@@ -218,7 +224,9 @@ static const struct {
 	{"subject in long form", {.subject = "308100"}, REASON_CSR_DER},
 	{"subject with an empty SET", {.subject = "30023100"}, REASON_CSR_DER},
 	{"subject with a number", {.subject = "300c310a30080603550403020100"}, REASON_CSR_DER},
-	{"subject with more than type and value", {.subject = "300e310c300a06035504030c01610500"}, REASON_CSR_DER},
+	{"subject with more than type and value",
+	 {.subject = "300e310c300a06035504030c01610500"},
+	 REASON_CSR_DER},
 	{"subject with one name", {.subject = "300c310a300806035504030c0161"}, REASON_NONE},
 	{"subject that is not UTF-8", {.subject = "300c310a300806035504030c01ff"}, REASON_CSR_DER},
 	{"subject with half an OID", {.subject = "300c310a300806035504830c0161"}, REASON_CSR_DER},
@@ -227,16 +235,27 @@ static const struct {
 	{"no attributes", {.attributes = ""}, REASON_CSR_DER},
 	{"attributes twice", {.after_info = "a000"}, REASON_CSR_DER},
 	{"attribute that is no SEQUENCE", {.attributes = "a003020100"}, REASON_CSR_DER},
-	{"attribute with more than type and values", {.attributes = "a0083006060155310030" "00"}, REASON_CSR_DER},
+	{"attribute with more than type and values",
+	 {.attributes = "a0083006060155310030"
+			"00"},
+	 REASON_CSR_DER},
 	{"attribute without a value", {.attributes = "a011300f" EVIDENCE_OID "3100"}, REASON_CSR_ATTRIBUTE},
-	{"attribute with two values", {.attributes = "a0153013" EVIDENCE_OID "310430003000"}, REASON_CSR_ATTRIBUTE},
+	{"attribute with two values",
+	 {.attributes = "a0153013" EVIDENCE_OID "310430003000"},
+	 REASON_CSR_ATTRIBUTE},
 	{"attribute twice", {.attributes = "a028" CHALLENGE CHALLENGE}, REASON_CSR_ATTRIBUTE},
 	{"evidence twice",
-	 {.attributes = "a026" "3011" EVIDENCE_OID "31023000" "3011" EVIDENCE_OID "31023000"},
+	 {.attributes = "a026"
+			"3011" EVIDENCE_OID "31023000"
+			"3011" EVIDENCE_OID "31023000"},
 	 REASON_CSR_ATTRIBUTE},
-	{"parameters of the signature", {.algorithm = "300c06082a8648ce3d0403020500"}, REASON_CSR_SIGNATURE_ALG},
+	{"parameters of the signature",
+	 {.algorithm = "300c06082a8648ce3d0403020500"},
+	 REASON_CSR_SIGNATURE_ALG},
 	{"ECDSA with SHA-224", {.algorithm = "300a06082a8648ce3d040301"}, REASON_CSR_SIGNATURE_ALG},
-	{"ECDSA with SHA-384, said of SHA-256", {.algorithm = "300a06082a8648ce3d040303"}, REASON_CSR_SIGNATURE},
+	{"ECDSA with SHA-384, said of SHA-256",
+	 {.algorithm = "300a06082a8648ce3d040303"},
+	 REASON_CSR_SIGNATURE},
 	{"no signature algorithm", {.algorithm = "3000"}, REASON_CSR_SIGNATURE_ALG},
 	{"unused bits", {.bits_prefix = "01"}, REASON_CSR_DER},
 	{"a byte before the signature", {.bits_prefix = "0000"}, REASON_CSR_SIGNATURE},
@@ -275,7 +294,8 @@ static void test_seventeen_attributes_are_too_many(void **state)
 		/* SEQUENCE { OID, SET { NULL } }, each with an OID of its own */
 		snprintf(hex, sizeof hex, "a081%02x", count * 9);
 		for (int i = 0; i < count; i++)
-			snprintf(hex + strlen(hex), sizeof hex - strlen(hex), "30070601%02x31020500", 0x30 + i);
+			snprintf(hex + strlen(hex), sizeof hex - strlen(hex), "30070601%02x31020500",
+				 0x30 + i);
 		struct buf der = cook(key, bytes_of(spki, n), &(struct recipe){.attributes = hex});
 		outcome o = parse(buf_view(&der), false, &f);
 		if (count == 16)
@@ -329,7 +349,8 @@ static void build(EVP_PKEY *key, const char *name, struct buf *out)
 	struct buf info = {0};
 	struct fault f;
 	uint8_t spki[SPKI_MAX], hash[SHA256_SIZE], signature[80];
-	accepted(csr_build_info(name, bytes_of(spki, ec_key_to_spki(key, spki, sizeof spki)), &info, &f), &f, "info");
+	accepted(csr_build_info(name, bytes_of(spki, ec_key_to_spki(key, spki, sizeof spki)), &info, &f), &f,
+		 "info");
 	sha256(buf_view(&info), hash);
 	size_t n = ecdsa_sign_digest_der(key, hash, signature, sizeof signature);
 	accepted(csr_build(buf_view(&info), bytes_of(signature, n), out, &f), &f, "request");
@@ -350,7 +371,9 @@ static void test_a_request_built_here_is_accepted_here_and_by_openssl(void **sta
 	assert_non_null(req);
 	assert_true(p == der.p + der.n);
 	assert_int_equal(X509_REQ_verify(req, key), 1);
-	assert_int_equal(X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(req), NID_commonName, name, sizeof name), 13);
+	assert_int_equal(
+		X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(req), NID_commonName, name, sizeof name),
+		13);
 	assert_string_equal(name, "thermometer-1");
 	X509_REQ_free(req);
 	buf_free(&der);
@@ -362,7 +385,8 @@ static void test_a_common_name_has_a_limit(void **state)
 	(void)state;
 	struct buf info = {0};
 	struct fault f;
-	refused_for(csr_build_info("0123456789012345678901234567890123456789012345678901234567890123x", bytes_str(""), &info, &f),
+	refused_for(csr_build_info("0123456789012345678901234567890123456789012345678901234567890123x",
+				   bytes_str(""), &info, &f),
 		    &f, REASON_BAD_FIELD, "65 characters");
 }
 
@@ -376,9 +400,12 @@ static void test_requests_of_openssl_are_read(void **state)
 		enum reason reason;
 		int bits;
 	} cases[] = {
-		{"P-256", EVP_sha256, REASON_NONE, 256},	    {"P-256", EVP_sha384, REASON_NONE, 256},
-		{"P-256", EVP_sha512, REASON_NONE, 256},	    {"P-384", EVP_sha384, REASON_NONE, 384},
-		{"P-521", EVP_sha512, REASON_NONE, 521},	    {"P-256", EVP_sha224, REASON_CSR_SIGNATURE_ALG, 0},
+		{"P-256", EVP_sha256, REASON_NONE, 256},
+		{"P-256", EVP_sha384, REASON_NONE, 256},
+		{"P-256", EVP_sha512, REASON_NONE, 256},
+		{"P-384", EVP_sha384, REASON_NONE, 384},
+		{"P-521", EVP_sha512, REASON_NONE, 521},
+		{"P-256", EVP_sha224, REASON_CSR_SIGNATURE_ALG, 0},
 		{"brainpoolP256r1", EVP_sha256, REASON_CSR_KEY, 0},
 	};
 	struct csr csr;
@@ -387,9 +414,11 @@ static void test_requests_of_openssl_are_read(void **state)
 		EVP_PKEY *key = EVP_EC_gen(cases[i].curve);
 		X509_REQ *req = X509_REQ_new();
 		uint8_t *der = NULL;
-		X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(req), "CN", MBSTRING_UTF8, (const uint8_t *)"x", -1, -1, 0);
+		X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(req), "CN", MBSTRING_UTF8,
+					   (const uint8_t *)"x", -1, -1, 0);
 		STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
-		sk_X509_EXTENSION_push(extensions, X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "CA:TRUE"));
+		sk_X509_EXTENSION_push(extensions,
+				       X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "CA:TRUE"));
 		X509_REQ_add_extensions(req, extensions);
 		X509_REQ_set_pubkey(req, key);
 		assert_true(X509_REQ_sign(req, key, cases[i].digest()) > 0);

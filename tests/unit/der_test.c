@@ -83,7 +83,11 @@ static void test_bits_come_in_whole_bytes(void **state)
 	static const struct {
 		const char *hex;
 		bool ok;
-	} cases[] = {{"030200aa", true}, {"030100", true}, {"0300", false}, {"030201aa", false}, {"040200aa", false}};
+	} cases[] = {{"030200aa", true},
+		     {"030100", true},
+		     {"0300", false},
+		     {"030201aa", false},
+		     {"040200aa", false}};
 	uint8_t room[8];
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct bytes in = from_hex(cases[i].hex, room, sizeof room), rest = in, bits;

@@ -2,7 +2,6 @@
 
 #include "vectors.h"
 
-
 enum { NOW = 1800000000 };
 
 static EVP_PKEY *verifier, *attested;
@@ -32,7 +31,8 @@ static int teardown(void **state)
 
 static outcome check_at(const char *jwt, EVP_PKEY *key, int64_t now, struct ear *ear, struct fault *f)
 {
-	struct ear_expect expect = {.keys = &key, .key_count = 1, .csr_spki = {attested_spki, attested_spki_size}, .now = now};
+	struct ear_expect expect = {
+		.keys = &key, .key_count = 1, .csr_spki = {attested_spki, attested_spki_size}, .now = now};
 	memcpy(expect.binding, binding, sizeof binding);
 	*f = (struct fault){0};
 	struct bytes in = heap_copy(bytes_str(jwt));
@@ -46,7 +46,8 @@ static void merge(json_t *into, const json_t *patch)
 {
 	const char *name;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)patch, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)patch, name, value)
+	{
 		json_t *old = json_object_get(into, name);
 		if (json_is_null(value))
 			json_object_del(into, name);
@@ -79,14 +80,16 @@ static json_t *result(const char *base, const char *patch)
 	return payload;
 }
 
-static const char draft[] = "{\"eat_profile\":\"tag:ietf.org,2026:rats/ear#03\",\"iat\":1800000000,"
-			    "\"ear_verifier_id\":{\"developer\":\"d\",\"build\":\"b\"},\"submods\":{\"S\":{\"ear_status\":"
-			    "\"affirming\",\"ear_trustworthiness_vector\":{\"instance-identity\":2,\"hardware\":2}}}}";
-static const char veraison[] = "{\"eat_profile\":\"tag:github.com,2023:veraison/ear\",\"iat\":1800000000,"
-			       "\"ear.verifier-id\":{\"developer\":\"d\",\"build\":\"b\"},\"submods\":{\"PSA_IOT\":{"
-			       "\"ear.status\":\"affirming\",\"ear.trustworthiness-vector\":{\"instance-identity\":2,"
-			       "\"configuration\":0,\"executables\":3,\"file-system\":2,\"hardware\":2,\"runtime-opaque\":2,"
-			       "\"storage-opaque\":2,\"sourced-data\":31},\"ear.appraisal-policy-id\":\"policy:PSA_IOT\"}}}";
+static const char draft[] =
+	"{\"eat_profile\":\"tag:ietf.org,2026:rats/ear#03\",\"iat\":1800000000,"
+	"\"ear_verifier_id\":{\"developer\":\"d\",\"build\":\"b\"},\"submods\":{\"S\":{\"ear_status\":"
+	"\"affirming\",\"ear_trustworthiness_vector\":{\"instance-identity\":2,\"hardware\":2}}}}";
+static const char veraison[] =
+	"{\"eat_profile\":\"tag:github.com,2023:veraison/ear\",\"iat\":1800000000,"
+	"\"ear.verifier-id\":{\"developer\":\"d\",\"build\":\"b\"},\"submods\":{\"PSA_IOT\":{"
+	"\"ear.status\":\"affirming\",\"ear.trustworthiness-vector\":{\"instance-identity\":2,"
+	"\"configuration\":0,\"executables\":3,\"file-system\":2,\"hardware\":2,\"runtime-opaque\":2,"
+	"\"storage-opaque\":2,\"sourced-data\":31},\"ear.appraisal-policy-id\":\"policy:PSA_IOT\"}}}";
 
 #define IN_DRAFT(x) "{\"submods\":{\"S\":" x "}}"
 #define IN_VERAISON(x) "{\"submods\":{\"PSA_IOT\":" x "}}"
@@ -188,14 +191,18 @@ static const struct {
 	{draft, IN_DRAFT("{\"ear.veraison.key-attestation\":{\"akpub\":\"MFkw\"}}"), REASON_EAR_KEY},
 	{draft, IN_DRAFT("{\"ear_veraison_key_attestation\":{\"akpub\":\"MFkw\"}}"), REASON_EAR_KEY},
 	{veraison, IN_VERAISON("{\"ear.veraison.key-attestation\":{\"akpub\":\"MFkw\"}}"), REASON_EAR_KEY},
-	{draft, IN_DRAFT("{\"ear.veraison.annotated-evidence\":{},\"ear_veraison_annotated_evidence\":{}}"), MALFORMED},
+	{draft, IN_DRAFT("{\"ear.veraison.annotated-evidence\":{},\"ear_veraison_annotated_evidence\":{}}"),
+	 MALFORMED},
 	{draft, IN_DRAFT("{\"ear.veraison.annotated-evidence\":[]}"), MALFORMED},
 	{draft, IN_DRAFT("{\"ear.veraison.annotated-evidence\":{\"x\":1}}"), REASON_NONE},
 	{draft, IN_DRAFT("{\"ear.veraison.annotated-evidence\":{\"psa-instance-id\":7}}"), MALFORMED},
 	{draft, IN_DRAFT("{\"ear.veraison.annotated-evidence\":{\"psa-instance-id\":\"AQID\"}}"), MALFORMED},
 	{draft, IN_DRAFT("{\"mooring_reason\":7}"), MALFORMED},
 	{draft, IN_DRAFT("{\"mooring_reason\":\"a\\nb\"}"), MALFORMED},
-	{draft, IN_DRAFT("{\"mooring_reason\":\"0123456789012345678901234567890123456789012345678901234567890123\"}"), MALFORMED},
+	{draft,
+	 IN_DRAFT(
+		 "{\"mooring_reason\":\"0123456789012345678901234567890123456789012345678901234567890123\"}"),
+	 MALFORMED},
 };
 
 static void test_results_get_their_verdict(void **state)
@@ -242,8 +249,11 @@ static void test_an_affirming_result_built_here_is_accepted(void **state)
 	(void)state;
 	struct ear ear;
 	struct fault f;
-	struct ear_verdict v = {.type = EVIDENCE_COSE_CSR, .instance_id = instance_id, .now = NOW,
-				.attested_spki = {attested_spki, attested_spki_size}, .verifier = "example-rot-vendor"};
+	struct ear_verdict v = {.type = EVIDENCE_COSE_CSR,
+				.instance_id = instance_id,
+				.now = NOW,
+				.attested_spki = {attested_spki, attested_spki_size},
+				.verifier = "example-rot-vendor"};
 	memcpy(v.nonce, binding, sizeof binding);
 	char *jwt = build(&v);
 	accepted(check_at(jwt, verifier, NOW, &ear, &f), &f, "built here");
@@ -252,7 +262,8 @@ static void test_an_affirming_result_built_here_is_accepted(void **state)
 	assert_int_equal(ear.status, EAR_AFFIRMING);
 	assert_int_equal(ear.issued_at, NOW);
 	assert_string_equal(ear.reason, "");
-	refused_for(check_at(jwt, attested, NOW, &ear, &f), &f, REASON_EAR_SIGNATURE, "a key that is not pinned");
+	refused_for(check_at(jwt, attested, NOW, &ear, &f), &f, REASON_EAR_SIGNATURE,
+		    "a key that is not pinned");
 	assert_false(ear.has_instance_id);
 	refused_for(check_at(jwt, verifier, NOW + 301, &ear, &f), &f, REASON_EAR_AGE, "301 s later");
 	refused_for(check_at(jwt, verifier, NOW - 61, &ear, &f), &f, REASON_EAR_AGE, "61 s before");
@@ -314,10 +325,12 @@ static void test_veraisons_result_verifies_but_is_bound_to_nothing(void **state)
 	while (jwt.n && jwt.p[jwt.n - 1] == '\n')
 		jwt.n--;
 	buf_byte(&jwt, 0);
-	refused_for(check_at((const char *)jwt.p, key, 1666529184, &ear, &f), &f, REASON_EAR_NONCE, "ear.jwt");
+	refused_for(check_at((const char *)jwt.p, key, 1666529184, &ear, &f), &f, REASON_EAR_NONCE,
+		    "ear.jwt");
 	assert_int_equal(ear.status, EAR_AFFIRMING);
 	assert_int_equal(ear.issued_at, 1666529184);
-	refused_for(check_at((const char *)jwt.p, verifier, 1666529184, &ear, &f), &f, REASON_EAR_SIGNATURE, "ear.jwt, other key");
+	refused_for(check_at((const char *)jwt.p, verifier, 1666529184, &ear, &f), &f, REASON_EAR_SIGNATURE,
+		    "ear.jwt, other key");
 	EVP_PKEY_free(key);
 	buf_free(&jwt);
 }

@@ -42,7 +42,8 @@ static int teardown(void **state)
 }
 
 /* All that the gateway and the attestation service ask of evidence, in one. */
-static outcome appraise(enum evidence_type type, struct bytes in, EVP_PKEY *rot, bool allow_test_keys, struct fault *f)
+static outcome appraise(enum evidence_type type, struct bytes in, EVP_PKEY *rot, bool allow_test_keys,
+			struct fault *f)
 {
 	struct evidence e;
 	*f = (struct fault){0};
@@ -151,7 +152,8 @@ static void test_every_token_of_the_manifest_gets_its_verdict(void **state)
 	buf_free(&text);
 }
 
-static const char *const good[] = {DERIVED "psa/ok-tfm.cbor", DERIVED "psa/ok-iot1.cbor", DERIVED "psa/ok-psa200.cbor"};
+static const char *const good[] = {DERIVED "psa/ok-tfm.cbor", DERIVED "psa/ok-iot1.cbor",
+				   DERIVED "psa/ok-psa200.cbor"};
 
 static void test_claims_are_what_the_token_says(void **state)
 {
@@ -181,7 +183,10 @@ static void test_no_part_of_a_token_is_a_token(void **state)
 		for (size_t n = 0; n < token.n; n++) {
 			struct bytes part = heap_copy(bytes_of(token.p, n));
 			outcome o = appraise(EVIDENCE_PSA_TOKEN, part, iak, true, &f);
-			refused_for(o, &f, f.reason == REASON_CBOR_OVERRUN ? REASON_CBOR_OVERRUN : REASON_CBOR_TRUNCATED, good[i]);
+			refused_for(o, &f,
+				    f.reason == REASON_CBOR_OVERRUN ? REASON_CBOR_OVERRUN
+								    : REASON_CBOR_TRUNCATED,
+				    good[i]);
 			heap_free(part);
 		}
 		buf_free(&token);
@@ -222,7 +227,8 @@ static void test_the_key_must_fit_the_algorithm(void **state)
 	struct buf token = read_path(good[0]);
 	struct fault f;
 	EVP_PKEY *p384 = EVP_PKEY_Q_keygen(crypto_ctx(), NULL, "EC", "P-384");
-	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&token), p384, true, &f), &f, REASON_COSE_ALG, "P-384 key, ES256");
+	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&token), p384, true, &f), &f, REASON_COSE_ALG,
+		    "P-384 key, ES256");
 	EVP_PKEY_free(p384);
 	buf_free(&token);
 }
@@ -293,13 +299,15 @@ static void test_a_signed_request_is_refused_for_another_request_or_binding(void
 	device_make(&other);
 	sign_csr(&d, buf_view(&csr));
 	accepted(evidence_parse(EVIDENCE_COSE_CSR, buf_view(&d.evidence), &e, &f), &f, "cose-csr");
-	refused_for(evidence_check_binding(&e, binding, buf_view(&other_csr), &f), &f, REASON_PAYLOAD_NOT_CSR, "other request");
+	refused_for(evidence_check_binding(&e, binding, buf_view(&other_csr), &f), &f, REASON_PAYLOAD_NOT_CSR,
+		    "other request");
 	memcpy(wrong, binding, sizeof wrong);
 	wrong[31] ^= 1;
-	refused_for(evidence_check_binding(&e, wrong, buf_view(&csr), &f), &f, REASON_NONCE_MISMATCH, "other binding");
+	refused_for(evidence_check_binding(&e, wrong, buf_view(&csr), &f), &f, REASON_NONCE_MISMATCH,
+		    "other binding");
 	refused_for(evidence_verify(&e, other.key, false, &f), &f, REASON_SIGNATURE, "other device's key");
-	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&d.evidence), d.key, false, &f), &f, REASON_CBOR_TYPE,
-		    "a signed request sent as a token");
+	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&d.evidence), d.key, false, &f), &f,
+		    REASON_CBOR_TYPE, "a signed request sent as a token");
 	device_free(&other);
 	device_free(&d);
 	buf_free(&other_csr);
@@ -357,8 +365,8 @@ static void test_a_signed_request_with_a_wrong_header_is_refused(void **state)
 		cbor_put_map(&in, 0);
 		cbor_put_bstr(&in, buf_view(&csr));
 		cbor_put_bstr(&in, bytes_of(signature, sizeof signature));
-		refused_for(appraise(EVIDENCE_COSE_CSR, buf_view(&in), d.key, true, &f), &f, bad_headers[i].reason,
-			    bad_headers[i].what);
+		refused_for(appraise(EVIDENCE_COSE_CSR, buf_view(&in), d.key, true, &f), &f,
+			    bad_headers[i].reason, bad_headers[i].what);
 		buf_free(&header);
 		buf_free(&in);
 	}
@@ -373,7 +381,8 @@ static void test_a_token_built_here_is_accepted(void **state)
 	struct buf payload = {0};
 	struct evidence e;
 	struct fault f;
-	struct psa_claims claims = {.client_id = -7, .lifecycle = 0x3000, .implementation_id = {9}, .component_count = 1};
+	struct psa_claims claims = {
+		.client_id = -7, .lifecycle = 0x3000, .implementation_id = {9}, .component_count = 1};
 	device_make(&d);
 	memcpy(claims.nonce, binding, sizeof binding);
 	memcpy(claims.instance_id, d.instance, sizeof d.instance);
@@ -393,8 +402,8 @@ static void test_a_token_built_here_is_accepted(void **state)
 	payload.n = 0;
 	evidence_build_psa_payload(&payload, &claims);
 	sign_with_header(&d, bytes_of(alg_es256, sizeof alg_es256), buf_view(&payload));
-	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&d.evidence), d.key, false, &f), &f, REASON_TEST_KEY,
-		    "dummy implementation ID");
+	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&d.evidence), d.key, false, &f), &f,
+		    REASON_TEST_KEY, "dummy implementation ID");
 	buf_free(&payload);
 	device_free(&d);
 }
@@ -428,7 +437,8 @@ static void test_a_request_for_the_device_key_itself_is_refused(void **state)
 	device_make(&other);
 	assert_true(evidence_instance_id_old(d.key, old));
 	accepted(evidence_check_key_not_rot(d.instance, other.key, &f), &f, "another key");
-	refused_for(evidence_check_key_not_rot(d.instance, d.key, &f), &f, REASON_CSR_KEY_IS_ROT, "new derivation");
+	refused_for(evidence_check_key_not_rot(d.instance, d.key, &f), &f, REASON_CSR_KEY_IS_ROT,
+		    "new derivation");
 	refused_for(evidence_check_key_not_rot(old, d.key, &f), &f, REASON_CSR_KEY_IS_ROT, "old derivation");
 	device_free(&d);
 	device_free(&other);
@@ -443,13 +453,15 @@ static void test_types_have_names_and_media_types(void **state)
 	assert_string_equal(evidence_type_name(EVIDENCE_COSE_CSR), "cose-csr");
 	assert_int_equal(evidence_type_of_media(evidence_media_type(EVIDENCE_PSA_TOKEN)), EVIDENCE_PSA_TOKEN);
 	assert_int_equal(evidence_type_of_media(evidence_media_type(EVIDENCE_COSE_CSR)), EVIDENCE_COSE_CSR);
-	assert_int_equal(evidence_type_of_media("application/eat+cwt; eat_profile=\"tag:psacertified.org,2023:psa#tfm\""),
+	assert_int_equal(evidence_type_of_media(
+				 "application/eat+cwt; eat_profile=\"tag:psacertified.org,2023:psa#tfm\""),
 			 EVIDENCE_PSA_TOKEN);
 	assert_int_equal(evidence_type_of_media("application/json"), 0);
 	assert_int_equal(evidence_type_of_media(""), 0);
 	struct evidence e;
 	struct fault f;
-	refused_for(evidence_parse((enum evidence_type)9, buf_view(&csr), &e, &f), &f, REASON_EVIDENCE_TYPE, "type 9");
+	refused_for(evidence_parse((enum evidence_type)9, buf_view(&csr), &e, &f), &f, REASON_EVIDENCE_TYPE,
+		    "type 9");
 }
 
 static void test_evidence_larger_than_the_limit_is_refused(void **state)
@@ -458,7 +470,8 @@ static void test_evidence_larger_than_the_limit_is_refused(void **state)
 	static const uint8_t zeros[EVIDENCE_MAX + 1];
 	struct evidence e;
 	struct fault f;
-	refused_for(evidence_parse(EVIDENCE_PSA_TOKEN, bytes_of(zeros, sizeof zeros), &e, &f), &f, REASON_EVIDENCE_SIZE, "4097");
+	refused_for(evidence_parse(EVIDENCE_PSA_TOKEN, bytes_of(zeros, sizeof zeros), &e, &f), &f,
+		    REASON_EVIDENCE_SIZE, "4097");
 }
 
 static void test_the_token_of_rfc_9783_verifies(void **state)
@@ -466,7 +479,8 @@ static void test_the_token_of_rfc_9783_verifies(void **state)
 	(void)state;
 	need_third_party();
 	char path[512];
-	struct buf token = read_third_party("rfc9783/psa-sign1.cbor"), mac = read_third_party("rfc9783/psa-mac0.cbor");
+	struct buf token = read_third_party("rfc9783/psa-sign1.cbor"),
+		   mac = read_third_party("rfc9783/psa-mac0.cbor");
 	EVP_PKEY *key = NULL;
 	struct evidence e;
 	struct fault f;
@@ -478,8 +492,10 @@ static void test_the_token_of_rfc_9783_verifies(void **state)
 	assert_int_equal(e.client_id, 2147483647);
 	accepted(evidence_verify(&e, key, true, &f), &f, "RFC 9783 A.1");
 	refused_for(evidence_verify(&e, key, false, &f), &f, REASON_TEST_KEY, "RFC 9783 A.1");
-	refused_for(evidence_check_binding(&e, binding, buf_view(&csr), &f), &f, REASON_NONCE_MISMATCH, "RFC 9783 A.1");
-	refused_for(evidence_parse(EVIDENCE_PSA_TOKEN, buf_view(&mac), &e, &f), &f, REASON_COSE_MAC0, "RFC 9783 A.2");
+	refused_for(evidence_check_binding(&e, binding, buf_view(&csr), &f), &f, REASON_NONCE_MISMATCH,
+		    "RFC 9783 A.1");
+	refused_for(evidence_parse(EVIDENCE_PSA_TOKEN, buf_view(&mac), &e, &f), &f, REASON_COSE_MAC0,
+		    "RFC 9783 A.2");
 	EVP_PKEY_free(key);
 	BIO_free(pem);
 	buf_free(&token);

@@ -42,7 +42,8 @@ static void check_json(json_t *value, const char *where)
 {
 	size_t index;
 	const char *name, *curve = json_string_value(json_object_get(value, "crv"));
-	const char *x = json_string_value(json_object_get(value, "x")), *y = json_string_value(json_object_get(value, "y"));
+	const char *x = json_string_value(json_object_get(value, "x")),
+		   *y = json_string_value(json_object_get(value, "y"));
 	json_t *child;
 	if (curve && x && y) {
 		EVP_PKEY *key = key_of_coordinates(curve, x, y);
@@ -52,10 +53,8 @@ static void check_json(json_t *value, const char *where)
 		EVP_PKEY_free(key);
 		json_keys++;
 	}
-	json_object_foreach(value, name, child)
-		check_json(child, where);
-	json_array_foreach(value, index, child)
-		check_json(child, where);
+	json_object_foreach(value, name, child) check_json(child, where);
+	json_array_foreach(value, index, child) check_json(child, where);
 }
 
 static void check_private_pem(struct bytes text, const char *where)
@@ -70,7 +69,8 @@ static void check_private_pem(struct bytes text, const char *where)
 	BIO_free(bio);
 }
 
-/* Base64 of a P-256 SubjectPublicKeyInfo wherever it stands: PEM, JSON, YAML with its line ends spelled out. */
+/* Base64 of a P-256 SubjectPublicKeyInfo wherever it stands: PEM, JSON, YAML with its line ends spelled out.
+ */
 static void check_text(const char *text, const char *where)
 {
 	enum { P256_SPKI_SIZE = 91 };
@@ -79,7 +79,8 @@ static void check_text(const char *text, const char *where)
 		uint8_t spki[P256_SPKI_SIZE];
 		size_t n = 0, got;
 		for (const char *p = at; n < 122 && *p && *p != '-'; p += p[0] == '\\' ? 2 : 1)
-			if (isalnum((unsigned char)*p) || strchr("+/_", *p) || (*p == '-' && isalnum((unsigned char)p[1])))
+			if (isalnum((unsigned char)*p) || strchr("+/_", *p) ||
+			    (*p == '-' && isalnum((unsigned char)p[1])))
 				base64[n++] = *p == '+' ? '-' : *p == '/' ? '_' : *p;
 		if (!base64url_decode(base64, n, spki, sizeof spki, &got) || got != sizeof spki)
 			continue;

@@ -70,7 +70,8 @@ static inline void refused_for(outcome o, const struct fault *f, enum reason rea
 	if (o.ok)
 		fail_msg("%s: accepted, should be refused with %s", what, reason_code(reason));
 	if (f->reason != reason)
-		fail_msg("%s: refused with %s (%s), should be %s", what, reason_code(f->reason), f->text, reason_code(reason));
+		fail_msg("%s: refused with %s (%s), should be %s", what, reason_code(f->reason), f->text,
+			 reason_code(reason));
 }
 
 static inline void accepted(outcome o, const struct fault *f, const char *what)
