@@ -31,8 +31,7 @@ struct curve {
 	size_t prefix_size;
 };
 
-/* Prefix = the DER of SubjectPublicKeyInfo up to and including the 04 of the uncompressed point (RFC 5480 2).
- */
+/* Prefix = the DER of SubjectPublicKeyInfo up to and with the 04 of the uncompressed point (RFC 5480 2). */
 static const struct curve curves[] = {
 	{"prime256v1",
 	 256,

@@ -108,8 +108,7 @@ static bool read_tier(const json_t *value, int *out)
 	return false;
 }
 
-/* Values speak against the device from 32 up and below 0; 1 is a claim that the verifier did not understand.
- */
+/* Values speak against the device from 32 up and below 0; 1 says that the evidence was not understood. */
 static bool speaks_against(json_int_t value)
 {
 	return value < 0 || value == VALUE_UNEXPECTED || value >= EAR_WARNING;

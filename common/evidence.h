@@ -54,8 +54,7 @@ MUST_USE outcome evidence_check_binding(const struct evidence *e, const uint8_t 
 MUST_USE outcome evidence_verify(const struct evidence *e, EVP_PKEY *rot, bool allow_test_keys,
 				 struct fault *f);
 
-/* Published test keys: TF-M's dummy IAK and those of the test vectors, by SHA-256 of the uncompressed SPKI.
- */
+/* Published test keys: TF-M's dummy IAK and those of the test vectors, by SHA-256 of the SPKI. */
 bool evidence_is_test_key(const uint8_t spki_sha256[SHA256_SIZE]);
 /* The instance ID is one that TF-M derives from such a key, in either derivation. */
 bool evidence_is_test_instance(const uint8_t instance_id[INSTANCE_ID_SIZE]);

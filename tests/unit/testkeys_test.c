@@ -69,8 +69,7 @@ static void check_private_pem(struct bytes text, const char *where)
 	BIO_free(bio);
 }
 
-/* Base64 of a P-256 SubjectPublicKeyInfo wherever it stands: PEM, JSON, YAML with its line ends spelled out.
- */
+/* Base64 of a P-256 SubjectPublicKeyInfo wherever it stands: PEM, JSON, YAML with spelled line ends. */
 static void check_text(const char *text, const char *where)
 {
 	enum { P256_SPKI_SIZE = 91 };
