@@ -317,6 +317,7 @@ class Stack:
     def prepare(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
+        (self.folder / "factory").mkdir()
         self.make_pki()
         self.make_config()
         self.make_daemons()
