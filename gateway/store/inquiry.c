@@ -366,3 +366,49 @@ void store_brokers(struct store *s, void (*done)(const char *const *names, size_
 	b->arg = arg;
 	op_read(&b->op);
 }
+
+/* ---- services ---- */
+
+struct services_op {
+	struct op op;
+	struct page page;
+	void (*done)(const struct store_service_row *services, size_t count, const struct fault *f, void *arg);
+	void *arg;
+};
+
+static void read_service(struct op *op, struct query *q, void *into)
+{
+	struct store_service_row *out = into;
+	out->name = op_text(op, column_text(q));
+	column_copy(q, out->fingerprint, FINGERPRINT_SIZE);
+	out->not_before = column_int(q);
+	out->not_after = column_int(q);
+	out->policy = op_text(op, column_text(q));
+}
+
+static outcome run_services(struct op *op, struct conn *c, struct fault *f)
+{
+	static const char sql[] = "SELECT s.name, s.fingerprint, s.not_before, s.not_after, p.document FROM services s "
+				  "LEFT JOIN policies p ON p.name = 'service/' || s.name WHERE s.state = 0 "
+				  "ORDER BY s.name, s.fingerprint LIMIT 500";
+	struct services_op *x = (struct services_op *)op;
+	struct query q = query_start(c, sql);
+	x->page = page_new(op, sizeof(struct store_service_row));
+	return fill(&x->page, &q, read_service, f);
+}
+
+static void answer_services(struct op *op, const struct fault *f)
+{
+	struct services_op *x = (struct services_op *)op;
+	x->done(f ? NULL : x->page.rows, f ? 0 : x->page.count, f, x->arg);
+}
+
+void store_services(struct store *s,
+		    void (*done)(const struct store_service_row *services, size_t count, const struct fault *f, void *arg),
+		    void *arg)
+{
+	struct services_op *x = op_new(s, sizeof *x, run_services, answer_services);
+	x->done = done;
+	x->arg = arg;
+	op_read(&x->op);
+}

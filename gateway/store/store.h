@@ -149,6 +149,19 @@ void store_service_add(struct store *s, const struct store_caller *who, const st
 		       store_changed_done *done, void *arg);
 void store_service_remove(struct store *s, const struct store_caller *who, const char *name, store_changed_done *done,
 			  void *arg);
+
+struct store_service_row {
+	const char *name;
+	uint8_t fingerprint[FINGERPRINT_SIZE];
+	int64_t not_before;
+	int64_t not_after;
+	const char *policy;
+};
+/* Registered ones, in order of their names, at most STORE_PAGE_MAX. */
+void store_services(struct store *s,
+		    void (*done)(const struct store_service_row *services, size_t count, const struct fault *f, void *arg),
+		    void *arg);
+
 /* Sets a policy document; one equal to what is stored changes nothing (count 0). The gateway sets "default" at start. */
 void store_policy_set(struct store *s, const struct store_caller *who, const char *name, const char *document,
 		      store_changed_done *done, void *arg);

@@ -1,0 +1,83 @@
+#include "admin_internal.h"
+
+#include <stdlib.h>
+
+static void answer_entries(struct admin_request *a, const char *member, const struct log_entry *entries, size_t count,
+			   const struct fault *f)
+{
+	if (f)
+		admin_refuse(a, f);
+	else
+		admin_answer(a, json_pack("{s:o}", member, admin_json_entries(entries, count)));
+}
+
+static void on_entries(const struct log_entry *entries, size_t count, const struct fault *f, void *arg)
+{
+	answer_entries(arg, "entries", entries, count, f);
+}
+
+static void on_alarms(const struct log_entry *entries, size_t count, const struct fault *f, void *arg)
+{
+	answer_entries(arg, "alarms", entries, count, f);
+}
+
+void admin_explain(struct admin_request *a)
+{
+	struct store_log_query q = {.request_id = a->name};
+	store_log(a->gateway->store, &q, on_entries, a);
+}
+
+static bool take_page(struct admin_request *a, struct store_log_query *q)
+{
+	struct fault f;
+	int64_t limit;
+	outcome o = admin_query_number(a, "after", INT64_MAX, 0, &q->after, &f);
+	if (o.ok)
+		o = admin_query_number(a, "limit", STORE_PAGE_MAX, STORE_PAGE_MAX, &limit, &f);
+	if (o.ok)
+		q->limit = (size_t)limit;
+	else
+		admin_refuse(a, &f);
+	return o.ok;
+}
+
+void admin_log(struct admin_request *a)
+{
+	struct store_log_query q = {0};
+	if (take_page(a, &q))
+		store_log(a->gateway->store, &q, on_entries, a);
+}
+
+void admin_alarms(struct admin_request *a)
+{
+	struct store_log_query q = {.alarms = true};
+	if (take_page(a, &q))
+		store_log(a->gateway->store, &q, on_alarms, a);
+}
+
+/* ---- brokers ---- */
+
+static json_t *broker_json(const struct feed_broker *b)
+{
+	json_t *lag = b->lag_s < 0 ? json_null() : json_integer(b->lag_s);
+	return json_pack("{s:s, s:s, s:I, s:o, s:I}", "name", b->name, "state", b->live ? "live" : "lost", "connected_s",
+			 (json_int_t)b->connected_s, "lag_s", lag, "seq", (json_int_t)b->seq);
+}
+
+static void on_brokers(const struct feed_broker *brokers, size_t count, void *arg)
+{
+	json_t *list = json_array();
+	bool failed = !list;
+	for (size_t i = 0; !failed && i < count; i++)
+		failed = json_array_append_new(list, broker_json(&brokers[i])) != 0;
+	if (failed) {
+		json_decref(list);
+		list = NULL;
+	}
+	admin_answer(arg, list ? json_pack("{s:o}", "brokers", list) : NULL);
+}
+
+void admin_broker_list(struct admin_request *a)
+{
+	feed_wait(a->gateway->feed, NULL, 0, on_brokers, a);
+}

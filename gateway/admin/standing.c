@@ -1,0 +1,92 @@
+#include "admin_internal.h"
+
+#include <stdlib.h>
+
+/* ---- what a change has come to ---- */
+
+static json_t *number_or_null(int64_t n)
+{
+	return n < 0 ? json_null() : json_integer(n);
+}
+
+static json_t *brokers_json(const struct feed_broker *brokers, size_t count, bool *effective)
+{
+	static const char *const states[] = {"effective", "pending", "lost"};
+	json_t *list = json_array();
+	*effective = true;
+	for (size_t i = 0; list && i < count; i++) {
+		const struct feed_broker *b = &brokers[i];
+		*effective &= b->state == FEED_BROKER_EFFECTIVE;
+		json_t *one = json_pack("{s:s, s:s, s:o, s:o}", "name", b->name, "state", states[b->state], "lag_s",
+					number_or_null(b->lag_s), "effective_ms", number_or_null(b->effective_ms));
+		if (json_array_append_new(list, one)) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static void on_waited(const struct feed_broker *brokers, size_t count, void *arg)
+{
+	struct admin_request *a = arg;
+	bool effective;
+	json_t *list = brokers_json(brokers, count, &effective);
+	json_t *answer = json_pack("{s:I, s:I, s:I, s:b, s:o}", "seq", (json_int_t)a->change.seq, "recorded_at_ms",
+				   (json_int_t)a->change.recorded_at_ms, "certificates", (json_int_t)a->change.count,
+				   "effective", effective, "brokers", list);
+	if (answer && *a->certificate_id)
+		json_object_set_new(answer, "certificateId", json_string(a->certificate_id));
+	admin_answer(a, answer);
+}
+
+void admin_changed(const struct store_changed *answer, const struct fault *f, void *arg)
+{
+	struct admin_request *a = arg;
+	if (f) {
+		admin_refuse(a, f);
+		return;
+	}
+	a->change = *answer;
+	feed_wait(a->gateway->feed, &a->change, a->wait_ms, on_waited, a);
+}
+
+/* ---- devices ---- */
+
+static bool take_body(struct admin_request *a, bool reason_required)
+{
+	static const char *const members[] = {"reason", "wait_ms", NULL};
+	struct fault f;
+	json_t *body;
+	outcome o = admin_body(a, members, &body, &f);
+	if (o.ok)
+		o = admin_take_common(a, body, reason_required, &f);
+	json_decref(body);
+	if (!o.ok)
+		admin_refuse(a, &f);
+	return o.ok;
+}
+
+void admin_revoke(struct admin_request *a)
+{
+	if (take_body(a, true))
+		store_revoke(a->gateway->store, &a->who, a->name, a->reason, admin_changed, a);
+}
+
+void admin_suspend(struct admin_request *a)
+{
+	if (take_body(a, true))
+		store_suspend(a->gateway->store, &a->who, a->name, a->reason, admin_changed, a);
+}
+
+void admin_resume(struct admin_request *a)
+{
+	if (take_body(a, false))
+		store_resume(a->gateway->store, &a->who, a->name, admin_changed, a);
+}
+
+void admin_allow_reenrol(struct admin_request *a)
+{
+	if (take_body(a, true))
+		store_allow_reenrol(a->gateway->store, &a->who, a->name, a->reason, admin_changed, a);
+}
