@@ -29,6 +29,7 @@ struct signer_client {
 	struct sockaddr_un address;
 	struct bufferevent *connection; /* NULL between connections */
 	bool connected;
+	int64_t lost_ms; /* monotonic, when the last connection ended */
 	int reconnect_ms;
 	struct event reconnect;
 	struct event tick;
@@ -47,8 +48,10 @@ static void end_call(struct signer_client *c, struct call *call, const struct si
 static void lose_connection(struct signer_client *c, const char *why)
 {
 	struct timeval wait = {.tv_sec = c->reconnect_ms / 1000, .tv_usec = c->reconnect_ms % 1000 * 1000};
-	if (c->connected)
+	if (c->connected) {
 		log_line(LOG_LEVEL_WARN, NULL, "the connection to the signer is lost: %s", why);
+		c->lost_ms = clock_monotonic_ms();
+	}
 	bufferevent_free(c->connection);
 	c->connection = NULL;
 	c->connected = false;
@@ -161,6 +164,7 @@ outcome signer_client_new(struct event_base *base, const char *socket_path, stru
 		return refuse(f, REASON_NO_MEMORY, "no memory for the signer's connection");
 	c->base = base;
 	c->reconnect_ms = RECONNECT_MIN_MS;
+	c->lost_ms = clock_monotonic_ms();
 	c->address.sun_family = AF_UNIX;
 	TAILQ_INIT(&c->calls);
 	if (strlen(socket_path) >= sizeof c->address.sun_path) {
@@ -217,4 +221,9 @@ outcome signer_client_send(struct signer_client *c, const struct signer_request 
 bool signer_client_connected(const struct signer_client *c)
 {
 	return c->connected;
+}
+
+bool signer_client_gone(const struct signer_client *c)
+{
+	return !c->connected && clock_monotonic_ms() - c->lost_ms > SIGNER_GONE_MS;
 }

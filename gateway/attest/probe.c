@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROBE_GOOD_S = 10, PROBE_BAD_S = 1, PROBE_TIMEOUT_MS = 5000, DOCUMENT_MAX = 65536 };
+enum { TICK_S = 1, GOOD_FOR_MS = 10000, PROBE_TIMEOUT_MS = 5000, DOCUMENT_MAX = 65536 };
 
 struct attest_probe {
 	struct worker *worker;
-	struct event timer;
-	bool known; /* a state was logged; `up` is what it was */
+	struct event tick;
+	bool asking;
+	int64_t good_until_ms; /* monotonic */
+	bool known;            /* a state was logged; `up` is what it was */
 	bool up;
 	bool warned_about_key;
 };
@@ -72,6 +74,7 @@ static void on_document(const struct httpc_answer *answer, const struct fault *w
 	struct attest_probe *p = arg;
 	struct discovery d = {0};
 	struct fault f = {0};
+	p->asking = false;
 	if (p->worker->stopping)
 		return;
 	bool up = read_document(answer, why, &d, &f).ok;
@@ -81,8 +84,7 @@ static void on_document(const struct httpc_answer *answer, const struct fault *w
 	if (up)
 		watch_key(p, &d);
 	note_state(p, up, &f);
-	struct timeval next = {.tv_sec = up ? PROBE_GOOD_S : PROBE_BAD_S};
-	event_add(&p->timer, &next);
+	p->good_until_ms = up ? clock_monotonic_ms() + GOOD_FOR_MS : 0;
 }
 
 static void ask(struct attest_probe *p)
@@ -98,13 +100,18 @@ static void ask(struct attest_probe *p)
 		.answer_max = DOCUMENT_MAX,
 		.timeout_ms = PROBE_TIMEOUT_MS,
 	};
+	p->asking = true;
 	httpc_send(p->worker->attestation, &get, on_document, p);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+/* A call that failed since the last probe is reason enough to look at once. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
+	struct attest_probe *p = arg;
+	bool good = attest_health_up(p->worker->gateway->attest) && clock_monotonic_ms() < p->good_until_ms;
 	(void)fd, (void)what;
-	ask(arg);
+	if (!good && !p->asking && !p->worker->stopping)
+		ask(p);
 }
 
 outcome attest_probe_start(struct worker *w, struct attest_probe **out, struct fault *f)
@@ -112,8 +119,10 @@ outcome attest_probe_start(struct worker *w, struct attest_probe **out, struct f
 	struct attest_probe *p = calloc(1, sizeof *p);
 	if (!p)
 		return refuse(f, REASON_NO_MEMORY, "no memory for the probe");
+	struct timeval tick = {.tv_sec = TICK_S};
 	p->worker = w;
-	event_assign(&p->timer, loop_base(w->loop), -1, 0, on_timer, p);
+	event_assign(&p->tick, loop_base(w->loop), -1, EV_PERSIST, on_tick, p);
+	event_add(&p->tick, &tick);
 	*out = p;
 	ask(p);
 	return DONE;
@@ -123,6 +132,6 @@ void attest_probe_stop(struct attest_probe *p)
 {
 	if (!p)
 		return;
-	event_del(&p->timer);
+	event_del(&p->tick);
 	free(p);
 }

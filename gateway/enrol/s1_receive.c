@@ -2,6 +2,7 @@
 #include "stages.h"
 
 #include "clock.h"
+#include "gateway/signer_client.h"
 
 #include <string.h>
 
@@ -32,6 +33,16 @@ static outcome check_lifetime(const struct gateway_config *c, int64_t lifetime_s
 		      (long long)c->certificate_lifetime_min_s, (long long)c->certificate_lifetime_s);
 }
 
+/* Nothing is begun, and no challenge spent, for what could not be signed anyway. */
+static outcome check_signer(const struct enrol *seen, struct fault *f)
+{
+	if (!atomic_load(&seen->gateway->recovered))
+		return refuse(f, REASON_SIGNER_UNAVAILABLE, "what an earlier run left open is not settled yet");
+	if (signer_client_gone(seen->worker->signer))
+		return refuse(f, REASON_SIGNER_UNAVAILABLE, "there is no connection to the signer");
+	return DONE;
+}
+
 enum step s1_receive(const struct enrol *seen, struct receive_out *mine, struct fault *f)
 {
 	const struct gateway *g = seen->gateway;
@@ -40,8 +51,8 @@ enum step s1_receive(const struct enrol *seen, struct receive_out *mine, struct 
 		r = check_audience(&g->config, seen->request.audience, f);
 	if (r.ok)
 		r = check_lifetime(&g->config, seen->request.lifetime_s, f);
-	if (r.ok && !atomic_load(&g->recovered))
-		r = refuse(f, REASON_SIGNER_UNAVAILABLE, "what an earlier run left open is not settled yet");
+	if (r.ok)
+		r = check_signer(seen, f);
 	mine->now = clock_wall_s();
 	mine->lifetime_s = seen->request.lifetime_s ? seen->request.lifetime_s : g->config.certificate_lifetime_s;
 	return step_of(r);
