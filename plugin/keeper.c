@@ -35,6 +35,8 @@ outcome keeper_open(struct keeper *k, const char *state_dir, struct fault *f)
 		ring_printf(k->log, MOSQ_LOG_NOTICE, "mooring: %zu certificates loaded from %s, at %lld of epoch %lld",
 			    table_count(k->table), state_dir, (long long)k->position.seq, (long long)k->position.epoch);
 	}
+	if (table_journal_cut_off(k->journal))
+		ring_printf(k->log, MOSQ_LOG_WARNING, "mooring: an unfinished last entry was cut off the saved table");
 	report_policy(k, &refused);
 	atomic_store(k->published, k->table);
 	return DONE;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { LENGTH_SIZE = 4 };
+enum { HEAD_SIZE = 8 };
 
 const char blocks_snapshot_magic[] = "mooring-table/1\n";
 const char blocks_journal_magic[] = "mooring-chang/1\n";
@@ -30,11 +30,28 @@ static void link_chain(uint8_t chain[SHA256_SIZE], struct bytes payload)
 	memcpy(chain, next, SHA256_SIZE);
 }
 
+static void put_head(uint8_t head[HEAD_SIZE], uint32_t n)
+{
+	for (unsigned i = 0; i < HEAD_SIZE / 2; i++) {
+		head[i] = (uint8_t)(n >> (24 - 8 * i));
+		head[i + HEAD_SIZE / 2] = (uint8_t)~head[i];
+	}
+}
+
+/* False where the length is not what its complement says: it must not decide where the file is cut off. */
+static bool take_head(const uint8_t head[HEAD_SIZE], size_t *n)
+{
+	uint8_t expected[HEAD_SIZE];
+	*n = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+	put_head(expected, (uint32_t)*n);
+	return *n > 0 && *n <= BLOCK_PAYLOAD_MAX && !memcmp(head, expected, HEAD_SIZE);
+}
+
 void blocks_put(struct buf *out, uint8_t chain[SHA256_SIZE], enum block_kind kind,
 		const struct table_position *position, struct bytes records, size_t count)
 {
 	size_t start = out->n;
-	buf_be32(out, 0);
+	buf_add(out, (const uint8_t[HEAD_SIZE]){0}, HEAD_SIZE);
 	cbor_put_uint(out, kind);
 	cbor_put_uint(out, (uint64_t)position->epoch);
 	cbor_put_uint(out, (uint64_t)position->seq);
@@ -44,10 +61,9 @@ void blocks_put(struct buf *out, uint8_t chain[SHA256_SIZE], enum block_kind kin
 	buf_bytes(out, records);
 	if (out->failed)
 		return;
-	size_t n = out->n - start - LENGTH_SIZE;
-	for (size_t i = 0; i < LENGTH_SIZE; i++)
-		out->p[start + i] = (uint8_t)(n >> (8 * (LENGTH_SIZE - 1 - i)));
-	link_chain(chain, bytes_of(out->p + start + LENGTH_SIZE, n));
+	size_t n = out->n - start - HEAD_SIZE;
+	put_head(out->p + start, (uint32_t)n);
+	link_chain(chain, bytes_of(out->p + start + HEAD_SIZE, n));
 	buf_add(out, chain, SHA256_SIZE);
 }
 
@@ -70,17 +86,17 @@ static enum found next_block(struct bytes rest, uint8_t chain[SHA256_SIZE], stru
 {
 	if (rest.n == 0)
 		return FOUND_END;
-	if (rest.n < LENGTH_SIZE || all_zero(rest))
+	if (rest.n < HEAD_SIZE || all_zero(rest))
 		return FOUND_UNFINISHED;
-	size_t n = (size_t)rest.p[0] << 24 | (size_t)rest.p[1] << 16 | (size_t)rest.p[2] << 8 | rest.p[3];
-	if (n == 0 || n > BLOCK_PAYLOAD_MAX)
+	size_t n;
+	if (!take_head(rest.p, &n))
 		return FOUND_DAMAGE;
-	size_t whole = LENGTH_SIZE + n + SHA256_SIZE;
+	size_t whole = HEAD_SIZE + n + SHA256_SIZE;
 	if (rest.n < whole)
 		return FOUND_UNFINISHED;
 	uint8_t next[SHA256_SIZE];
 	memcpy(next, chain, SHA256_SIZE);
-	*payload = bytes_of(rest.p + LENGTH_SIZE, n);
+	*payload = bytes_of(rest.p + HEAD_SIZE, n);
 	link_chain(next, *payload);
 	if (memcmp(next, payload->p + n, SHA256_SIZE) != 0)
 		return rest.n == whole ? FOUND_UNFINISHED : FOUND_DAMAGE;
@@ -169,7 +185,7 @@ outcome blocks_read_snapshot(struct bytes file, uint8_t chain[SHA256_SIZE], stru
 		outcome o = apply_block(payload, table, &block, refused, f);
 		if (!o.ok)
 			return o;
-		at += LENGTH_SIZE + payload.n + SHA256_SIZE;
+		at += HEAD_SIZE + payload.n + SHA256_SIZE;
 	}
 	if (block.kind != BLOCK_LAST || at != file.n)
 		return damaged(f, "the snapshot", at);
@@ -198,6 +214,6 @@ outcome blocks_read_journal(struct bytes file, uint8_t chain[SHA256_SIZE], struc
 		    block.position.seq < position->seq)
 			return damaged(f, "the journal", *good);
 		*position = block.position;
-		*good += LENGTH_SIZE + payload.n + SHA256_SIZE;
+		*good += HEAD_SIZE + payload.n + SHA256_SIZE;
 	}
 }

@@ -1,7 +1,7 @@
 /*
  * table_blocks.h - the bytes of the table's files: chained blocks of records.
  *
- *   block = length (4 bytes, big endian) || payload || SHA-256(chain before || payload)
+ *   block = length (4 bytes, big endian) || its complement || payload || SHA-256(chain before || payload)
  * A payload is a CBOR sequence: kind, epoch, seq, time in ms, head, number of records, and then the records as the feed
  * encodes them. A snapshot starts with its magic, and the chain with the magic's hash; a journal starts with its magic,
  * and the chain with the last link of the snapshot that it continues.

@@ -24,6 +24,7 @@ struct table_journal {
 	uint8_t chain[SHA256_SIZE];
 	size_t snapshot_size;
 	size_t journal_size;
+	size_t cut_off;
 };
 
 static const char *path_of(const struct table_journal *j, const char *name, char out[PATH_MAX])
@@ -85,6 +86,7 @@ static outcome continue_journal(struct table_journal *j, const char *path, size_
 	}
 	j->fd = fd;
 	j->journal_size = good;
+	j->cut_off = size - good;
 	return DONE;
 }
 
@@ -163,6 +165,11 @@ outcome table_journal_append(struct table_journal *j, const struct table_positio
 		stop_appending(j);
 	buf_free(&block);
 	return o;
+}
+
+size_t table_journal_cut_off(const struct table_journal *j)
+{
+	return j->cut_off;
 }
 
 bool table_journal_wants_replacing(const struct table_journal *j)

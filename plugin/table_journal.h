@@ -28,6 +28,8 @@ MUST_USE outcome table_journal_replace(struct table_journal *j, const struct tab
 /* Appends what moved the table to `position`. Durable. */
 MUST_USE outcome table_journal_append(struct table_journal *j, const struct table_position *position,
 				      struct bytes records, size_t count, struct fault *f);
+/* Bytes of an unfinished last entry that table_journal_load has cut off. */
+size_t table_journal_cut_off(const struct table_journal *j);
 /* Nothing can be appended, or the journal has outgrown its snapshot. */
 bool table_journal_wants_replacing(const struct table_journal *j);
 

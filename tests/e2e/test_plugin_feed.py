@@ -1,0 +1,653 @@
+"""The plugin in a real Mosquitto, fed by a gateway that can lie: who is admitted, what he may do, and when it ends."""
+
+import os
+import signal
+import ssl
+import statistics
+import time
+
+import cbor2
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import stack as stacks
+from broker_bench import DEFAULT_POLICY, Broker, Client, Pki, tls_context
+from feed_peer import (ACTIVE, CHANGES, HEARTBEAT, INACTIVE, REPORT_CONNECT, REVOKED, SERVICE, SNAPSHOT_LAST, Feed,
+                       seal)
+
+REFUSED = {4: 5, 5: 0x87}
+READER = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "iot:Connect", "Resource": "arn:aws:iot:*:*:client/reader-*"},
+    {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": ["arn:aws:iot:*:*:topicfilter/dt/*",
+                                                              "arn:aws:iot:*:*:topicfilter/will/*",
+                                                              "arn:aws:iot:*:*:topicfilter/$SYS/broker/mooring/*"]},
+    {"Effect": "Allow", "Action": "iot:Receive", "Resource": ["arn:aws:iot:*:*:topic/*",
+                                                            "arn:aws:iot:*:*:topic/$SYS/broker/mooring/*"]}]}
+
+
+class Bench:
+    """A feed, a broker that follows it, and identities for devices."""
+
+    def __init__(self, folder):
+        self.folder, self.pki, self.brokers, self.clients = folder, Pki(folder / "pki"), [], []
+        self.feed = Feed(self.pki).start()
+        self.feed.policy("default", DEFAULT_POLICY)
+        self.broker = self.new_broker()
+
+    def new_broker(self, **arguments):
+        made = Broker(self.folder / f"broker-{len(self.brokers)}", self.pki, self.feed.port, **arguments)
+        self.brokers.append(made)
+        return made
+
+    def start(self):
+        self.broker.start().ready()
+        self.feed.wait_receipt(len(self.feed.log))
+        return self
+
+    def device(self, name, registered=True, lifetime_s=86400, **record):
+        made = self.pki.issue(name, lifetime_s=lifetime_s)
+        if registered:
+            self.register(made, **record)
+        return made
+
+    def register(self, identity, **record):
+        seq, _ = self.feed.certificate(identity, **record)
+        if self.feed.streams:
+            self.feed.wait_receipt(seq)
+
+    def reader(self, client_id="reader-1", **arguments):
+        if "service/reader" not in self.feed.policies:
+            self.feed.policy("service/reader", READER)
+            self.register(self.pki.issue("reader"), policy="service/reader", flags=SERVICE, name="reader")
+        return self.connect(Identity_of(self.pki, "reader"), client_id=client_id, **arguments)
+
+    def connect(self, identity, **arguments):
+        made = Client(self.broker, identity, **arguments)
+        self.clients.append(made)
+        return made
+
+    def admitted(self, identity, **arguments):
+        made = self.connect(identity, **arguments)
+        assert made.code == 0, self.broker.tail()
+        return made
+
+    def refused(self, identity, reason, version=4, **arguments):
+        made = self.connect(identity, version=version, **arguments)
+        assert made.code == REFUSED[version], self.broker.tail()
+        self.broker.logged(reason)
+
+    def stop(self):
+        for client in self.clients:
+            client.close()
+        try:
+            for broker in self.brokers:
+                broker.stop()
+        finally:
+            self.feed.stop()
+            print(self.broker.tail(40))  # pytest shows it where the test has failed
+
+
+class Identity_of:
+    """An identity that is on disk already."""
+
+    def __init__(self, pki, name):
+        self.name, self.pem, self.key = name, pki.path(f"{name}.pem"), pki.path(f"{name}.key")
+
+
+@pytest.fixture
+def unstarted(tmp_path):
+    made = Bench(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def bench(unstarted):
+    return unstarted.start()
+
+
+# -- who is admitted ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_only_registered_active_certificates_are_admitted(bench, version):
+    bench.admitted(bench.device("registered"), version=version)
+    bench.refused(bench.device("stranger", registered=False), "certificate-unregistered", version)
+    bench.refused(bench.device("inactive", state=INACTIVE), "certificate-inactive", version)
+    bench.refused(bench.device("revoked", state=REVOKED), "certificate-revoked", version)
+    ended = bench.device("ended", not_after=int(time.time()) - 5)
+    bench.refused(ended, "certificate-expired", version)
+    lost = bench.device("lost", policy="no-such-policy")
+    bench.refused(lost, "policy-denied", version)
+
+
+def test_registration_and_suspension_take_effect_without_restart(bench):
+    thing = bench.device("late", registered=False)
+    bench.refused(thing, "certificate-unregistered")
+    bench.register(thing)
+    live = bench.admitted(thing)
+    bench.register(thing, state=INACTIVE)
+    live.wait_end()
+    bench.refused(thing, "certificate-inactive")
+    bench.register(thing, state=ACTIVE)
+    bench.admitted(thing)
+    seq, _ = bench.feed.remove(thing)
+    bench.feed.wait_receipt(seq)
+    bench.refused(thing, "certificate-unregistered")
+
+
+def test_client_ids_that_policies_could_misread_are_refused(bench):
+    thing = bench.device("thing")
+    for client_id in ("a+b", "a#b", "a/b", "a*b", "a?b", "$a", "x" * 129):
+        bench.refused(thing, "client-id-refused", client_id=client_id)
+    bench.refused(thing, "policy-denied", client_id="another-thing")
+
+
+def test_a_client_id_cannot_write_log_lines(bench):
+    thing = bench.device("thing")
+    bench.connect(thing, client_id="a\u00e9b c")
+    bench.broker.logged("refused a..b.c from")
+
+
+def test_no_table_admits_nobody(unstarted):
+    thing = unstarted.device("thing")
+    unstarted.feed.stop()
+    unstarted.broker.start().ready()
+    unstarted.refused(thing, "table-missing")
+
+
+# -- revocation --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_revocation_cuts_the_live_session(bench, version, record_property):
+    took, receipted = [], []
+    for i in range(20):
+        thing = bench.device(f"thing-{i}")
+        live = bench.admitted(thing, version=version)
+        seq, at = bench.feed.certificate(thing, state=REVOKED)
+        ended, reason = live.wait_end()
+        assert reason == (0x98 if version == 5 else None)
+        took.append((ended - at) * 1000)
+        receipted.append((bench.feed.wait_receipt(seq) - at) * 1000)
+        bench.refused(thing, "certificate-revoked", version)
+    took.sort()
+    line = (f"revoke to end of session, ms: median {statistics.median(took):.2f}, max {took[-1]:.2f}; "
+            f"to receipt: median {statistics.median(receipted):.2f}, max {max(receipted):.2f}")
+    print(line)
+    record_property("revocation", line)
+    assert statistics.median(took) < 50
+
+
+def test_a_cut_session_leaves_no_will_and_an_ended_one_does(bench):
+    reader = bench.reader()
+    assert reader.subscribe("dt/#") == 0
+    keeps, loses = bench.device("keeps"), bench.device("loses")
+    live = bench.admitted(loses, will=("dt/loses/will", "gone"))
+    seq, _ = bench.feed.certificate(loses, state=REVOKED)
+    live.wait_end()
+    bench.feed.wait_receipt(seq)
+    bench.admitted(keeps, will=("dt/keeps/will", "gone")).close()
+    assert reader.message() == ("dt/keeps/will", "gone")
+
+
+def test_all_sessions_of_a_certificate_are_cut(bench):
+    bench.feed.policy("service/reader", READER)
+    service = bench.device("reader", policy="service/reader", flags=SERVICE)
+    live = [bench.admitted(service, client_id=f"reader-{i}") for i in range(5)]
+    bench.feed.certificate(service, state=REVOKED, policy="service/reader", flags=SERVICE)
+    for client in live:
+        client.wait_end()
+
+
+def test_a_mass_revocation_cuts_everybody(bench):
+    things = [bench.device(f"thing-{i}") for i in range(30)]
+    bystander = bench.admitted(bench.device("bystander"))
+    live = [bench.admitted(thing) for thing in things]
+    with bench.feed.lock:
+        for thing in things:
+            bench.feed.certificates[thing.fingerprint][2] = REVOKED
+        seq, _ = bench.feed.change(*[bench.feed.certificates[thing.fingerprint] for thing in things])
+    for client in live:
+        client.wait_end()
+    bench.feed.wait_receipt(seq)
+    assert bystander.ping()
+
+
+def test_a_snapshot_without_the_certificate_cuts_its_session(bench):
+    stays, goes = bench.device("stays"), bench.device("goes")
+    kept, lost = bench.admitted(stays), bench.admitted(goes)
+    with bench.feed.lock:
+        del bench.feed.certificates[goes.fingerprint]
+        bench.feed.epoch += 1
+        bench.feed.drop_streams()
+    lost.wait_end()
+    assert kept.ping()
+    bench.refused(goes, "certificate-unregistered")
+    bench.broker.logged("the gateway sent a table of 1 certificates")
+
+
+def test_an_offline_session_is_refused_and_harms_nobody(bench):
+    """Naming an offline session to the broker's kick functions would corrupt its memory."""
+    thing = bench.device("thing")
+    bench.reader()
+    for version, expiry in ((4, None), (5, 3600)):
+        bench.admitted(thing, version=version, clean=False, expiry=expiry).close()
+        bench.register(thing, state=REVOKED)
+        bench.refused(thing, "certificate-revoked", version)
+        bench.register(thing, state=ACTIVE)
+        bench.admitted(thing, version=version, clean=True).close()
+    assert bench.broker.running()
+
+
+def test_a_live_session_ends_with_its_certificate(bench):
+    thing = bench.device("short", lifetime_s=3)
+    live = bench.admitted(thing)
+    ended, _ = live.wait_end()
+    assert time.time() >= thing.not_after
+    bench.broker.logged("certificate-expired")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_tls_session_does_not_outlive_its_certificate(bench, version):
+    for case in ("revoked", "expired"):
+        thing = bench.device(f"{case}", lifetime_s=4 if case == "expired" else 86400)
+        context = tls_context(bench.pki, thing, version)
+        first = bench.admitted(thing, context=context)
+        session = first.sock.session
+        again = bench.admitted(thing, context=context, session=session)
+        assert again.sock.session_reused
+        session = again.sock.session
+        if case == "revoked":
+            bench.register(thing, state=REVOKED)
+        again.wait_end()
+        last = bench.connect(thing, context=context, session=session)
+        assert last.sock.session_reused, "the broker did not resume: the test shows nothing"
+        assert last.code == 5
+        bench.broker.logged(f"certificate-{case}")
+
+
+# -- the feed ----------------------------------------------------------------------------------------------------------
+
+def forged(stream, thing):
+    """Signed by another key."""
+    return stream.frame(CHANGES, stream.seq + 1, stream.seq + 1, [record(thing)], head=bytes(32),
+                        key=ec.generate_private_key(ec.SECP256R1()))[0]
+
+
+def unchained(stream, thing):
+    """Does not follow the frame before."""
+    return stream.frame(CHANGES, stream.seq + 1, stream.seq + 1, [record(thing)], head=bytes(32), p5=bytes(32))[0]
+
+
+def gap(stream, thing):
+    """Leaves a number out."""
+    return stream.frame(CHANGES, stream.seq + 2, stream.seq + 2, [record(thing)], head=bytes(32))[0]
+
+
+def lower_epoch(stream, thing):
+    return stream.frame(CHANGES, stream.seq + 1, stream.seq + 1, [record(thing)], head=bytes(32), p1=0)[0]
+
+
+def lower_snapshot(stream, thing):
+    """A table of a former epoch, in the middle of a stream."""
+    return stream.frame(SNAPSHOT_LAST, 0, stream.seq + 1, [record(thing)], head=bytes(32), p1=0)[0]
+
+
+def from_the_past(stream, thing):
+    """A frame with the right numbers and an old time."""
+    return stream.frame(CHANGES, stream.seq + 1, stream.seq + 1, [record(thing)], head=bytes(32),
+                        p4=stream.feed.now_ms() - 3600_000)[0]
+
+
+def no_frame(stream, thing):
+    return cbor2.dumps({1: 2})
+
+
+def too_large(stream, thing):
+    return b"\x5a\x7f\xff\xff\xff"
+
+
+def record(thing):
+    return [1, thing.fingerprint, ACTIVE, thing.not_before, thing.not_after, thing.name, "default", 0]
+
+
+@pytest.mark.parametrize("bad, reason", [
+    (forged, "feed-signature"), (unchained, "feed-gap"), (gap, "feed-gap"), (lower_epoch, "feed-epoch"),
+    (lower_snapshot, "feed-gap"), (from_the_past, "feed-replayed"), (no_frame, "feed-malformed"),
+    (too_large, "feed-malformed")])
+def test_a_frame_that_breaks_a_rule_changes_nothing(bench, bad, reason):
+    thing = bench.device("thing")
+    live = bench.admitted(thing)
+    stranger = bench.device("stranger", registered=False)
+    with bench.feed.lock:
+        stream = bench.feed.stream()
+        stream.out.put(bad(stream, stranger))
+    bench.broker.logged(f"the feed is lost: {reason}")
+    bench.refused(stranger, "certificate-unregistered")
+    assert live.ping()
+    bench.register(bench.device("next", registered=False))  # the stream is back, where it was
+
+
+def test_a_replayed_frame_changes_nothing(bench):
+    thing = bench.device("thing")
+    with bench.feed.lock:
+        stream = bench.feed.stream()
+        recorded = stream.send(CHANGES, *bench_change(bench, record(thing)))
+    bench.feed.wait_receipt(len(bench.feed.log))
+    bench.register(thing, state=REVOKED)
+    with bench.feed.lock:
+        bench.feed.stream().out.put(recorded)
+    bench.broker.logged("the feed is lost: feed-gap")
+    bench.refused(thing, "certificate-revoked")
+
+
+def bench_change(bench, changed):
+    """Appends an entry without sending it; its numbers and records."""
+    streams, bench.feed.streams = bench.feed.streams, []
+    seq, _ = bench.feed.change(changed)
+    bench.feed.streams = streams
+    return seq, seq, [changed]
+
+
+def test_a_recorded_stream_revives_nobody_and_freshens_nothing(bench):
+    """Whoever sits between broker and gateway plays a whole old stream, snapshot and heartbeats, to a restarted broker."""
+    thing = bench.device("thing")
+    recorded = []
+
+    def record_stream(stream, asked):
+        put = stream.out.put
+        stream.out.put = lambda data: (recorded.append(data), put(data))
+        stream.snapshot()
+
+    bench.broker.kill()
+    bench.feed.on_stream = record_stream
+    fresh = bench.new_broker()
+    fresh.start().ready()
+    stacks.wait_until(lambda: len(recorded) > 5, "some heartbeats are recorded")
+    fresh.stop()
+    bench.feed.on_stream = None
+    bench.broker.start().ready()
+    bench.register(thing, state=REVOKED)
+
+    def play(stream, asked):
+        for data in recorded:
+            stream.out.put(data)
+
+    with bench.feed.lock:
+        bench.feed.on_stream, bench.feed.beating = play, False
+        bench.feed.drop_streams()
+    bench.broker.logged("the feed is lost: feed-epoch")
+    bench.refused(thing, "certificate-revoked")
+
+
+def test_a_lower_epoch_is_refused_until_the_gateway_is_right_again(bench):
+    bench.feed.epoch = 5
+    bench.feed.drop_streams()
+    bench.feed.wait_receipt(len(bench.feed.log))
+    with bench.feed.lock:
+        bench.feed.epoch = 4
+        bench.feed.drop_streams()
+    bench.broker.logged("the feed is lost: feed-epoch")
+    bench.feed.epoch = 5
+    bench.admitted(bench.device("thing"))
+
+
+def test_receipts_are_repeated_until_they_are_taken(bench):
+    bench.feed.refuse_receipts = True
+    seq, _ = bench.feed.certificate(bench.pki.issue("thing"))
+    bench.broker.logged("a receipt was not taken")
+    assert all(body["seq"] < seq for _, body in bench.feed.receipts)
+    bench.feed.refuse_receipts = False
+    bench.feed.wait_receipt(seq)
+
+
+def test_first_connections_are_reported_where_asked_for(bench):
+    asked = bench.device("asked", flags=REPORT_CONNECT)
+    bench.admitted(bench.device("silent"))
+    bench.admitted(asked)
+
+    def reported():
+        return [fp for _, body in bench.feed.receipts for fp in body["connected"]]
+
+    stacks.wait_until(reported, "the connection is reported")
+    assert reported() == [asked.fingerprint.hex()]
+
+
+def test_a_policy_that_is_not_understood_denies(bench):
+    thing = bench.device("thing")
+    live = bench.admitted(thing)
+    seq, _ = bench.feed.policy("default", {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:*", "Resource": "*", "Condition": {"Bool": {"x": "true"}}}]})
+    bench.feed.wait_receipt(seq)
+    bench.broker.logged("policy-syntax")
+    bench.refused(thing, "policy-denied")
+    assert live.ping()
+    bench.feed.policy("default", DEFAULT_POLICY)
+    bench.feed.wait_receipt(seq + 1)
+    bench.admitted(thing)
+
+
+# -- restarts ----------------------------------------------------------------------------------------------------------
+
+def test_a_restarted_broker_without_a_gateway_knows_whom_to_admit(bench):
+    good, bad = bench.device("good"), bench.device("bad")
+    bench.register(bad, state=REVOKED)
+    bench.feed.stop()
+    bench.broker.kill()
+    bench.broker.start().ready()
+    bench.admitted(good)
+    bench.refused(bad, "certificate-revoked")
+    bench.refused(bench.device("late"), "certificate-unregistered")
+
+
+def test_a_restarted_broker_asks_for_what_it_missed_only(bench):
+    thing = bench.device("thing")
+    bench.broker.stop()
+    asked = []
+
+    def remember(stream, question):
+        asked.append(question)
+        stream.changes()
+        stream.heartbeat()
+
+    bench.feed.on_stream = remember
+    bench.feed.certificate(thing, state=REVOKED)
+    bench.broker.start().ready()
+    bench.feed.wait_receipt(len(bench.feed.log))
+    assert (asked[0]["epoch"], asked[0]["after"]) == ("1", str(len(bench.feed.log) - 1))
+    bench.refused(thing, "certificate-revoked")
+
+
+@pytest.mark.parametrize("damage", ["flip", "flip-length", "lose-journal", "cut-snapshot"])
+def test_a_damaged_table_admits_nobody_until_it_is_sent_again(bench, damage):
+    thing, _ = bench.device("thing"), bench.device("another")
+    bench.feed.stop()
+    bench.broker.stop()
+    state = bench.broker.folder / "state"
+    journal = next(state.glob("journal-*"))
+    if damage.startswith("flip"):
+        data = bytearray(journal.read_bytes())
+        data[17 if damage == "flip-length" else 60] ^= 1  # within the first of two entries
+        journal.write_bytes(data)
+    elif damage == "lose-journal":
+        journal.unlink()
+    else:
+        table = (state / "table").read_bytes()
+        (state / "table").write_bytes(table[:-1])
+    bench.broker.start().ready()
+    bench.broker.logged("THE SAVED TABLE IS UNUSABLE")
+    bench.refused(thing, "table-missing")
+    bench.feed.start()
+    stacks.wait_until(lambda: bench.connect(thing).code == 0, "the table is sent again")
+
+
+def test_an_unfinished_last_entry_is_cut_off(bench):
+    thing = bench.device("thing")
+    bench.feed.stop()
+    bench.broker.stop()
+    journal = next((bench.broker.folder / "state").glob("journal-*"))
+    journal.write_bytes(journal.read_bytes() + b"\x00\x00\x00\x40\xff\xff\xff\xbfhalf of it")
+    bench.broker.start().ready()
+    bench.broker.logged("an unfinished last entry was cut off")
+    bench.admitted(thing)
+
+
+def test_two_brokers_do_not_share_a_state_folder(bench):
+    second = bench.new_broker()
+    second.conf.write_text(second.conf.read_text().replace(str(second.folder / "state"),
+                                                           str(bench.broker.folder / "state")))
+    second.start()
+    assert second.wait_exit() != 0
+    assert "is in use by another broker" in second.text()
+
+
+# -- the clock, and a silent gateway -----------------------------------------------------------------------------------
+
+def test_a_silent_gateway_ends_admission_and_no_session(unstarted):
+    unstarted.broker = unstarted.new_broker(staleness=10)
+    unstarted.start()
+    thing, other = unstarted.device("thing"), unstarted.device("other")
+    live = unstarted.admitted(thing)
+    unstarted.feed.beating = False
+    stacks.wait_until(lambda: unstarted.connect(other).code == 5, "nobody new is admitted", 20)
+    unstarted.broker.logged("feed-stale")
+    assert live.ping() and live.publish("dt/thing/x") == 0
+    unstarted.feed.beating = True
+    stacks.wait_until(lambda: unstarted.connect(other).code == 0, "the gateway is back")
+
+
+def test_a_restart_does_not_make_an_old_table_fresh(unstarted):
+    unstarted.broker = unstarted.new_broker(staleness=10)
+    unstarted.feed.now_ms = lambda: int((time.time() - 60) * 1000)
+    unstarted.start()
+    thing = unstarted.device("thing")
+    unstarted.feed.stop()
+    unstarted.broker.stop()
+    unstarted.broker.start().ready()
+    unstarted.refused(thing, "feed-stale")
+
+
+def test_a_clock_that_disagrees_with_the_gateway_admits_nobody(bench):
+    thing, other = bench.device("thing"), bench.device("other")
+    live = bench.admitted(thing)
+    bench.feed.now_ms = lambda: int((time.time() + 3600) * 1000)
+    bench.broker.logged("clock-suspect: nobody new is admitted")
+    bench.refused(other, "clock-suspect: the clock")
+    assert live.ping()
+
+
+# -- topics ------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_device_keeps_to_its_own_topics(bench, version):
+    denied = 0x87 if version == 5 else 0
+    reader = bench.reader()
+    assert reader.subscribe("dt/#") == 0
+    a, b = bench.admitted(bench.device("thing-a"), version=version), bench.device("thing-b")
+    assert a.publish("dt/thing-b/x", "forged") == denied
+    assert a.publish("dt/thing-a", "no level below") == denied
+    assert a.publish("cmd/thing-a/x", "not a device's") == denied
+    assert a.publish("dt/thing-a/x", "retained", retain=True) == denied
+    assert a.publish("$aws/certificates/create/json", "{}") == denied
+    assert a.publish("dt/thing-a/x", "own") in (0, 0x10)
+    assert reader.message() == ("dt/thing-a/x", "own")
+    refused = 0x87 if version == 5 else 0x80
+    for topic in ("#", "cmd/+/x", "cmd/thing-b/#", "dt/thing-a/#", "$SYS/#", "$share/g/cmd/thing-b/#"):
+        assert a.subscribe(topic) == refused, topic
+    assert a.subscribe("cmd/thing-a/#") == 0
+    assert a.subscribe("$share/g/cmd/thing-a/#") == 0
+    assert a.unsubscribe("$share/g/cmd/thing-a/#")
+    bench.admitted(b, version=version)
+
+
+def test_a_will_is_held_to_the_policy(bench):
+    reader = bench.reader()
+    assert reader.subscribe("dt/#") == 0
+    bench.admitted(bench.device("thing-a"), will=("dt/thing-b/x", "forged")).close()
+    bench.admitted(bench.device("thing-c"), will=("dt/thing-c/x", "own")).close()
+    assert reader.message() == ("dt/thing-c/x", "own")
+
+
+def test_state_is_published(bench):
+    bench.admitted(bench.device("thing"))
+    bench.connect(bench.device("stranger", registered=False))
+    reader = bench.reader()
+    assert reader.subscribe("$SYS/broker/mooring/#") == 0
+    seen = {}
+
+    def complete():
+        topic, payload = reader.message()
+        seen[topic.removeprefix("$SYS/broker/mooring/")] = int(payload)
+        return seen.get("connect/refused") == 1 and seen.get("sessions") == 2 and seen.get("feed/live") == 1
+
+    stacks.wait_until(complete, "the state is published", 30)
+    assert seen["certificates"] == 2 and seen["feed/lag_ms"] < 5000 and seen["clock/suspect"] == 0
+    stranger = bench.admitted(bench.device("plain"))
+    assert stranger.subscribe("$SYS/broker/mooring/#") == 0x80
+
+
+# -- the broker's own ways ---------------------------------------------------------------------------------------------
+
+def test_sighup_keeps_sessions_and_cuts_none(bench):
+    thing, gone = bench.device("thing"), bench.device("gone")
+    live = bench.admitted(thing, clean=False)
+    bench.admitted(gone, clean=False).close()
+    bench.register(gone, state=REVOKED)
+    for _ in range(3):
+        os.kill(bench.broker.pid, signal.SIGHUP)
+        assert live.ping()
+    bench.refused(gone, "certificate-revoked")
+    bench.broker.stop()
+    bench.broker.start()  # sessions come back from the broker's own database
+    stacks.wait_until(lambda: bench.broker.text().count(" running") == 2, "the broker takes signals")
+    os.kill(bench.broker.pid, signal.SIGHUP)
+    assert bench.admitted(thing, clean=False).ping()
+
+
+def test_a_session_taken_over_stays_known(bench):
+    thing = bench.device("thing")
+    first = bench.admitted(thing)
+    second = bench.admitted(thing)
+    first.wait_end()
+    assert second.publish("dt/thing/x") == 0
+    bench.register(thing, state=REVOKED)
+    second.wait_end()
+
+
+def test_a_broker_that_does_not_ask_is_noticed(unstarted):
+    unstarted.broker = unstarted.new_broker(options=["use_identity_as_username true"])
+    unstarted.start()
+    intruder = unstarted.connect(unstarted.device("thing"))
+    assert intruder.code == 0, "the broker asked after all: the test shows nothing"
+    assert intruder.subscribe("cmd/thing/#") == 0x80
+    intruder.wait_end()
+    unstarted.broker.logged("plugin-bypassed")
+
+
+@pytest.mark.parametrize("line", [
+    "use_identity_as_username true", "use_subject_as_username 1", "allow_anonymous true", "acl_file /dev/null",
+    "password_file /dev/null"])
+def test_a_configuration_that_goes_round_the_plugin_does_not_start(unstarted, line):
+    broker = unstarted.new_broker()
+    included = broker.folder / "conf.d"
+    included.mkdir()
+    (included / "more.conf").write_text(f"# more\n  {line}\n")
+    broker.conf.write_text(broker.conf.read_text().replace("plugin_opt_broker", f"plugin_opt_config_file {broker.conf}\n"
+                                                           "plugin_opt_broker") + f"include_dir {included}\n")
+    broker.start()
+    assert broker.wait_exit() != 0
+    assert f"{included}/more.conf line 2" in broker.text()
+
+
+@pytest.mark.parametrize("change, complaint", [
+    (("plugin_opt_broker broker-1", ""), "plugin_opt_broker is missing"),
+    (("plugin_opt_staleness 900", "plugin_opt_staleness soon"), "plugin_opt_staleness is"),
+    (("plugin_opt_gateway https", "plugin_opt_gateway http"), "plugin_opt_gateway is https"),
+    (("plugin_opt_staleness 900", "plugin_opt_stale 900"), "unknown option plugin_opt_stale"),
+    (("feed.pub.pem", "feed.missing.pem"), "feed.missing.pem"),
+])
+def test_a_wrong_option_does_not_start(unstarted, change, complaint):
+    broker = unstarted.new_broker()
+    broker.conf.write_text(broker.conf.read_text().replace(*change))
+    broker.start()
+    assert broker.wait_exit() != 0
+    assert complaint in broker.text()
