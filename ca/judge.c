@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { UNATTESTED_TYPE = 0x00, RANDOM_UEID_TYPE = 0x01, MINUTE_US = 60000000 };
+enum { UNATTESTED_TYPE = 0x00, MINUTE_US = 60000000 };
 
 static outcome choose_profile(struct judge *j, const struct signer_request *r, struct judgement *m, struct fault *f)
 {
@@ -40,18 +40,6 @@ static outcome check_unspent(const struct judge *j, const struct signer_request 
 	return refuse(f, REASON_EAR_REUSED, "this binding was used for another intent");
 }
 
-/* A key that vouches for the device must not be the key that is vouched for. Instance IDs are hashes of the RoT key:
- * of its COSE_Key since TF-M 2.2, of the bare point before. */
-static outcome check_not_rot_key(const struct csr *csr, const uint8_t instance_id[INSTANCE_ID_SIZE], struct fault *f)
-{
-	uint8_t new_id[INSTANCE_ID_SIZE], old_id[INSTANCE_ID_SIZE] = {RANDOM_UEID_TYPE};
-	size_t point = 1 + 2 * (((size_t)csr->key_bits + 7) / 8);
-	sha256(bytes_of(csr->spki.p + csr->spki.n - point, point), old_id + 1);
-	bool same = !memcmp(old_id, instance_id, INSTANCE_ID_SIZE) ||
-		    (evidence_instance_id(csr->key, new_id) && !memcmp(new_id, instance_id, INSTANCE_ID_SIZE));
-	return same ? refuse(f, REASON_CSR_KEY_IS_ROT, "the key to certify is the device's root-of-trust key") : DONE;
-}
-
 static outcome judge_attested(const struct judge *j, const struct signer_request *r, int64_t now, struct judgement *m,
 			      struct fault *f)
 {
@@ -70,7 +58,7 @@ static outcome judge_attested(const struct judge *j, const struct signer_request
 	if (o.ok && !ear.has_instance_id)
 		o = refuse(f, REASON_EAR_INSTANCE, "the attestation result names no instance ID");
 	if (o.ok)
-		o = check_not_rot_key(&m->csr, ear.instance_id, f);
+		o = evidence_check_key_not_rot(ear.instance_id, m->csr.key, f);
 	if (o.ok)
 		cert_thing_name(bytes_of(j->keys->salt, SALT_SIZE), ear.instance_id, m->thing);
 	return o;
