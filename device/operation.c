@@ -77,6 +77,13 @@ static void report_end(struct operation *op, const struct connection *c)
 	}
 }
 
+/* The broker ends the current connection when the next one has come up, and that may be heard first; Mosquitto closes it
+ * with or without giving the reason. */
+static bool is_taken_over(const struct operation *op)
+{
+	return op->next.mqtt && (op->current.reason < 128 || op->current.reason == TAKEN_OVER);
+}
+
 /* What came of the last turn. The next connection, once it stands, replaces the current one: the broker itself ends that,
  * since both have the same client id. */
 static void settle(struct operation *op)
@@ -95,7 +102,7 @@ static void settle(struct operation *op)
 		begin(op);
 	if (!current->mqtt || !mqtt_is_over(current->mqtt))
 		return;
-	if (!(next->mqtt && current->reason == TAKEN_OVER))
+	if (!is_taken_over(op))
 		report_end(op, current);
 	connection_close(current);
 	if (next->mqtt)
