@@ -198,6 +198,18 @@ class Stack:
     def ctl_json(self, *arguments, attestation=False):
         return json.loads(self.ctl("--json", *arguments, attestation=attestation).stdout)
 
+    def show(self, thing):
+        """A device as the gateway knows it, its certificates among its members."""
+        answer = self.ctl_json("show", thing)
+        return {**answer["device"], "certificates": answer["certificates"]}
+
+    def explain(self, request_id):
+        """(reason code, rule) of a refusal as `mooringctl explain` gives them to the operator."""
+        refusals = [e for e in self.ctl_json("explain", request_id)["entries"] if e["kind"] == "refused"]
+        if not refusals:
+            return "", ""
+        return refusals[-1]["reason"], json.loads(refusals[-1]["detail"] or "{}").get("rule", "")
+
     # -- keys and certificates ------------------------------------------------------------------------------------
 
     def make_pki(self):

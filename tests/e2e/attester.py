@@ -139,9 +139,3 @@ def published(stack, count=1, folder=None, **options):
     records.write_text("".join(json.dumps(d.record()) + "\n" for d in devices))
     stack.publish(records)
     return devices
-
-
-def explain(stack, request_id):
-    """(reason code, rule) of a refusal as the operator reads it."""
-    entries = [e for e in stack.ctl_json("explain", request_id)["entries"] if e.get("reason")]
-    return entries[-1]["reason"], entries[-1]["rule"]

@@ -1,8 +1,10 @@
 """Fixtures: the standing stack that tests share, a stack of one's own for tests that break it, and plain helpers."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,36 +34,35 @@ def new_stack(folder, **options):
     return stacks.Stack(folder, environment=sanitizer_environment(), **options)
 
 
+@contextlib.contextmanager
+def folder_for_daemons():
+    """A folder that daemons with uids of their own can walk to; pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory(prefix="mooring-e2e-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder) / "stack"
+
+
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory):
+def shared():
     """One running stack a worker. Tests take devices of their own from it and break nothing."""
-    with new_stack(public(tmp_path_factory.mktemp("stack"))) as made:
+    with folder_for_daemons() as folder, new_stack(folder) as made:
         made.prepare().start().ready()
         yield made
 
 
 @pytest.fixture
-def own(tmp_path):
+def own():
     """A running stack of the test's own, to kill, stop and starve."""
-    with new_stack(public(tmp_path / "stack")) as made:
+    with folder_for_daemons() as folder, new_stack(folder) as made:
         made.prepare().start().ready()
         yield made
 
 
 @pytest.fixture
-def cold(tmp_path):
+def cold():
     """A stack that is set up and not started."""
-    with new_stack(public(tmp_path / "stack")) as made:
+    with folder_for_daemons() as folder, new_stack(folder) as made:
         yield made.prepare()
-
-
-def public(folder):
-    """Daemons with uids of their own must be able to walk to their folders."""
-    folder.mkdir(exist_ok=True)
-    for path in (folder, *folder.parents):
-        if path.stat().st_uid == os.geteuid() and str(path).startswith("/tmp"):
-            path.chmod(path.stat().st_mode | 0o011)
-    return folder
 
 
 @pytest.hookimpl(hookwrapper=True)

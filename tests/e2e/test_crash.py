@@ -94,7 +94,7 @@ def test_killed_at_every_call_of_an_enrolment(own, name, call):
             daemon.start()
             own.ready()
         answer = enrol_until_done(client, device)
-        shown = own.ctl_json("show", answer["thing"])
+        shown = own.show(answer["thing"])
         assert [c["state"] for c in shown["certificates"]] == ["active"]
         assert x509.load_pem_x509_certificate(answer["certificatePem"].encode())
         if not died:
@@ -121,4 +121,4 @@ def test_the_answer_lost_on_the_way_is_found_again(own):
     wait_until(lambda: own.ctl_json("devices")["devices"], "the enrolment without its client")
     status, _, answer = client.enrol(device)
     assert status == 200, answer
-    assert len(own.ctl_json("show", answer["thing"])["certificates"]) == 1
+    assert len(own.show(answer["thing"])["certificates"]) == 1

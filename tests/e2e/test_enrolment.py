@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from attester import Attester, Client, b64, b64url, binding, explain, make_csr, published, sign1, spki
+from attester import Attester, Client, b64, binding, make_csr, published
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -27,7 +27,7 @@ def device(shared):
 def refused(stack, answer, status, code, reason):
     got, _, problem = answer
     assert (got, problem["code"]) == (status, code), problem
-    assert explain(stack, problem["request_id"])[0] == reason
+    assert stack.explain(problem["request_id"])[0] == reason
     return problem
 
 
@@ -51,7 +51,7 @@ def test_a_genuine_device_gets_a_certificate_of_the_profile(shared, client, devi
 
 def test_the_thing_name_is_the_instance_ids_and_not_the_csrs(shared, client, device):
     first = client.enrol(device, csr=make_csr(device.key, "i-am-somebody-else"))[2]
-    shown = shared.ctl_json("show", first["thing"])
+    shown = shared.show(first["thing"])
     assert shown["instance_id"] == device.instance.hex()
     assert "somebody" not in first["thing"]
 
@@ -69,7 +69,7 @@ def test_many_requests_at_once_get_one_certificate(shared, client, device):
         answers = list(pool.map(lambda body: client.post("/v1/enrolments", body), bodies))
     assert {status for status, _, _ in answers} <= {200, 201}, answers
     assert len({answer["certificatePem"] for _, _, answer in answers}) == 1
-    assert len(shared.ctl_json("show", answers[0][2]["thing"])["certificates"]) == 1
+    assert len(shared.show(answers[0][2]["thing"])["certificates"]) == 1
 
 
 def test_a_shorter_life_is_granted_a_longer_one_is_not(client, device):
@@ -165,7 +165,7 @@ def test_a_second_key_is_a_clone_and_quarantines(shared, client, device):
     thing = client.enrol(device)[2]["thing"]
     device.key = ec.generate_private_key(ec.SECP256R1())
     refused(shared, client.enrol(device), 403, "policy-refused", "clone-suspect")
-    assert shared.ctl_json("show", thing)["state"] == "suspended"
+    assert shared.show(thing)["state"] == "suspended"
     assert any(a["thing"] == thing for a in shared.ctl_json("alarms")["alarms"])
     refused(shared, client.enrol(device), 403, "policy-refused", "device-quarantined")
 
@@ -176,7 +176,7 @@ def test_a_grant_allows_one_new_key_and_no_more(shared, client, device):
     device.key = ec.generate_private_key(ec.SECP256R1())
     status, _, second = client.enrol(device)
     assert (status, second["thing"]) == (201, first["thing"])
-    shown = shared.ctl_json("show", first["thing"])
+    shown = shared.show(first["thing"])
     assert shown["generation"] == 2
     assert {c["certificateId"]: c["state"] for c in shown["certificates"]} == {
         first["certificateId"]: "revoked", second["certificateId"]: "active"}
@@ -200,9 +200,9 @@ def test_a_renewal_needs_the_current_key_and_replaces_it(shared, client, device)
     refused(shared, client.renew(device, stranger, first["certificateId"], fresh), 403, "policy-refused", "renewal-signature")
     status, _, second = client.renew(device, device.key, first["certificateId"], fresh)
     assert status == 201 and second["thing"] == first["thing"]
-    states = {c["certificateId"]: c["state"] for c in shared.ctl_json("show", first["thing"])["certificates"]}
+    states = {c["certificateId"]: c["state"] for c in shared.show(first["thing"])["certificates"]}
     assert states == {first["certificateId"]: "active", second["certificateId"]: "active"}
-    assert shared.ctl_json("show", first["thing"])["generation"] == 1
+    assert shared.show(first["thing"])["generation"] == 1
 
 
 def test_a_renewal_of_anothers_certificate_is_refused(shared, client):
