@@ -1,0 +1,119 @@
+#include "api.h"
+
+#include "text.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *api_target(const char *prefix, const char *name, const char *suffix)
+{
+	struct buf out = {0};
+	buf_str(&out, prefix);
+	for (; *name; name++) {
+		unsigned char c = (unsigned char)*name;
+		if (isalnum(c) || strchr("-._~", c))
+			buf_byte(&out, c);
+		else
+			buf_printf(&out, "%%%02X", c);
+	}
+	buf_str(&out, suffix);
+	return buf_take_str(&out);
+}
+
+const char *api_text(const json_t *object, const char *key)
+{
+	const char *s = json_string_value(json_object_get(object, key));
+	return s ? s : "";
+}
+
+int64_t api_number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+bool api_flag(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+const json_t *api_array(const json_t *object, const char *key)
+{
+	const json_t *a = json_object_get(object, key);
+	return json_is_array(a) ? a : NULL;
+}
+
+int api_print_json(json_t *answer)
+{
+	int rc = json_dumpf(answer, stdout, JSON_PRESERVE_ORDER);
+	putchar('\n');
+	json_decref(answer);
+	return rc ? EXIT_REFUSED : EXIT_DONE;
+}
+
+int api_open(struct ctl *c)
+{
+	struct fault f = {0};
+	if (c->client)
+		return EXIT_DONE;
+	if (!c->endpoint)
+		return ctl_usage("which service? --endpoint URL or MOORING_ENDPOINT says it");
+	if (!c->ca)
+		return ctl_usage("--ca PEM or MOORING_CA names the certificate authority to trust");
+	if (!c->key)
+		return ctl_usage("--key KEYFILE or MOORING_KEY names the access key (mooringctl admin init "
+				 "makes one)");
+	struct admin_client_options options = {.endpoint = c->endpoint, .ca_file = c->ca, .key_file = c->key};
+	return admin_client_new(&options, &c->client, &f).ok ? EXIT_DONE : ctl_fail(&f);
+}
+
+/* A problem document (RFC 9457), or whatever else stands where one should. */
+static int say_refusal(int status, struct bytes body)
+{
+	json_t *problem = json_loadb((const char *)body.p, body.n, 0, NULL);
+	const char *code = api_text(problem, "code"), *detail = api_text(problem, "detail");
+	const char *title = api_text(problem, "title"), *id = api_text(problem, "request_id");
+	fprintf(stderr, "mooringctl: %s: %s%s%s%s\n", code[0] ? code : "unexpected answer",
+		detail[0]  ? detail
+		: title[0] ? title
+			   : "no problem document",
+		id[0] ? " (request " : "", id, id[0] ? ")" : "");
+	if (!code[0])
+		fprintf(stderr, "mooringctl: HTTP status %d\n", status);
+	json_decref(problem);
+	return EXIT_REFUSED;
+}
+
+static int parse_answer(struct bytes body, json_t **answer)
+{
+	json_error_t e;
+	*answer =
+		body.n ? json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &e) : json_object();
+	if (*answer)
+		return EXIT_DONE;
+	fprintf(stderr, "mooringctl: the answer is not JSON: %s\n", body.n ? e.text : "out of memory");
+	return EXIT_REFUSED;
+}
+
+int api_call(struct ctl *c, const char *method, const char *target, json_t *body, json_t **answer)
+{
+	struct httpc_answer http = {0};
+	struct fault f = {0};
+	char *text = body ? json_dumps(body, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+	json_decref(body);
+	int code = api_open(c);
+	if (code == EXIT_DONE && !target) {
+		refuse(&f, REASON_NO_MEMORY, "no memory for the request");
+		code = ctl_fail(&f);
+	}
+	if (code == EXIT_DONE && !admin_client_call(c->client, method, target,
+						    text ? bytes_str(text) : bytes_of(NULL, 0), &http, &f)
+					  .ok)
+		code = ctl_fail(&f);
+	if (code == EXIT_DONE)
+		code = http.status / 100 == 2 ? parse_answer(http.body, answer)
+					      : say_refusal(http.status, http.body);
+	free(text);
+	return code;
+}

@@ -1,0 +1,31 @@
+/*
+ * api.h - a command's calls to the admin interface, with what went wrong already said.
+ */
+#ifndef MOORING_API_H
+#define MOORING_API_H
+
+#include "ctl.h"
+
+#include <jansson.h>
+
+/* "/v1/admin/devices/" and the name, percent-encoded; caller frees. NULL without memory. */
+char *api_target(const char *prefix, const char *name, const char *suffix);
+
+/* Makes c->client where there is none yet; EXIT_DONE, or what to exit with, the cause being said. */
+int api_open(struct ctl *c);
+
+/* One call. `body` is taken over, and may be NULL. EXIT_DONE with *answer (json_decref; an object, empty
+ * where the service sent no body); else what went wrong stands on standard error: EXIT_REFUSED, or EXIT_USAGE
+ * where no endpoint is given. */
+int api_call(struct ctl *c, const char *method, const char *target, json_t *body, json_t **answer);
+/* The answer as JSON, for --json. */
+int api_print_json(json_t *answer);
+
+/* Members of an answer: "" and 0 where they are missing or of another type. */
+const char *api_text(const json_t *object, const char *key);
+int64_t api_number(const json_t *object, const char *key);
+bool api_flag(const json_t *object, const char *key);
+/* NULL where it is missing, which jansson takes for an empty array; not owned. */
+const json_t *api_array(const json_t *object, const char *key);
+
+#endif

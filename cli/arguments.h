@@ -1,0 +1,45 @@
+/*
+ * arguments.h - a command line, read against the command's own options.
+ */
+#ifndef MOORING_ARGUMENTS_H
+#define MOORING_ARGUMENTS_H
+
+#include "fault.h"
+
+#include <stddef.h>
+
+enum { WORDS_MAX = 256, OPTIONS_MAX = 16 };
+
+struct option_spec {
+	const char *name;  /* without the dashes */
+	const char *value; /* how the help names its value; NULL: the option takes none */
+	const char *doc;
+};
+
+struct arguments {
+	const char *words[WORDS_MAX];
+	size_t word_count;
+	const struct option_spec *specs;
+	const char
+		*values[OPTIONS_MAX]; /* by the specs' order; "" for an option without value that was given */
+};
+
+/* --name VALUE, --name=VALUE, --name; "--" ends options. What `specs` lacks is looked for in `globals` (both
+ * ended by a NULL name, and may be NULL), whose values go to `global_values`. REASON_BAD_FIELD says what is
+ * wrong. */
+MUST_USE outcome arguments_parse(char *const *argv, const struct option_spec *specs,
+				 const struct option_spec *globals, const char **global_values,
+				 struct arguments *out, struct fault *f);
+/* Leading options of `argv` that are in `globals`; returns how many elements they take, REASON_BAD_FIELD
+ * else. */
+MUST_USE outcome arguments_parse_globals(char *const *argv, const struct option_spec *globals,
+					 const char **global_values, size_t *taken, struct fault *f);
+
+/* Value of the option; NULL where it was not given. The name must be among the command's own specs. */
+const char *argument(const struct arguments *a, const char *name);
+bool argument_flag(const struct arguments *a, const char *name);
+/* A whole number in the range, `fallback` where the option was not given. */
+MUST_USE outcome argument_number(const struct arguments *a, const char *name, long min, long max,
+				 long fallback, long *out, struct fault *f);
+
+#endif

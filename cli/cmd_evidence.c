@@ -1,0 +1,359 @@
+#include "claims.h"
+#include "csr.h"
+#include "ctl.h"
+#include "evidence.h"
+#include "input.h"
+#include "text.h"
+
+#include <jansson.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a check was given, and what came of it so far. */
+struct check {
+	struct buf input, csr_input;
+	struct evidence evidence;
+	struct csr csr;
+	EVP_PKEY *key;
+	uint8_t binding[BINDING_SIZE];
+	bool has_binding, allow_test_keys, parsed;
+	enum evidence_type type;
+	json_t *steps; /* [{"step", "result": "ok" | "not checked" | "refused"}] */
+};
+
+static void check_free(struct check *k)
+{
+	buf_free(&k->input);
+	buf_free(&k->csr_input);
+	csr_free(&k->csr);
+	EVP_PKEY_free(k->key);
+	json_decref(k->steps);
+}
+
+static outcome read_binding(const char *hex, struct check *k, struct fault *f)
+{
+	size_t n;
+	if (!hex)
+		return DONE;
+	k->has_binding = true;
+	if (!hex_decode(hex, strlen(hex), k->binding, sizeof k->binding, &n) || n != sizeof k->binding)
+		return refuse(f, REASON_BAD_FIELD, "--binding must be 64 hexadecimal digits");
+	return DONE;
+}
+
+static outcome read_type(const char *name, struct check *k, struct fault *f)
+{
+	k->type = name					   ? evidence_type_find(name)
+		  : claims_are_of_csr(buf_view(&k->input)) ? EVIDENCE_COSE_CSR
+							   : EVIDENCE_PSA_TOKEN;
+	return k->type ? DONE : refuse(f, REASON_BAD_FIELD, "--type must be psa-token or cose-csr");
+}
+
+static outcome read_all(const struct arguments *a, struct check *k, struct fault *f)
+{
+	const char *form, *csr = argument(a, "csr");
+	k->allow_test_keys = argument_flag(a, "allow-test-keys");
+	outcome o = read_binding(argument(a, "binding"), k, f);
+	if (o.ok)
+		o = input_read(a->words[0], 65536, &k->input, &form, f);
+	if (o.ok)
+		o = read_type(argument(a, "type"), k, f);
+	if (o.ok && csr)
+		o = input_read(csr, CSR_MAX, &k->csr_input, &form, f);
+	if (o.ok && argument(a, "key"))
+		o = key_load_public_pem(argument(a, "key"), &k->key, f);
+	return o;
+}
+
+/* ---- the steps, in the order in which gateway and attestation service take them ---- */
+
+static outcome step_format(struct check *k, struct fault *f)
+{
+	outcome o = evidence_parse(k->type, buf_view(&k->input), &k->evidence, f);
+	k->parsed = o.ok;
+	return o;
+}
+
+static outcome step_csr(struct check *k, struct fault *f)
+{
+	outcome o = csr_parse(buf_view(&k->csr_input), k->allow_test_keys, &k->csr, f);
+	return o.ok ? evidence_check_key_not_rot(k->evidence.instance_id, k->csr.key, f) : o;
+}
+
+static outcome step_binding(struct check *k, struct fault *f)
+{
+	struct bytes csr = k->csr_input.n ? buf_view(&k->csr_input) : k->evidence.cose.payload;
+	return evidence_check_binding(&k->evidence, k->binding, csr, f);
+}
+
+static outcome step_signature(struct check *k, struct fault *f)
+{
+	return evidence_verify(&k->evidence, k->key, k->allow_test_keys, f);
+}
+
+static bool always(const struct check *k)
+{
+	(void)k;
+	return true;
+}
+
+static bool has_csr(const struct check *k)
+{
+	return k->csr_input.n != 0;
+}
+
+static bool has_binding(const struct check *k)
+{
+	return k->has_binding;
+}
+
+static bool has_key(const struct check *k)
+{
+	return k->key != NULL;
+}
+
+static const struct {
+	const char *name, *needs;
+	bool (*can)(const struct check *k);
+	outcome (*run)(struct check *k, struct fault *f);
+} steps[] = {
+	{"format and claims", "", always, step_format},
+	{"the request, and that its key is not the RoT key", "--csr", has_csr, step_csr},
+	{"binding to challenge, gateway and request", "--binding", has_binding, step_binding},
+	{"signature by the RoT key", "--key", has_key, step_signature},
+};
+
+static void note_step(struct check *k, size_t i, const char *result)
+{
+	json_array_append_new(k->steps, json_pack("{s:s, s:s}", "step", steps[i].name, "result", result));
+}
+
+static outcome run_steps(struct check *k, struct fault *f)
+{
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		if (!steps[i].can(k)) {
+			char skipped[48];
+			snprintf(skipped, sizeof skipped, "not checked: no %s", steps[i].needs);
+			note_step(k, i, skipped);
+			continue;
+		}
+		outcome o = steps[i].run(k, f);
+		note_step(k, i, o.ok ? "ok" : "refused");
+		if (!o.ok)
+			return o;
+	}
+	return DONE;
+}
+
+/* ---- what is printed ---- */
+
+static int print_verdict(const struct ctl *c, outcome verdict, const struct fault *f)
+{
+	text_print_colour(c->colour, verdict.ok ? GREEN : RED, verdict.ok ? "ACCEPT" : "REJECT");
+	if (!verdict.ok) {
+		printf(" %s: ", reason_code(f->reason));
+		text_print(f->text);
+	}
+	putchar('\n');
+	return verdict.ok ? EXIT_DONE : EXIT_REFUSED;
+}
+
+/* Which of TF-M's derivations ties the instance ID to the key; a maker may as well use neither. */
+static const char *instance_derivation(const struct check *k)
+{
+	uint8_t id[INSTANCE_ID_SIZE];
+	if (!k->key || !evidence_instance_id(k->key, id))
+		return NULL;
+	if (!memcmp(id, k->evidence.instance_id, sizeof id))
+		return "01 and SHA-256 of the key's COSE_Key (TF-M 2.2 and later)";
+	if (evidence_instance_id_old(k->key, id) && !memcmp(id, k->evidence.instance_id, sizeof id))
+		return "01 and SHA-256 of the key's point (TF-M before 2.2)";
+	return "not derived from this key by TF-M's rules";
+}
+
+static void print_people(const struct ctl *c, struct check *k, const json_t *claims)
+{
+	size_t i;
+	json_t *step;
+	const char *derivation = k->parsed ? instance_derivation(k) : NULL;
+	printf("%s, %zu bytes\n", evidence_type_name(k->type), k->input.n);
+	claims_print(claims, c->colour);
+	if (derivation)
+		printf("  %-20s%s\n", "instance ID is", derivation);
+	puts("checks");
+	json_array_foreach(k->steps, i, step)
+		printf("  %-50s %s\n", json_string_value(json_object_get(step, "step")),
+		       json_string_value(json_object_get(step, "result")));
+}
+
+/* Whatever else is in order: evidence that nobody checked the signature of is not accepted. */
+static int print_incomplete(const struct ctl *c)
+{
+	text_print_colour(c->colour, YELLOW, "INCOMPLETE");
+	puts(": nothing breaks a rule, but without --key the signature was not checked");
+	return EXIT_REFUSED;
+}
+
+static const char *verdict_word(const struct check *k, outcome verdict)
+{
+	return !verdict.ok ? "REJECT" : k->key ? "ACCEPT" : "INCOMPLETE";
+}
+
+static int print_json(const struct check *k, json_t *claims, outcome verdict, const struct fault *f)
+{
+	json_object_set_new(claims, "type", json_string(evidence_type_name(k->type)));
+	json_object_set_new(claims, "bytes", json_integer((json_int_t)k->input.n));
+	json_object_set(claims, "checks", k->steps);
+	json_object_set_new(claims, "verdict", json_string(verdict_word(k, verdict)));
+	json_object_set_new(claims, "reason", json_string(verdict.ok ? "" : reason_code(f->reason)));
+	json_object_set_new(claims, "rule", json_string(verdict.ok ? "" : f->text));
+	json_dumpf(claims, stdout, JSON_PRESERVE_ORDER);
+	putchar('\n');
+	return verdict.ok && k->key ? EXIT_DONE : EXIT_REFUSED;
+}
+
+static int evidence_check(struct ctl *c, const struct arguments *a)
+{
+	struct check k = {.steps = json_array()};
+	struct fault f = {0};
+	int code;
+	outcome o = read_all(a, &k, &f);
+	if (!o.ok) {
+		check_free(&k);
+		return f.reason == REASON_BAD_FIELD ? ctl_usage("%s", f.text) : ctl_fail(&f);
+	}
+	json_t *claims = claims_read(buf_view(&k.input));
+	o = run_steps(&k, &f);
+	if (c->json) {
+		code = print_json(&k, claims, o, &f);
+	} else {
+		print_people(c, &k, claims);
+		code = o.ok && !k.key ? print_incomplete(c) : print_verdict(c, o, &f);
+	}
+	json_decref(claims);
+	check_free(&k);
+	return code;
+}
+
+/* ---- requests ---- */
+
+static void subject_text(struct bytes der, char *out, size_t room)
+{
+	const uint8_t *p = der.p;
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)der.n);
+	BIO *bio = BIO_new(BIO_s_mem());
+	int n = -1;
+	if (name && bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0)
+		n = BIO_read(bio, out, (int)room - 1);
+	out[n > 0 ? n : 0] = '\0';
+	BIO_free(bio);
+	X509_NAME_free(name);
+}
+
+static int csr_json(const struct csr *csr, const char *subject, const char *hash, size_t size, outcome o,
+		    const struct fault *f)
+{
+	json_t *out =
+		json_pack("{s:s, s:I, s:s, s:i, s:s, s:s, s:s}", "type", "csr", "bytes", (json_int_t)size,
+			  "subject", subject, "key_bits", csr->key_bits, "spki_sha256", hash, "verdict",
+			  o.ok ? "ACCEPT" : "REJECT", "reason", o.ok ? "" : reason_code(f->reason));
+	json_object_set_new(out, "rule", json_string(o.ok ? "" : f->text));
+	json_dumpf(out, stdout, JSON_PRESERVE_ORDER);
+	putchar('\n');
+	json_decref(out);
+	return o.ok ? EXIT_DONE : EXIT_REFUSED;
+}
+
+static void csr_people(const struct csr *csr, const char *subject, const char *hash, const char *form,
+		       size_t size)
+{
+	char key[32];
+	snprintf(key, sizeof key, "EC, P-%d", csr->key_bits);
+	printf("PKCS#10 request, %zu bytes of DER (given as %s)\n", size, form);
+	if (!csr->key)
+		return;
+	text_field("subject", subject[0] ? subject : "(empty)");
+	text_field("key", key);
+	text_field("SHA-256 of key", hash);
+	puts("  subject and asked-for extensions never reach a certificate: its names come from the attested "
+	     "device");
+}
+
+static int csr_check(struct ctl *c, const struct arguments *a)
+{
+	struct buf input = {0};
+	struct csr csr = {0};
+	struct fault f = {0};
+	const char *form;
+	char subject[256] = "", hash[HEX_SIZE(SHA256_SIZE)] = "";
+	if (!input_read(a->words[0], 65536, &input, &form, &f).ok)
+		return ctl_fail(&f);
+	outcome o = csr_parse(buf_view(&input), argument_flag(a, "allow-test-keys"), &csr, &f);
+	if (o.ok) {
+		subject_text(csr.subject, subject, sizeof subject);
+		hex_encode(bytes_of(csr.spki_sha256, SHA256_SIZE), hash);
+	}
+	int code;
+	if (c->json) {
+		code = csr_json(&csr, subject, hash, input.n, o, &f);
+	} else {
+		csr_people(&csr, subject, hash, form, input.n);
+		code = print_verdict(c, o, &f);
+	}
+	csr_free(&csr);
+	buf_free(&input);
+	return code;
+}
+
+static const struct option_spec evidence_options[] = {
+	{"key", "PEM", "public key of the device's RoT; without it the signature is not checked"},
+	{"type", "TYPE", "psa-token or cose-csr; found out where it is not given"},
+	{"csr", "FILE", "the certificate signing request that the evidence is for"},
+	{"binding", "HEX", "B, the 32 bytes that tie evidence to challenge, gateway and request"},
+	{"allow-test-keys", NULL, "accept published test keys (TF-M's dummy key and the like)"},
+	{NULL, NULL, NULL},
+};
+
+static const struct option_spec csr_options[] = {
+	{"allow-test-keys", NULL, "accept published test keys"},
+	{NULL, NULL, NULL},
+};
+
+const struct command evidence_commands[] = {
+	{
+		.name = "evidence check",
+		.arguments = "FILE --key PEM [--type TYPE] [--csr FILE] [--binding HEX] [--allow-test-keys]",
+		.summary = "read attestation evidence with the daemons' own parser, and judge it",
+		.help = "Prints every claim by name, then each check, then ACCEPT or REJECT with the\n"
+			"reason code and the rule: the same code and rule that the gateway logs.\n"
+			"Nothing is asked of any server. FILE (\"-\": standard input) holds the\n"
+			"evidence itself, or its hexadecimal or base64. Exit code 0 for ACCEPT, else 1.",
+		.examples =
+			"  mooringctl evidence check token.cbor --key rot-public.pem\n"
+			"  mooringctl evidence check token.hex --key rot-public.pem --csr device.csr "
+			"--binding 2ce31adb…\n"
+			"  echo $TOKEN_BASE64 | mooringctl --json evidence check - --key rot-public.pem\n",
+		.options = evidence_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = evidence_check,
+	},
+	{
+		.name = "csr check",
+		.arguments = "FILE [--allow-test-keys]",
+		.summary = "read a certificate signing request as the gateway does, and judge it",
+		.help = "FILE (\"-\": standard input) is PEM, DER, or its hexadecimal or base64. Prints\n"
+			"subject and key, then ACCEPT or REJECT with the reason code and the rule. Exit\n"
+			"code 0 for ACCEPT, 1 for REJECT.",
+		.examples = "  mooringctl csr check device.csr\n"
+			    "  openssl req -new -key device.key -subj /CN=x -outform DER | mooringctl csr "
+			    "check -\n",
+		.options = csr_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = csr_check,
+	},
+	{0},
+};

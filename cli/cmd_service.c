@@ -1,0 +1,217 @@
+#include "api.h"
+#include "ctl.h"
+#include "file.h"
+#include "standing.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CERT_FILE_MAX = 65536, POLICY_FILE_MAX = 65536 };
+
+/* The first certificate alone: issue-service writes the leaf, then its issuer. */
+static outcome first_certificate(struct buf *pem, const char *path, struct fault *f)
+{
+	static const char end[] = "-----END CERTIFICATE-----\n";
+	char *text = (char *)pem->p, *at = strstr(text, end);
+	if (!at)
+		return refuse(f, REASON_BAD_ENCODING, "%s holds no PEM certificate", path);
+	at[sizeof end - 1] = '\0';
+	return DONE;
+}
+
+static outcome read_policy(const char *path, json_t **out, struct fault *f)
+{
+	struct buf text = {0};
+	json_error_t e;
+	outcome o = file_read(path, POLICY_FILE_MAX, &text, f);
+	if (!o.ok)
+		return o;
+	*out = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &e);
+	buf_free(&text);
+	return *out ? DONE : refuse(f, REASON_BAD_JSON, "%s:%d: %s", path, e.line, e.text);
+}
+
+static int service_add(struct ctl *c, const struct arguments *a)
+{
+	const char *name = argument(a, "name"), *policy_path = argument(a, "policy");
+	struct buf pem = {0};
+	struct fault f = {0};
+	json_t *policy = NULL;
+	if (!name || !policy_path)
+		return ctl_usage("service add needs --name and --policy");
+	outcome o = file_read(a->words[0], CERT_FILE_MAX, &pem, &f);
+	if (o.ok)
+		o = first_certificate(&pem, a->words[0], &f);
+	if (o.ok)
+		o = read_policy(policy_path, &policy, &f);
+	json_t *body = o.ok ? json_pack("{s:s, s:s, s:o}", "name", name, "certificatePem", (char *)pem.p,
+					"policy", policy)
+			    : NULL;
+	buf_free(&pem);
+	if (!o.ok)
+		return ctl_fail(&f);
+	struct standing_change what = {
+		.method = "POST",
+		.prefix = "/v1/admin/services",
+		.name = name,
+		.suffix = "",
+		.done = "registered service",
+		.in_body = true,
+	};
+	return standing_change(c, a, &what, body);
+}
+
+static int service_remove(struct ctl *c, const struct arguments *a)
+{
+	struct standing_change what = {
+		.method = "DELETE",
+		.prefix = "/v1/admin/services/",
+		.name = a->words[0],
+		.suffix = "",
+		.done = "removed service",
+	};
+	return standing_change(c, a, &what, NULL);
+}
+
+static int service_list(struct ctl *c, const struct arguments *a)
+{
+	static const char *const headings[] = {"SERVICE", "CERTIFICATE", "NOT BEFORE", "NOT AFTER"};
+	json_t *answer = NULL, *service;
+	size_t i;
+	(void)a;
+	int code = api_call(c, "GET", "/v1/admin/services", NULL, &answer);
+	if (code != EXIT_DONE)
+		return code;
+	if (c->json)
+		return api_print_json(answer);
+	struct table *t = table_new(headings, 4);
+	json_array_foreach(json_object_get(answer, "services"), i, service) {
+		char id[20], from[TEXT_TIME_SIZE], to[TEXT_TIME_SIZE];
+		snprintf(id, sizeof id, "%.16s", api_text(service, "certificateId"));
+		const char *cells[] = {api_text(service, "name"), id,
+				       text_time_s(api_number(service, "not_before"), from),
+				       text_time_s(api_number(service, "not_after"), to)};
+		table_row(t, cells, 0, PLAIN);
+	}
+	table_end(t, c->colour, "no services");
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+static int broker_list(struct ctl *c, const struct arguments *a)
+{
+	static const char *const headings[] = {"BROKER", "FEED", "FOR", "CONFIRMED", "LAST HEARD OF"};
+	json_t *answer = NULL, *broker;
+	size_t i;
+	(void)a;
+	int code = api_call(c, "GET", "/v1/admin/brokers", NULL, &answer);
+	if (code != EXIT_DONE)
+		return code;
+	if (c->json)
+		return api_print_json(answer);
+	struct table *t = table_new(headings, 5);
+	json_array_foreach(json_object_get(answer, "brokers"), i, broker) {
+		char seq[32], since[32], heard[STANDING_HEARD_SIZE];
+		const char *state = api_text(broker, "state");
+		snprintf(seq, sizeof seq, "%" PRId64, api_number(broker, "seq"));
+		snprintf(since, sizeof since, "%" PRId64 " s", api_number(broker, "connected_s"));
+		const char *cells[] = {api_text(broker, "name"), state, strcmp(state, "live") ? "" : since,
+				       seq, standing_heard(broker, heard)};
+		table_row(t, cells, 1, text_state_colour(state));
+	}
+	table_end(t, c->colour, "no broker has ever had a feed");
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+static int broker_remove(struct ctl *c, const struct arguments *a)
+{
+	struct standing_change what = {
+		.method = "DELETE",
+		.prefix = "/v1/admin/brokers/",
+		.name = a->words[0],
+		.suffix = "",
+		.done = "forgotten broker",
+	};
+	return standing_change(c, a, &what, NULL);
+}
+
+static const struct option_spec add_options[] = {
+	{"name", "NAME", "of the service: its client id, and in policies ${iot:Connection.Thing.ThingName}"},
+	{"policy", "FILE", "AWS IoT policy document: what it may connect as, publish and read"},
+	STANDING_WAIT_OPTION,
+	{NULL, NULL, NULL},
+};
+
+static const struct option_spec wait_options[] = {
+	STANDING_WAIT_OPTION,
+	{NULL, NULL, NULL},
+};
+
+const struct command service_commands[] = {
+	{
+		.name = "service add",
+		.arguments = "CERT --name NAME --policy FILE [--wait MS]",
+		.summary = "admit a back end's certificate to the brokers",
+		.help = "CERT was issued by `mooring-ca issue-service NAME --client`. The broker admits\n"
+			"registered certificates only; the policy says what this one may do. Adding\n"
+			"again replaces the policy; further certificates of the name live side by side.",
+		.examples = "  mooringctl service add telemetry-1.pem --name telemetry-1 --policy "
+			    "policy-reader.json\n",
+		.options = add_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = service_add,
+	},
+	{
+		.name = "service remove",
+		.arguments = "NAME [--wait MS]",
+		.summary = "take a back end off the brokers",
+		.help = "All certificates of the name stop being registered; sessions are cut. Exit\n"
+			"code 3 where a broker has not confirmed yet.",
+		.examples = "  mooringctl service remove telemetry-1\n",
+		.options = wait_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = service_remove,
+	},
+	{
+		.name = "service list",
+		.arguments = "",
+		.summary = "the registered back ends",
+		.help = "A line for each certificate. With --json each service's policy, too.",
+		.examples = "  mooringctl service list\n",
+		.words_min = 0,
+		.words_max = 0,
+		.run = service_list,
+	},
+	{
+		.name = "brokers",
+		.arguments = "",
+		.summary = "the brokers' feeds: live or lost, and how far each has confirmed",
+		.help = "CONFIRMED is the last log entry that the broker has made effective. A broker\n"
+			"that lost its feed keeps serving from what it knows for 15 minutes (its\n"
+			"plugin_opt_staleness), then admits nobody new.",
+		.examples = "  mooringctl brokers\n",
+		.words_min = 0,
+		.words_max = 0,
+		.run = broker_list,
+	},
+	{
+		.name = "broker remove",
+		.arguments = "NAME [--wait MS]",
+		.summary = "forget a broker that is gone for good",
+		.help = "A broker that once had a feed is waited for by every change: one that will not\n"
+			"come back is taken off with this. A broker that still runs is back as soon as\n"
+			"it connects again.",
+		.examples = "  mooringctl broker remove broker-b\n",
+		.options = wait_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = broker_remove,
+	},
+	{0},
+};

@@ -1,0 +1,118 @@
+#include "api.h"
+#include "ctl.h"
+#include "standing.h"
+
+static int change_device(struct ctl *c, const struct arguments *a, const char *suffix, const char *done,
+			 json_t *body)
+{
+	struct standing_change what = {
+		.method = "POST",
+		.prefix = "/v1/admin/devices/",
+		.name = a->words[0],
+		.suffix = suffix,
+		.done = done,
+	};
+	return standing_change(c, a, &what, body);
+}
+
+static json_t *reason_body(const struct arguments *a, const char *fallback)
+{
+	const char *reason = argument(a, "reason");
+	return json_pack("{s:s}", "reason", reason ? reason : fallback);
+}
+
+static int revoke(struct ctl *c, const struct arguments *a)
+{
+	if (!argument(a, "reason"))
+		return ctl_usage(
+			"revoke is final and needs --reason: unspecified, key-compromise, superseded, "
+			"cessation-of-operation or privilege-withdrawn");
+	return change_device(c, a, "/revoke", "revoked for good", reason_body(a, ""));
+}
+
+static int suspend(struct ctl *c, const struct arguments *a)
+{
+	return change_device(c, a, "/suspend", "suspended", reason_body(a, "suspended-by-operator"));
+}
+
+static int resume(struct ctl *c, const struct arguments *a)
+{
+	return change_device(c, a, "/resume", "active again", reason_body(a, "resumed-by-operator"));
+}
+
+static int allow_reenrol(struct ctl *c, const struct arguments *a)
+{
+	return change_device(c, a, "/allow-reenrol", "may enrol once with a new key",
+			     reason_body(a, "allowed-by-operator"));
+}
+
+static const struct option_spec revoke_options[] = {
+	{"reason", "REASON", "of RFC 5280 5.3.1, such as key-compromise"},
+	STANDING_WAIT_OPTION,
+	{NULL, NULL, NULL},
+};
+
+static const struct option_spec reason_options[] = {
+	{"reason", "TEXT", "for the device's history"},
+	STANDING_WAIT_OPTION,
+	{NULL, NULL, NULL},
+};
+
+const struct command standing_commands[] = {
+	{
+		.name = "revoke",
+		.arguments = "THING --reason REASON [--wait MS]",
+		.summary = "end a device's certificates, for good",
+		.help = "Recorded: durable in the log, never undone. Effective: every broker refuses\n"
+			"the device, has cut its sessions and has confirmed it. Waits for that up to 2\n"
+			"s (--wait); exit code 3 where a broker has not confirmed, by name. The device\n"
+			"cannot enrol again until `allow-reenrol`. Reasons: unspecified,\n"
+			"key-compromise, affiliation-changed, superseded, cessation-of-operation,\n"
+			"privilege-withdrawn.",
+		.examples = "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise\n"
+			    "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason cessation-of-operation "
+			    "--wait 10000\n",
+		.options = revoke_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = revoke,
+	},
+	{
+		.name = "suspend",
+		.arguments = "THING [--reason TEXT] [--wait MS]",
+		.summary = "cut a device off until it is resumed",
+		.help = "Its certificates become inactive: sessions are cut, connections and enrolments\n"
+			"refused. Exit code 3 where a broker has not confirmed yet.",
+		.examples = "  mooringctl suspend ajv7zq2kmeuxo4wd6tgc5hyb --reason 'reported stolen'\n",
+		.options = reason_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = suspend,
+	},
+	{
+		.name = "resume",
+		.arguments = "THING [--reason TEXT] [--wait MS]",
+		.options = reason_options,
+		.summary = "undo a suspension, or a clone alarm's quarantine",
+		.help = "A revoked device stays revoked; what the attestation service suspended only it\n"
+			"can resume.",
+		.examples = "  mooringctl resume ajv7zq2kmeuxo4wd6tgc5hyb\n",
+		.words_min = 1,
+		.words_max = 1,
+		.run = resume,
+	},
+	{
+		.name = "allow-reenrol",
+		.arguments = "THING [--reason TEXT] [--wait MS]",
+		.summary = "let a repaired or revoked device enrol once with a new key",
+		.help = "The next enrolment of this device, still with fresh evidence of its RoT, gets\n"
+			"a certificate for a new key; the device's generation goes up and what it had\n"
+			"before ends. The grant is used up by it.",
+		.examples = "  mooringctl allow-reenrol ajv7zq2kmeuxo4wd6tgc5hyb --reason 'board swapped'\n",
+		.options = reason_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = allow_reenrol,
+	},
+	{0},
+};

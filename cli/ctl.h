@@ -1,0 +1,49 @@
+/*
+ * ctl.h - mooringctl: what a command is, and what all of them share.
+ */
+#ifndef MOORING_CTL_H
+#define MOORING_CTL_H
+
+#include "admin_client.h"
+#include "arguments.h"
+
+/* Exit codes, for scripts. */
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NOT_YET_EFFECTIVE = 3 };
+
+struct ctl {
+	const char *endpoint;	     /* --endpoint, MOORING_ENDPOINT; NULL where neither is given */
+	const char *ca;		     /* --ca, MOORING_CA */
+	const char *key;	     /* --key, MOORING_KEY */
+	bool json;		     /* raw JSON instead of text for people */
+	bool colour;		     /* standard output is a terminal, and NO_COLOR is not set */
+	struct admin_client *client; /* made by the first call */
+};
+
+struct command {
+	const char *name;		   /* one or two words: "devices", "service add" */
+	const char *arguments;		   /* as the help shows them */
+	const char *summary;		   /* one line, no full stop */
+	const char *help;		   /* what it does and what comes back: whole sentences */
+	const char *examples;		   /* lines of "mooringctl …" */
+	const struct option_spec *options; /* ended by a NULL name; NULL: none */
+	size_t words_min, words_max;
+	int (*run)(struct ctl *c, const struct arguments *a);
+};
+
+/* One array a file of commands, ended by a NULL name. */
+extern const struct command device_commands[];
+extern const struct command standing_commands[];
+extern const struct command service_commands[];
+extern const struct command log_commands[];
+extern const struct command record_commands[];
+extern const struct command admin_commands[];
+extern const struct command ca_commands[];
+extern const struct command evidence_commands[];
+extern const struct command completion_commands[];
+
+/* Says it on standard error with the reason code; returns EXIT_REFUSED. */
+int ctl_fail(const struct fault *f);
+/* A command line that cannot be meant: says it and where help is; returns EXIT_USAGE. */
+int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

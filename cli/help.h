@@ -1,0 +1,25 @@
+/*
+ * help.h - help made from the table of commands, so that it cannot drift from them.
+ */
+#ifndef MOORING_HELP_H
+#define MOORING_HELP_H
+
+#include "ctl.h"
+
+extern const struct option_spec ctl_globals[];
+/* All files of commands, in the order of the help; `commands` is NULL at the end. */
+struct command_group {
+	const char *title;
+	const struct command *commands;
+};
+extern const struct command_group ctl_groups[];
+
+/* The command that the words begin with, and how many words its name has; NULL where there is none. */
+const struct command *command_find(char *const *words, size_t *taken);
+
+void help_top(void);
+void help_command(const struct command *c);
+/* Commands that begin with this word, for "mooringctl records". False where there is none. */
+bool help_group(const char *word);
+
+#endif

@@ -1,0 +1,108 @@
+#include "standing.h"
+
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_effective_at(const json_t *broker)
+{
+	return !strcmp(api_text(broker, "state"), "effective");
+}
+
+const char *standing_heard(const json_t *broker, char out[STANDING_HEARD_SIZE])
+{
+	json_t *lag = json_object_get(broker, "lag_s");
+	if (json_is_number(lag))
+		snprintf(out, STANDING_HEARD_SIZE, "%.0f s ago", json_number_value(lag));
+	else
+		snprintf(out, STANDING_HEARD_SIZE, "not since the gateway started");
+	return out;
+}
+
+static void print_brokers(const struct ctl *c, json_t *brokers)
+{
+	static const char *const headings[] = {"BROKER", "STATE", "EFFECTIVE AFTER", "LAST HEARD OF"};
+	struct table *t = table_new(headings, 4);
+	json_t *broker;
+	size_t i;
+	json_array_foreach(brokers, i, broker) {
+		char after[32] = "", heard[STANDING_HEARD_SIZE];
+		const char *state = api_text(broker, "state");
+		if (is_effective_at(broker))
+			snprintf(after, sizeof after, "%" PRId64 " ms", api_number(broker, "effective_ms"));
+		const char *cells[] = {api_text(broker, "name"), state, after, standing_heard(broker, heard)};
+		table_row(t, cells, 1, text_state_colour(state));
+	}
+	table_end(t, c->colour, "no broker has ever had a feed");
+}
+
+/* "recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending)" */
+static void print_missing(json_t *brokers)
+{
+	const char *separator = "";
+	json_t *broker;
+	size_t i;
+	fputs("recorded; not yet effective at: ", stdout);
+	json_array_foreach(brokers, i, broker) {
+		if (is_effective_at(broker))
+			continue;
+		fputs(separator, stdout);
+		text_print(api_text(broker, "name"));
+		if (strcmp(api_text(broker, "state"), "lost"))
+			fputs(" (pending)", stdout);
+		else if (json_is_number(json_object_get(broker, "lag_s")))
+			printf(" (feed lost %.0f s)", json_number_value(json_object_get(broker, "lag_s")));
+		else
+			fputs(" (feed lost)", stdout);
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
+static int report(const struct ctl *c, const struct standing_change *what, json_t *answer)
+{
+	json_t *brokers = json_object_get(answer, "brokers");
+	bool effective = api_flag(answer, "effective");
+	char when[TEXT_TIME_SIZE];
+	if (c->json) {
+		int code = api_print_json(answer);
+		return code == EXIT_DONE && !effective ? EXIT_NOT_YET_EFFECTIVE : code;
+	}
+	printf("%s: ", what->done);
+	text_print(what->name);
+	printf("\nrecorded at %s, log entry %" PRId64 "\n",
+	       text_time_ms(api_number(answer, "recorded_at_ms"), when), api_number(answer, "seq"));
+	print_brokers(c, brokers);
+	if (effective)
+		puts("effective");
+	else
+		print_missing(brokers);
+	json_decref(answer);
+	return effective ? EXIT_DONE : EXIT_NOT_YET_EFFECTIVE;
+}
+
+int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,
+		    json_t *body)
+{
+	struct fault f = {0};
+	json_t *answer = NULL;
+	long wait_ms;
+	char tail[64];
+	if (!argument_number(a, "wait", 0, STANDING_WAIT_MAX_MS, STANDING_WAIT_MS, &wait_ms, &f).ok) {
+		json_decref(body);
+		return ctl_usage("%s", f.text);
+	}
+	if (body) {
+		snprintf(tail, sizeof tail, "%s", what->suffix);
+		json_object_set_new(body, "wait_ms", json_integer(wait_ms));
+	} else {
+		snprintf(tail, sizeof tail, "%s?wait_ms=%ld", what->suffix, wait_ms);
+	}
+	char *target = api_target(what->prefix, what->in_body ? "" : what->name, tail);
+	int code = api_call(c, what->method, target, body, &answer);
+	free(target);
+	return code == EXIT_DONE ? report(c, what, answer) : code;
+}

@@ -1,0 +1,30 @@
+/*
+ * standing.h - changes of a standing: made, recorded, and how far they are effective.
+ */
+#ifndef MOORING_STANDING_CHANGE_H
+#define MOORING_STANDING_CHANGE_H
+
+#include "api.h"
+
+/* The option of every command that makes a change. */
+#define STANDING_WAIT_OPTION                                                                                 \
+	{                                                                                                    \
+		"wait", "MS", "how long to wait for the brokers' confirmation (2000)"                        \
+	}
+enum { STANDING_WAIT_MAX_MS = 30000, STANDING_WAIT_MS = 2000, STANDING_HEARD_SIZE = 48 };
+
+/* Makes the change at "<prefix><name><suffix>" and prints what was done ("revoked: thing-1") and the state at
+ * each broker. `body` is taken over; NULL for a change without one. EXIT_DONE where it is effective
+ * everywhere, EXIT_NOT_YET_EFFECTIVE where a broker has not confirmed. */
+struct standing_change {
+	const char *method, *prefix, *name, *suffix;
+	const char *done;
+	bool in_body; /* the name stands in the body, not in the path */
+};
+int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,
+		    json_t *body);
+
+/* When a broker was last heard of, from its "lag_s". */
+const char *standing_heard(const json_t *broker, char out[STANDING_HEARD_SIZE]);
+
+#endif
