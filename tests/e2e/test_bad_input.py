@@ -19,8 +19,8 @@ def client(shared):
     return Client(shared)
 
 
-def raw(stack, data, port="device", seconds=15):
-    """Bytes over a TLS connection of their own; everything that comes back until the other side closes."""
+def raw(stack, data, port="device", seconds=5):
+    """Bytes over a TLS connection of their own; all that comes back until the other side closes or has fallen silent."""
     tls = ssl.create_default_context(cafile=str(stack.pki / "root.pem"))
     with socket.create_connection(("127.0.0.1", stack.ports[port]), timeout=seconds) as plain:
         with tls.wrap_socket(plain, server_hostname="127.0.0.1") as s:
@@ -29,7 +29,7 @@ def raw(stack, data, port="device", seconds=15):
             while True:
                 try:
                     chunk = s.recv(65536)
-                except (ssl.SSLError, ConnectionError):
+                except (ssl.SSLError, ConnectionError, TimeoutError):
                     break
                 if not chunk:
                     break
