@@ -34,12 +34,13 @@ static void imported(struct change *c)
 	if (c->ok) {
 		status_imported(b->inserted, unchanged);
 		log_line(LOG_LEVEL_INFO, scgi_request_id(call->request),
-			 "%s: import %s, batch %lld: %lld new records, %lld unchanged", call->caller, b->import,
-			 (long long)b->number, (long long)b->inserted, (long long)unchanged);
+			 "%s: import %s, batch %lld: %lld new records, %lld unchanged", call->caller,
+			 b->import, (long long)b->number, (long long)b->inserted, (long long)unchanged);
 		answer_json(call->request, 200, "application/json",
-			    json_pack("{ss sI sI sI sI sI}", "import", b->import, "number", (json_int_t)b->number,
-				      "records", (json_int_t)b->count, "inserted", (json_int_t)b->inserted, "unchanged",
-				      (json_int_t)unchanged, "total", (json_int_t)b->total));
+			    json_pack("{ss sI sI sI sI sI}", "import", b->import, "number",
+				      (json_int_t)b->number, "records", (json_int_t)b->count, "inserted",
+				      (json_int_t)b->inserted, "unchanged", (json_int_t)unchanged, "total",
+				      (json_int_t)b->total));
 	} else {
 		answer_fault(call->request, &c->fault);
 	}
@@ -47,13 +48,16 @@ static void imported(struct change *c)
 	free(call);
 }
 
-static outcome read_batch_name(struct import_batch *b, const char *import, const char *number, struct fault *f)
+static outcome read_batch_name(struct import_batch *b, const char *import, const char *number,
+			       struct fault *f)
 {
 	size_t digits = strlen(number);
 	if (!record_name_ok(import))
 		return refuse(f, REASON_BAD_FIELD, "the import's id is not 1 to 64 of [A-Za-z0-9._-]");
-	if (digits == 0 || digits > 9 || strspn(number, "0123456789") != digits || (digits > 1 && *number == '0'))
-		return refuse(f, REASON_BAD_FIELD, "the batch's number is not one of 0 to %d", IMPORT_NUMBER_MAX);
+	if (digits == 0 || digits > 9 || strspn(number, "0123456789") != digits ||
+	    (digits > 1 && *number == '0'))
+		return refuse(f, REASON_BAD_FIELD, "the batch's number is not one of 0 to %d",
+			      IMPORT_NUMBER_MAX);
 	memcpy(b->import, import, strlen(import) + 1);
 	b->number = strtoll(number, NULL, 10);
 	return DONE;
@@ -104,12 +108,13 @@ static void stood(struct change *c)
 	hex_encode(bytes_of(s->instance_id, INSTANCE_ID_SIZE), id);
 	if (c->ok) {
 		status_withdrawn(s->devices);
-		log_line(LOG_LEVEL_INFO, scgi_request_id(r), "%s: %s %s is %s now, %lld changed: %s", call->caller,
-			 s->whole_batch ? "batch" : "record", s->whole_batch ? s->batch : id, state,
-			 (long long)s->devices, s->reason);
+		log_line(LOG_LEVEL_INFO, scgi_request_id(r), "%s: %s %s is %s now, %lld changed: %s",
+			 call->caller, s->whole_batch ? "batch" : "record", s->whole_batch ? s->batch : id,
+			 state, (long long)s->devices, s->reason);
 		answer_json(r, 200, "application/json",
-			    json_pack("{ss ss sI}", s->whole_batch ? "batch" : "instance_id", s->whole_batch ? s->batch : id,
-				      "state", state, "devices", (json_int_t)s->devices));
+			    json_pack("{ss ss sI}", s->whole_batch ? "batch" : "instance_id",
+				      s->whole_batch ? s->batch : id, "state", state, "devices",
+				      (json_int_t)s->devices));
 	} else {
 		answer_fault(r, &c->fault);
 	}
@@ -142,7 +147,8 @@ static void stand(struct worker *w, struct scgi_request *r, const char *caller, 
 static outcome read_instance(const char *text, uint8_t out[INSTANCE_ID_SIZE], struct fault *f)
 {
 	if (!record_instance_id(text, out))
-		return refuse(f, REASON_BAD_FIELD, "the instance ID is not the hexadecimal form of 01 and 32 bytes");
+		return refuse(f, REASON_BAD_FIELD,
+			      "the instance ID is not the hexadecimal form of 01 and 32 bytes");
 	return DONE;
 }
 
@@ -189,8 +195,9 @@ static outcome show(struct worker *w, const char *instance, json_t **out, struct
 	if (!o.ok)
 		return o;
 	*out = record_json(&d);
-	if (*out && changed && (json_object_set_new(*out, "changed", json_integer(last.time)) ||
-				json_object_set_new(*out, "reason", json_string(last.reason)))) {
+	if (*out && changed &&
+	    (json_object_set_new(*out, "changed", json_integer(last.time)) ||
+	     json_object_set_new(*out, "reason", json_string(last.reason)))) {
 		json_decref(*out);
 		*out = NULL;
 	}
@@ -218,9 +225,11 @@ struct page {
 static outcome read_page(const struct scgi_request *r, struct page *p, struct fault *f)
 {
 	char after[INSTANCE_ID_HEX], limit[8];
-	*p = (struct page){.limit = RECORDS_PAGE, .of_batch = scgi_query_has(r, "batch"),
+	*p = (struct page){.limit = RECORDS_PAGE,
+			   .of_batch = scgi_query_has(r, "batch"),
 			   .has_after = scgi_query_has(r, "after")};
-	if (p->of_batch && (!scgi_query_get(r, "batch", p->batch, sizeof p->batch) || !record_name_ok(p->batch)))
+	if (p->of_batch &&
+	    (!scgi_query_get(r, "batch", p->batch, sizeof p->batch) || !record_name_ok(p->batch)))
 		return refuse(f, REASON_BAD_FIELD, "batch: not 1 to 64 of [A-Za-z0-9._-]");
 	if (p->has_after &&
 	    (!scgi_query_get(r, "after", after, sizeof after) || !record_instance_id(after, p->after)))
@@ -261,8 +270,8 @@ void admin_list(struct worker *w, struct scgi_request *r)
 	if (o.ok && !(list = calloc(p.limit, sizeof *list)))
 		o = refuse(&f, REASON_OVERLOADED, "no memory for a list");
 	if (o.ok)
-		o = records_list(&w->records, p.of_batch ? p.batch : NULL, p.has_after ? p.after : NULL, list, p.limit,
-				 &count, &f);
+		o = records_list(&w->records, p.of_batch ? p.batch : NULL, p.has_after ? p.after : NULL, list,
+				 p.limit, &count, &f);
 	if (o.ok)
 		answer_json(r, 200, "application/json", page_json(list, count, p.limit));
 	else

@@ -16,7 +16,8 @@ struct subject {
 static outcome check_nonce(struct subject *s, struct fault *f)
 {
 	if (!bytes_equal_ct(s->evidence.nonce, bytes_of(s->nonce, BINDING_SIZE)))
-		return refuse(f, REASON_NONCE_MISMATCH, "RFC 9711 4.1: the evidence's nonce is not the session's");
+		return refuse(f, REASON_NONCE_MISMATCH,
+			      "RFC 9711 4.1: the evidence's nonce is not the session's");
 	return DONE;
 }
 
@@ -54,7 +55,8 @@ static outcome check_request_key(struct subject *s, const struct csr *csr, struc
 {
 	struct bytes rot = bytes_of(s->record.public_key, s->record.public_key_size);
 	if (bytes_equal(csr->spki, rot))
-		return refuse(f, REASON_CSR_KEY_IS_ROT, "the key to certify is the device's root-of-trust key");
+		return refuse(f, REASON_CSR_KEY_IS_ROT,
+			      "the key to certify is the device's root-of-trust key");
 	if (csr->spki.n > sizeof s->out->attested_spki)
 		return refuse(f, REASON_CSR_KEY, "the key to certify is too large");
 	memcpy(s->out->attested_spki, csr->spki.p, csr->spki.n);
@@ -78,7 +80,10 @@ static outcome check_request(struct subject *s, struct fault *f)
 
 /* In this order: nothing is said about a device before its key has spoken but that it is known and stands. */
 static outcome (*const checks[])(struct subject *s, struct fault *f) = {
-	check_standing, check_signature, check_implementation, check_request,
+	check_standing,
+	check_signature,
+	check_implementation,
+	check_request,
 };
 
 static outcome run_checks(struct subject *s, struct fault *f)

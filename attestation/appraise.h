@@ -20,7 +20,7 @@ struct appraisal {
 	bool has_instance;  /* the evidence could be read so far; what it claims, not what was found true */
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	uint8_t attested_spki[SPKI_MAX]; /* the key that the RoT key signed for: cose-csr */
-	size_t attested_size;            /* 0 where the evidence names no key */
+	size_t attested_size;		 /* 0 where the evidence names no key */
 };
 
 /* Fails only where no verdict can be given: REASON_STORE_UNAVAILABLE and its like. */

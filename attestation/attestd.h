@@ -49,14 +49,20 @@ struct attestd {
 	struct attestd_config config;
 	struct keys keys;
 	char *db_path;
-	char *discovery; /* the document, made once */
-	struct writer *writer;           /* the one thread that writes records; locks for itself */
-	struct sessions *sessions;       /* locks for itself */
+	char *discovery;		 /* the document, made once */
+	struct writer *writer;		 /* the one thread that writes records; locks for itself */
+	struct sessions *sessions;	 /* locks for itself */
 	struct withdrawals *withdrawals; /* locks for itself */
-	struct admin_auth *admin_auth;   /* locks for itself */
+	struct admin_auth *admin_auth;	 /* locks for itself */
 	struct scgi_server *server;
 	struct worker *workers; /* worker.h, one a loop; each is touched on its own loop only */
 	unsigned worker_count;
 };
+
+/* With configuration and keys in place: opens the database and serves on the socket. Once every right that is
+ * not needed is given up, since it starts threads. */
+MUST_USE outcome attestd_start(struct attestd *a, struct fault *f);
+/* Answers what waits, gives open requests ten seconds, and closes everything but configuration and keys. */
+void attestd_stop(struct attestd *a);
 
 #endif

@@ -39,8 +39,8 @@ static json_t *session_json(const struct session *s)
 	char nonce[BASE64_SIZE(BINDING_SIZE)], expiry[CLOCK_RFC3339_SIZE];
 	base64url_encode(bytes_of(s->nonce, BINDING_SIZE), nonce);
 	clock_rfc3339_ms(s->expires * 1000, expiry);
-	json_t *o = json_pack("{ss ss ss so}", "status", s->complete ? "complete" : "waiting", "nonce", nonce, "expiry",
-			      expiry, "accept", accepted_json());
+	json_t *o = json_pack("{ss ss ss so}", "status", s->complete ? "complete" : "waiting", "nonce", nonce,
+			      "expiry", expiry, "accept", accepted_json());
 	if (!o || !s->complete)
 		return o;
 	if (json_object_set_new(o, "evidence", evidence_json(s)) ||
@@ -61,13 +61,15 @@ static outcome read_size(const struct scgi_request *r, struct fault *f)
 	return DONE;
 }
 
-static outcome read_nonce(const struct scgi_request *r, uint8_t out[BINDING_SIZE], bool *given, struct fault *f)
+static outcome read_nonce(const struct scgi_request *r, uint8_t out[BINDING_SIZE], bool *given,
+			  struct fault *f)
 {
 	char text[BASE64_SIZE(BINDING_SIZE)];
 	size_t n = 0;
 	*given = scgi_query_has(r, "nonce");
 	if (scgi_query_has(r, "nonceSize"))
-		return *given ? refuse(f, REASON_BAD_FIELD, "nonce and nonceSize: one of them") : read_size(r, f);
+		return *given ? refuse(f, REASON_BAD_FIELD, "nonce and nonceSize: one of them")
+			      : read_size(r, f);
 	if (*given && (!scgi_query_get(r, "nonce", text, sizeof text) ||
 		       !base64url_decode(text, strlen(text), out, BINDING_SIZE, &n) || n != BINDING_SIZE))
 		return refuse(f, REASON_BAD_FIELD, "nonce: not the base64url form of 32 bytes");
@@ -111,7 +113,8 @@ static outcome read_evidence(struct scgi_request *r, enum evidence_type *type, s
 }
 
 /* Not a second try with other evidence: one challenge, one answer. */
-static outcome check_unused(const struct session *s, enum evidence_type type, struct bytes evidence, struct fault *f)
+static outcome check_unused(const struct session *s, enum evidence_type type, struct bytes evidence,
+			    struct fault *f)
 {
 	if (s->complete && (s->type != type || !bytes_equal(evidence, buf_view(&s->evidence))))
 		return refuse(f, REASON_CONFLICT, "the session has its evidence already; open a new one");
@@ -124,14 +127,15 @@ static void log_verdict(const struct scgi_request *r, enum evidence_type type, c
 	if (a->has_instance)
 		hex_encode(bytes_of(a->instance_id, INSTANCE_ID_SIZE), id);
 	if (a->reason == REASON_NONE)
-		log_line(LOG_LEVEL_INFO, scgi_request_id(r), "%s of %s: affirming", evidence_type_name(type), id);
+		log_line(LOG_LEVEL_DEBUG, scgi_request_id(r), "%s of %s: affirming", evidence_type_name(type),
+			 id);
 	else
 		log_fault(LOG_LEVEL_INFO, scgi_request_id(r), &a->fault, "%s of %s: contraindicated",
 			  evidence_type_name(type), id);
 }
 
-static outcome make_result(struct worker *w, struct scgi_request *r, const struct session *s, enum evidence_type type,
-			   char **jwt, struct fault *f)
+static outcome make_result(struct worker *w, struct scgi_request *r, const struct session *s,
+			   enum evidence_type type, char **jwt, struct fault *f)
 {
 	struct appraisal a;
 	int64_t began = clock_monotonic_us();

@@ -5,8 +5,8 @@
  *   POST   /challenge-response/v1/session/<id>   evidence by its media type   200, "result": an EAR (JWT)
  *   GET, DELETE the same
  *
- * Evidence that is refused is a result too: status contraindicated, with our reason. A session takes evidence once; the
- * same evidence again has the same answer.
+ * Evidence that is refused is a result too: status contraindicated, with our reason. A session takes evidence
+ * once; the same evidence again has the same answer.
  */
 #ifndef MOORING_CHALLENGE_H
 #define MOORING_CHALLENGE_H

@@ -31,7 +31,8 @@ outcome import_batch_parse(struct bytes body, bool allow_test_keys, struct impor
 	size_t room = 0;
 	struct fault why;
 	if (body.n > IMPORT_BODY_MAX)
-		return refuse(f, REASON_TOO_LARGE, "a batch of %zu bytes, the limit is %d", body.n, IMPORT_BODY_MAX);
+		return refuse(f, REASON_TOO_LARGE, "a batch of %zu bytes, the limit is %d", body.n,
+			      IMPORT_BODY_MAX);
 	while (body.n) {
 		const uint8_t *end = memchr(body.p, '\n', body.n);
 		size_t n = end ? (size_t)(end - body.p) : body.n;

@@ -1,9 +1,9 @@
 /*
  * import.h - batches of device records: newline-delimited JSON, numbered, taken once.
  *
- * A batch is one transaction: all of its records are stored, or none. The same (import, number, contents) again has
- * the answer of the first time; other contents under a taken number are refused, and so is a record that
- * differs from the one already stored for its instance ID.
+ * A batch is one transaction: all of its records are stored, or none. The same (import, number, contents)
+ * again has the answer of the first time; other contents under a taken number are refused, and so is a record
+ * that differs from the one already stored for its instance ID.
  */
 #ifndef MOORING_IMPORT_H
 #define MOORING_IMPORT_H
@@ -21,11 +21,12 @@ struct import_batch {
 	size_t count;
 	/* filled by the writer */
 	int64_t inserted; /* of `count`; the rest was there, unchanged */
-	int64_t total;    /* records of all batches of this import so far */
+	int64_t total;	  /* records of all batches of this import so far */
 };
 
-/* `out->import` and `number` are set by the caller. Faults name the line. REASON_TOO_LARGE, REASON_BAD_REQUEST and
- * those of record_parse. import_batch_clear frees what it holds, also after a fault. */
+/* `out->import` and `number` are set by the caller. Faults name the line. REASON_TOO_LARGE,
+ * REASON_BAD_REQUEST and those of record_parse. import_batch_clear frees what it holds, also after a fault.
+ */
 MUST_USE outcome import_batch_parse(struct bytes body, bool allow_test_keys, struct import_batch *out,
 				    struct fault *f);
 void import_batch_clear(struct import_batch *b);

@@ -33,7 +33,8 @@ bool key_thumbprint(EVP_PKEY *key, char out[KEY_ID_SIZE])
 	uint8_t hash[SHA256_SIZE];
 	if (!point_of(key, &p))
 		return false;
-	snprintf(canonical, sizeof canonical, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}", p.x, p.y);
+	snprintf(canonical, sizeof canonical, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}",
+		 p.x, p.y);
 	sha256(bytes_str(canonical), hash);
 	base64url_encode(bytes_of(hash, sizeof hash), out);
 	return true;
@@ -45,8 +46,8 @@ json_t *key_jwk(EVP_PKEY *key)
 	char id[KEY_ID_SIZE];
 	if (!point_of(key, &p) || !key_thumbprint(key, id))
 		return NULL;
-	return json_pack("{ss ss ss ss ss ss}", "kty", "EC", "crv", "P-256", "x", p.x, "y", p.y, "alg", "ES256", "kid",
-			 id);
+	return json_pack("{ss ss ss ss ss ss}", "kty", "EC", "crv", "P-256", "x", p.x, "y", p.y, "alg",
+			 "ES256", "kid", id);
 }
 
 EVP_PKEY *key_copy(EVP_PKEY *key)
@@ -54,8 +55,8 @@ EVP_PKEY *key_copy(EVP_PKEY *key)
 	EVP_PKEY *copy = NULL;
 	OSSL_PARAM *params = NULL;
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(crypto_ctx(), "EC", NULL);
-	if (!ctx || EVP_PKEY_todata(key, EVP_PKEY_KEYPAIR, &params) != 1 || EVP_PKEY_fromdata_init(ctx) != 1 ||
-	    EVP_PKEY_fromdata(ctx, &copy, EVP_PKEY_KEYPAIR, params) != 1)
+	if (!ctx || EVP_PKEY_todata(key, EVP_PKEY_KEYPAIR, &params) != 1 ||
+	    EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &copy, EVP_PKEY_KEYPAIR, params) != 1)
 		copy = NULL;
 	OSSL_PARAM_free(params);
 	EVP_PKEY_CTX_free(ctx);
@@ -80,7 +81,8 @@ static outcome load_ca(const char *path, struct buf *out, struct fault *f)
 		return refuse(f, REASON_CONFIG, "relying_party_ca: %s", why.text);
 	X509 *ca = cert_from_pem(buf_view(out));
 	if (!ca)
-		return refuse(f, REASON_CONFIG, "relying_party_ca: %s is not exactly one certificate in PEM", path);
+		return refuse(f, REASON_CONFIG, "relying_party_ca: %s is not exactly one certificate in PEM",
+			      path);
 	X509_free(ca);
 	return DONE;
 }

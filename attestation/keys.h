@@ -14,8 +14,8 @@ enum { KEY_ID_SIZE = BASE64_SIZE(SHA256_SIZE) };
 
 struct keys {
 	EVP_PKEY *ear;
-	EVP_PKEY *ear_next; /* NULL where none is configured */
-	char ear_id[KEY_ID_SIZE]; /* JWK thumbprint (RFC 7638), the `kid` of results */
+	EVP_PKEY *ear_next;	     /* NULL where none is configured */
+	char ear_id[KEY_ID_SIZE];    /* JWK thumbprint (RFC 7638), the `kid` of results */
 	struct buf relying_party_ca; /* PEM */
 };
 
@@ -23,7 +23,8 @@ struct keys {
 MUST_USE outcome keys_load(const char *ear, const char *next, const char *relying_party_ca, struct keys *out,
 			   struct fault *f);
 void keys_free(struct keys *k);
-/* A copy of a private key that belongs to the calling thread's library context; NULL on failure. Caller frees. */
+/* A copy of a private key that belongs to the calling thread's library context; NULL on failure. Caller
+ * frees. */
 EVP_PKEY *key_copy(EVP_PKEY *key);
 /* {"kty","crv","x","y","alg","kid"} (RFC 7518 6.2.1); NULL without memory. Caller json_decref. */
 json_t *key_jwk(EVP_PKEY *key);

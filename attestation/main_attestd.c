@@ -1,17 +1,11 @@
 /*
- * mooring-attestd - the attestation service (RFC 9334: the verifier): holds a record of every device that was made,
- * appraises evidence against it, signs the result, and tells relying parties what is withdrawn.
+ * mooring-attestd - the attestation service (RFC 9334: the verifier): holds a record of every device that was
+ * made, appraises evidence against it, signs the result, and tells relying parties what is withdrawn.
  */
-#include "admin_auth.h"
 #include "attestd.h"
 #include "config_check.h"
-#include "discovery.h"
-#include "routes.h"
 #include "sandbox.h"
-#include "sessions.h"
 #include "version.h"
-#include "withdrawals.h"
-#include "writer.h"
 
 #include <getopt.h>
 #include <libgen.h>
@@ -20,19 +14,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { EXIT_USAGE = 2, STOP_GRACE_MS = 10000, CONNECTIONS_MAX = 4096 };
+enum { EXIT_USAGE = 2 };
 
 static const char help[] =
 	"mooring-attestd - the attestation service: says whether evidence comes from a genuine device\n"
 	"\n"
 	"  mooring-attestd --config attestd.yaml                  run\n"
-	"  mooring-attestd --config attestd.yaml -t               test the configuration and the files it names, and end\n"
-	"  mooring-attestd --config attestd.yaml --print-config   print the configuration with the meaning of every key\n"
+	"  mooring-attestd --config attestd.yaml -t               test the configuration and the files it "
+	"names, and end\n"
+	"  mooring-attestd --config attestd.yaml --print-config   print the configuration with the meaning "
+	"of every key\n"
 	"\n"
-	"It answers its edge (nginx) on a Unix socket: Veraison's challenge-response API for relying parties, signed\n"
-	"withdrawals for them to follow, and the device records' admin interface. It has no network of its own.\n"
+	"It answers its edge (nginx) on a Unix socket: Veraison's challenge-response API for relying "
+	"parties, signed\n"
+	"withdrawals for them to follow, and the device records' admin interface. It has no network of its "
+	"own.\n"
 	"\n"
 	"  --config FILE             configuration (YAML)\n"
 	"  -t, --test                check everything that can be checked without running\n"
@@ -40,7 +37,8 @@ static const char help[] =
 	"  --insecure-single-user    run even where nothing confines this process: for trying out\n"
 	"  --help, --version\n"
 	"\n"
-	"Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on standard error.\n";
+	"Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on standard "
+	"error.\n";
 
 struct options {
 	const char *config;
@@ -104,71 +102,6 @@ static outcome enter_sandbox(const struct attestd_config *c, bool insecure, stru
 	return sandbox_enter(&sandbox, f);
 }
 
-/* As the daemon's own user: a database that root made could not be written later. */
-static outcome open_records(struct attestd *a, struct fault *f)
-{
-	const struct attestd_config *c = &a->config;
-	struct buf path = {0};
-	buf_printf(&path, "%s/attestd.db", c->state_dir);
-	a->db_path = buf_take_str(&path);
-	if (!a->db_path)
-		return refuse(f, REASON_NO_MEMORY, "no memory for a path");
-	const struct writer_options options = {a->db_path, withdrawals_wake, a->withdrawals};
-	outcome r = writer_open(&options, &a->writer, f);
-	if (r.ok)
-		r = admin_auth_open(a->db_path, c->admin_master, c->region, &a->admin_auth, f);
-	return r.ok ? writer_start(a->writer, f) : r;
-}
-
-static outcome make_services(struct attestd *a, struct fault *f)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	a->worker_count = a->config.workers ? (unsigned)a->config.workers : cores > 0 ? (unsigned)cores : 1;
-	a->workers = calloc(a->worker_count, sizeof *a->workers);
-	a->withdrawals = withdrawals_new(a->worker_count);
-	a->discovery = discovery_document(&a->keys);
-	if (!a->workers || !a->withdrawals || !a->discovery)
-		return refuse(f, REASON_NO_MEMORY, "no memory to start");
-	outcome r = sessions_new(a->config.session_ttl_s, SESSIONS_MAX, &a->sessions, f);
-	return r.ok ? open_records(a, f) : r;
-}
-
-static outcome serve(struct attestd *a, struct fault *f)
-{
-	uid_t *peers = config_uids(&a->config.peer_uids);
-	if (!peers && a->config.peer_uids.count)
-		return refuse(f, REASON_NO_MEMORY, "no memory to start");
-	const struct scgi_options options = {
-		.socket_path = a->config.socket,
-		.peer_uids = peers,
-		.peer_count = a->config.peer_uids.count,
-		.workers = a->worker_count,
-		.connections_max = CONNECTIONS_MAX,
-		.worker_start = worker_start,
-		.worker_stop = worker_stop,
-	};
-	outcome r = scgi_start(&options, routes_handle, a, &a->server, f);
-	free(peers);
-	return r;
-}
-
-/* What waits is answered first, then what is open finishes, then the writer, which answers on the loops. */
-static void stop(struct attestd *a)
-{
-	if (a->server) {
-		withdrawals_stop(a->withdrawals);
-		scgi_drain(a->server, STOP_GRACE_MS);
-	}
-	writer_stop(a->writer);
-	scgi_stop(a->server, 0);
-	admin_auth_close(a->admin_auth);
-	withdrawals_free(a->withdrawals);
-	sessions_free(a->sessions);
-	free(a->workers);
-	free(a->discovery);
-	free(a->db_path);
-}
-
 static outcome run(struct attestd *a, bool insecure, struct fault *f)
 {
 	sigset_t stopping;
@@ -180,17 +113,15 @@ static outcome run(struct attestd *a, bool insecure, struct fault *f)
 	signal(SIGPIPE, SIG_IGN);
 	outcome r = enter_sandbox(&a->config, insecure, f);
 	if (r.ok)
-		r = make_services(a, f);
-	if (r.ok)
-		r = serve(a, f);
-	if (r.ok) {
-		log_line(LOG_LEVEL_INFO, NULL, "ready on %s with %u workers%s", a->config.socket, a->worker_count,
-			 a->config.allow_test_keys ? "; PUBLISHED TEST KEYS ARE ACCEPTED" : "");
-		sigwait(&stopping, &received);
-		log_line(LOG_LEVEL_INFO, NULL, "stopping");
-	}
-	stop(a);
-	return r;
+		r = attestd_start(a, f);
+	if (!r.ok)
+		return r;
+	log_line(LOG_LEVEL_INFO, NULL, "ready on %s with %u workers%s", a->config.socket, a->worker_count,
+		 a->config.allow_test_keys ? "; PUBLISHED TEST KEYS ARE ACCEPTED" : "");
+	sigwait(&stopping, &received);
+	log_line(LOG_LEVEL_INFO, NULL, "stopping");
+	attestd_stop(a);
+	return DONE;
 }
 
 static outcome print_config(const struct attestd *a, struct fault *f)
@@ -218,7 +149,8 @@ int main(int argc, char **argv)
 	if (r.ok && o.print) {
 		r = print_config(&a, &f);
 	} else if (r.ok) {
-		r = keys_load(a.config.ear_key, a.config.ear_key_next, a.config.relying_party_ca, &a.keys, &f);
+		r = keys_load(a.config.ear_key, a.config.ear_key_next, a.config.relying_party_ca, &a.keys,
+			      &f);
 		if (r.ok && o.test)
 			puts("the configuration is good");
 		else if (r.ok)

@@ -50,15 +50,16 @@ MUST_USE outcome records_open_reader(const char *path, struct records *out, stru
 void records_close(struct records *r);
 
 /* The statement, reset and without bindings; it stays the connection's. */
-MUST_USE outcome records_statement(struct records *r, enum records_sql which, sqlite3_stmt **out, struct fault *f);
+MUST_USE outcome records_statement(struct records *r, enum records_sql which, sqlite3_stmt **out,
+				   struct fault *f);
 /* Runs a statement that returns no rows. */
 MUST_USE outcome records_run(struct records *r, sqlite3_stmt *s, struct fault *f);
 /* The next row; *row false after the last, the statement is then reset. */
 MUST_USE outcome records_step(struct records *r, sqlite3_stmt *s, bool *row, struct fault *f);
 
 /* *found false where there is no such record. */
-MUST_USE outcome records_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE], struct record *out,
-			      bool *found, struct fault *f);
+MUST_USE outcome records_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE],
+			      struct record *out, bool *found, struct fault *f);
 /* In the order in which they were stored, after the record `after` (NULL: from the first), of one batch where
  * `batch` is not NULL. *count is at most `room`. REASON_NOT_FOUND where `after` is no record. */
 MUST_USE outcome records_list(struct records *r, const char *batch, const uint8_t *after, struct record *out,
@@ -74,7 +75,8 @@ struct withdrawal {
 	char reason[WITHDRAWAL_REASON_SIZE];
 };
 
-/* Those after number `after`, at most `room`; *last is the number of the newest there is, 0 where there is none. */
+/* Those after number `after`, at most `room`; *last is the number of the newest there is, 0 where there is
+ * none. */
 MUST_USE outcome records_withdrawals(struct records *r, int64_t after, struct withdrawal *out, size_t room,
 				     size_t *count, int64_t *last, struct fault *f);
 /* The newest of one record. */

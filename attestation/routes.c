@@ -130,7 +130,8 @@ static const struct route {
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
-/* Part by part. A part that a * takes is as it was sent: names here have no character that would be escaped. */
+/* Part by part. A part that a * takes is as it was sent: names here have no character that would be escaped.
+ */
 static bool matches(const char *pattern, const char *path, struct call *c)
 {
 	c->part_count = 0;
@@ -159,19 +160,22 @@ static const struct route *find(struct call *c, struct fault *f)
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
 		if (!matches(routes[i].path, path, c))
 			continue;
-		if (!strcmp(routes[i].method, method) || (!strcmp(method, "HEAD") && !strcmp(routes[i].method, "GET")))
+		if (!strcmp(routes[i].method, method) ||
+		    (!strcmp(method, "HEAD") && !strcmp(routes[i].method, "GET")))
 			return &routes[i];
 		known = true;
 		scgi_answer_header(c->request, "Allow", routes[i].method);
 	}
 	if (known)
-		refuse(f, REASON_METHOD_NOT_ALLOWED, "RFC 9110 15.5.6: this path does not take %.16s", method);
+		refuse(f, REASON_METHOD_NOT_ALLOWED, "RFC 9110 15.5.6: this path does not take %.16s",
+		       method);
 	else
 		refuse(f, REASON_NOT_FOUND, "no such path");
 	return NULL;
 }
 
-static outcome check_access(const struct call *c, enum access access, struct admin_caller *caller, struct fault *f)
+static outcome check_access(const struct call *c, enum access access, struct admin_caller *caller,
+			    struct fault *f)
 {
 	if (access == ACCESS_OPEN)
 		return DONE;
@@ -193,6 +197,7 @@ void routes_handle(struct scgi_request *r, void *arg)
 		return;
 	}
 	if (route)
-		log_fault(LOG_LEVEL_WARN, scgi_request_id(r), &f, "%s %s was refused", scgi_method(r), scgi_path(r));
+		log_fault(LOG_LEVEL_WARN, scgi_request_id(r), &f, "%s %s was refused", scgi_method(r),
+			  scgi_path(r));
 	scgi_answer_problem(r, &f);
 }

@@ -9,8 +9,8 @@
 
 struct entry {
 	struct session session;
-	int64_t expires_ms; /* monotonic */
-	struct entry *chain; /* of the same bucket */
+	int64_t expires_ms;	     /* monotonic */
+	struct entry *chain;	     /* of the same bucket */
 	struct entry *older, *newer; /* in its list */
 };
 
@@ -114,7 +114,8 @@ static void drop_expired(struct sessions *s)
 		drop(s, s->complete.oldest);
 }
 
-/* Complete sessions are listed by when they were completed: one that expires first may stand behind others. */
+/* Complete sessions are listed by when they were completed: one that expires first may stand behind others.
+ */
 static struct entry *find(struct sessions *s, const char *id)
 {
 	drop_expired(s);
@@ -134,7 +135,8 @@ static void make_id(char out[SESSION_ID_SIZE])
 	r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
 	r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
 	hex_encode(bytes_of(r, sizeof r), hex);
-	snprintf(out, SESSION_ID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	snprintf(out, SESSION_ID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+		 hex + 20);
 }
 
 static bool make_room(struct sessions *s)

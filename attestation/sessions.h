@@ -28,12 +28,13 @@ MUST_USE outcome sessions_new(int64_t ttl_s, size_t max, struct sessions **out, 
 void sessions_free(struct sessions *s);
 
 /* REASON_OVERLOADED where every place waits for evidence. `nonce` NULL: one is made. */
-MUST_USE outcome sessions_begin(struct sessions *s, const uint8_t *nonce, struct session *out, struct fault *f);
+MUST_USE outcome sessions_begin(struct sessions *s, const uint8_t *nonce, struct session *out,
+				struct fault *f);
 /* REASON_NOT_FOUND where there is none of this id, or no longer. */
 MUST_USE outcome sessions_find(struct sessions *s, const char *id, struct session *out, struct fault *f);
 /* Keeps evidence and result with the session, once; a session that was completed meanwhile stays as it is. */
-MUST_USE outcome sessions_complete(struct sessions *s, const char *id, enum evidence_type type, struct bytes evidence,
-				   const char *result, struct fault *f);
+MUST_USE outcome sessions_complete(struct sessions *s, const char *id, enum evidence_type type,
+				   struct bytes evidence, const char *result, struct fault *f);
 MUST_USE outcome sessions_end(struct sessions *s, const char *id, struct fault *f);
 size_t sessions_count(struct sessions *s);
 void session_clear(struct session *copy);

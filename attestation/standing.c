@@ -90,8 +90,8 @@ outcome standing_reason_parse(struct bytes body, char out[WITHDRAWAL_REASON_SIZE
 	outcome r = DONE;
 	if (!top)
 		r = refuse(f, REASON_BAD_JSON, "RFC 8259: %s", error.text);
-	else if (!text || n == 0 || n >= WITHDRAWAL_REASON_SIZE || strlen(text) != n || !is_plain_text(text) ||
-		 json_object_size(top) != 1)
+	else if (!text || n == 0 || n >= WITHDRAWAL_REASON_SIZE || strlen(text) != n ||
+		 !is_plain_text(text) || json_object_size(top) != 1)
 		r = refuse(f, REASON_BAD_FIELD, "not {\"reason\": 1 to %d bytes of plain text}",
 			   WITHDRAWAL_REASON_SIZE - 1);
 	else

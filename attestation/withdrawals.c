@@ -58,16 +58,17 @@ static json_t *payload_of(const struct withdrawal *w)
 {
 	char id[INSTANCE_ID_HEX];
 	hex_encode(bytes_of(w->instance_id, INSTANCE_ID_SIZE), id);
-	return json_pack("{sI sI ss ss ss}", "seq", (json_int_t)w->seq, "time", (json_int_t)w->time, "instance_id", id,
-			 "state", w->suspended ? "suspended" : "active", "reason", w->reason);
+	return json_pack("{sI sI ss ss ss}", "seq", (json_int_t)w->seq, "time", (json_int_t)w->time,
+			 "instance_id", id, "state", w->suspended ? "suspended" : "active", "reason",
+			 w->reason);
 }
 
 static outcome sign(struct worker *worker, const struct withdrawal *w, json_t *entries, struct fault *f)
 {
 	char *jws = NULL;
 	json_t *payload = payload_of(w);
-	outcome r = payload ? jws_sign(payload, worker->ear, worker->service->keys.ear_id, "mooring-withdrawal+jwt",
-				       &jws, f)
+	outcome r = payload ? jws_sign(payload, worker->ear, worker->service->keys.ear_id,
+				       "mooring-withdrawal+jwt", &jws, f)
 			    : refuse(f, REASON_OVERLOADED, "no memory for a withdrawal");
 	if (r.ok && json_array_append_new(entries, json_string(jws)))
 		r = refuse(f, REASON_OVERLOADED, "no memory for a withdrawal");
@@ -76,7 +77,8 @@ static outcome sign(struct worker *worker, const struct withdrawal *w, json_t *e
 	return r;
 }
 
-static outcome read_after(struct worker *worker, int64_t after, json_t *entries, int64_t *last, struct fault *f)
+static outcome read_after(struct worker *worker, int64_t after, json_t *entries, int64_t *last,
+			  struct fault *f)
 {
 	size_t count = 0;
 	struct withdrawal *list = calloc(WITHDRAWALS_A_TIME, sizeof *list);
@@ -93,20 +95,23 @@ static outcome read_after(struct worker *worker, int64_t after, json_t *entries,
 	return r;
 }
 
-/* True when the request was answered; false where there is nothing to say and `wait` allows to say nothing. */
+/* True when the request was answered; false where there is nothing to say and `wait` allows to say nothing.
+ */
 static bool try_answer(struct worker *worker, struct scgi_request *r, int64_t after, bool wait)
 {
 	struct fault f;
 	int64_t last = 0;
 	json_t *entries = json_array();
 	outcome o = read_after(worker, after, entries, &last, &f);
-	/* A number that was never given out is told at once: the asker's memory is of another life of this service. */
+	/* A number that was never given out is told at once: the asker's memory is of another life of this
+	 * service. */
 	if (o.ok && wait && !json_array_size(entries) && last == after) {
 		json_decref(entries);
 		return false;
 	}
 	if (o.ok) {
-		answer_json(r, 200, "application/json", json_pack("{so sI}", "entries", entries, "last", (json_int_t)last));
+		answer_json(r, 200, "application/json",
+			    json_pack("{so sI}", "entries", entries, "last", (json_int_t)last));
 	} else {
 		json_decref(entries);
 		scgi_answer_problem(r, &f);
@@ -142,7 +147,10 @@ static bool park(struct worker *worker, struct scgi_request *r, int64_t after, i
 	struct parked *p = worker->parked_count < PARKED_MAX ? calloc(1, sizeof *p) : NULL;
 	if (!p)
 		return false;
-	*p = (struct parked){.worker = worker, .request = r, .after = after, .next = worker->parked,
+	*p = (struct parked){.worker = worker,
+			     .request = r,
+			     .after = after,
+			     .next = worker->parked,
 			     .link = &worker->parked};
 	if (p->next)
 		p->next->link = &p->next;
@@ -185,8 +193,8 @@ static outcome number_of(const struct scgi_request *r, const char *name, int64_t
 	*out = 0;
 	if (!scgi_query_has(r, name))
 		return DONE;
-	if (!scgi_query_get(r, name, text, sizeof text) || !*text || strspn(text, "0123456789") != strlen(text) ||
-	    strlen(text) > 18)
+	if (!scgi_query_get(r, name, text, sizeof text) || !*text ||
+	    strspn(text, "0123456789") != strlen(text) || strlen(text) > 18)
 		return refuse(f, REASON_BAD_FIELD, "%s: not a plain number", name);
 	*out = strtoll(text, NULL, 10);
 	return DONE;

@@ -1,9 +1,11 @@
 /*
- * withdrawals.h - relying parties learn of suspended and resumed devices: GET /v1/withdrawals?after=SEQ&wait=S.
+ * withdrawals.h - relying parties learn of suspended and resumed devices: GET
+ * /v1/withdrawals?after=SEQ&wait=S.
  *
- * The answer is {"entries": [JWS, ...], "last": SEQ}: entries after SEQ, oldest first, each signed by the key that signs
- * results, payload {"seq", "time", "instance_id", "state", "reason"}. `last` is the number to ask from the
- * next time. Where there is nothing yet the request waits up to S seconds, parked on its worker's loop.
+ * The answer is {"entries": [JWS, ...], "last": SEQ}: entries after SEQ, oldest first, each signed by the key
+ * that signs results, payload {"seq", "time", "instance_id", "state", "reason"}. `last` is the number to ask
+ * from the next time. Where there is nothing yet the request waits up to S seconds, parked on its worker's
+ * loop.
  */
 #ifndef MOORING_WITHDRAWALS_H
 #define MOORING_WITHDRAWALS_H
@@ -19,7 +21,8 @@ struct withdrawals *withdrawals_new(unsigned workers);
 void withdrawals_free(struct withdrawals *w);
 /* On the worker's loop, before it has requests. */
 void withdrawals_attach(struct withdrawals *w, struct worker *worker);
-/* From any thread: something may have been withdrawn, parked requests look again. `arg` is the struct withdrawals. */
+/* From any thread: something may have been withdrawn, parked requests look again. `arg` is the struct
+ * withdrawals. */
 void withdrawals_wake(void *arg);
 /* From now on nothing waits: parked requests are answered. */
 void withdrawals_stop(struct withdrawals *w);

@@ -16,8 +16,8 @@ struct worker {
 	struct records records; /* read-only connection */
 	struct appraiser appraiser;
 	struct peers *peers;
-	EVP_PKEY *ear;		/* the signing key in this thread's library context */
-	struct parked *parked;	/* withdrawals.c: requests that wait for one */
+	EVP_PKEY *ear;	       /* the signing key in this thread's library context */
+	struct parked *parked; /* withdrawals.c: requests that wait for one */
 	unsigned parked_count;
 };
 

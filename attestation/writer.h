@@ -1,8 +1,8 @@
 /*
  * writer.h - the one thread that changes records.
  *
- * Changes are queued and committed in groups: one durable commit answers all that were waiting. A change that is
- * refused leaves no trace and does not touch its neighbours; where the commit itself fails, all of the
+ * Changes are queued and committed in groups: one durable commit answers all that were waiting. A change that
+ * is refused leaves no trace and does not touch its neighbours; where the commit itself fails, all of the
  * group are refused with its cause.
  */
 #ifndef MOORING_WRITER_H
@@ -42,7 +42,8 @@ void writer_stop(struct writer *w);
 
 /* Whether the last commit went well; else *f holds why not. */
 bool writer_healthy(struct writer *w, struct fault *f);
-/* A change that writes one row, to find out whether writing works. `c` as for writer_submit; its `run` is set. */
+/* A change that writes one row, to find out whether writing works. `c` as for writer_submit; its `run` is
+ * set. */
 void writer_probe(struct writer *w, struct change *c);
 
 #endif

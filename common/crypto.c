@@ -20,10 +20,12 @@ struct thread_crypto {
 	EVP_MD *digest[3];  /* SHA-256, SHA-384, SHA-512 */
 	EVP_MD_CTX *md;
 	EVP_PKEY *blank[3]; /* of each curve, made when first needed: see key_from_point */
+	EC_GROUP *group[3]; /* the same: see ec_spki_on_curve */
 };
 
 struct curve {
 	const char *group;
+	int nid;
 	int bits;
 	size_t field;
 	unsigned digest;
@@ -34,6 +36,7 @@ struct curve {
 /* Prefix = the DER of SubjectPublicKeyInfo up to and with the 04 of the uncompressed point (RFC 5480 2). */
 static const struct curve curves[] = {
 	{"prime256v1",
+	 NID_X9_62_prime256v1,
 	 256,
 	 32,
 	 0,
@@ -41,6 +44,7 @@ static const struct curve curves[] = {
 	  0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04},
 	 27},
 	{"secp384r1",
+	 NID_secp384r1,
 	 384,
 	 48,
 	 1,
@@ -48,6 +52,7 @@ static const struct curve curves[] = {
 	  0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04},
 	 24},
 	{"secp521r1",
+	 NID_secp521r1,
 	 521,
 	 66,
 	 2,
@@ -67,6 +72,7 @@ static void thread_crypto_free(void *p)
 	for (size_t i = 0; i < 3; i++) {
 		EVP_MD_free(t->digest[i]);
 		EVP_PKEY_free(t->blank[i]);
+		EC_GROUP_free(t->group[i]);
 	}
 	OSSL_LIB_CTX_free(t->ctx);
 	free(t);
@@ -157,14 +163,37 @@ static EVP_PKEY *key_from_point(const struct curve *curve, const uint8_t *point,
 	return key;
 }
 
-EVP_PKEY *ec_key_from_spki(struct bytes spki)
+static const struct curve *curve_of_spki(struct bytes spki)
 {
 	for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
 		const struct curve *c = &curves[i];
 		if (spki.n == c->prefix_size + 2 * c->field && !memcmp(spki.p, c->prefix, c->prefix_size))
-			return key_from_point(c, spki.p + c->prefix_size - 1, 1 + 2 * c->field);
+			return c;
 	}
 	return NULL;
+}
+
+EVP_PKEY *ec_key_from_spki(struct bytes spki)
+{
+	const struct curve *c = curve_of_spki(spki);
+	return c ? key_from_point(c, spki.p + c->prefix_size - 1, 1 + 2 * c->field) : NULL;
+}
+
+bool ec_spki_on_curve(struct bytes spki)
+{
+	const struct curve *c = curve_of_spki(spki);
+	if (!c)
+		return false;
+	struct thread_crypto *t = thread_crypto();
+	EC_GROUP **group = &t->group[c - curves];
+	if (!*group)
+		*group = EC_GROUP_new_by_curve_name_ex(t->ctx, NULL, c->nid);
+	EC_POINT *point = *group ? EC_POINT_new(*group) : NULL;
+	bool ok = point &&
+		  EC_POINT_oct2point(*group, point, spki.p + c->prefix_size - 1, 1 + 2 * c->field, NULL) == 1;
+	EC_POINT_free(point);
+	ERR_clear_error();
+	return ok;
 }
 
 EVP_PKEY *p256_key_from_point(const uint8_t x[32], const uint8_t y[32])

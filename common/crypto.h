@@ -29,6 +29,8 @@ void hmac_sha256(struct bytes key, struct bytes in, uint8_t out[SHA256_SIZE]);
 /* NIST curves P-256, P-384, P-521 only; NULL if the DER is anything else or the point is not on it.
  * `spki` is a DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7) with an uncompressed point. Caller frees. */
 EVP_PKEY *ec_key_from_spki(struct bytes spki);
+/* Whether ec_key_from_spki would take it, without making the key: for records that are stored and not used yet. */
+bool ec_spki_on_curve(struct bytes spki);
 /* Coordinates or secrets of P-256. Caller frees. */
 EVP_PKEY *p256_key_from_point(const uint8_t x[32], const uint8_t y[32]);
 EVP_PKEY *p256_key_generate(void);
