@@ -176,7 +176,7 @@ static void run_child(const struct secure_world_options *options, int fd)
 {
 	prctl(PR_SET_NAME, "secure-world");
 	int kept = keep_only(fd);
-	exit(kept < 0 ? 1 : secure_world_main(options, kept));
+	_exit(kept < 0 ? 1 : secure_world_main(options, kept));
 }
 
 outcome secure_world_start(const struct secure_world_options *options, struct psa **out, pid_t *pid, struct fault *f)

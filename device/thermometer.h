@@ -11,7 +11,7 @@ struct thermometer {
 };
 
 void thermometer_start(struct thermometer *t);
-/* The next reading in hundredths of a degree, between 15.00 and 30.00, less than 0.20 from the one before. */
+/* The next reading in hundredths of a degree, between 15.00 and 30.00, less than 0.25 from the one before. */
 int thermometer_read(struct thermometer *t, uint32_t random);
 
 #endif
