@@ -1,8 +1,8 @@
 #include "scgi.h"
 
 #include "clock.h"
+#include "scgi_client.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -27,79 +27,20 @@ static const struct scgi_options one_worker = {.socket_path = socket_path, .work
 
 /* ---- the client's side ---- */
 
-static void add_param(struct buf *block, const char *name, const char *value)
-{
-	buf_add(block, name, strlen(name) + 1);
-	buf_add(block, value, strlen(value) + 1);
-}
-
-/* extra: "NAME", "value", ..., NULL */
-static struct buf request_of(const char *method, const char *uri, struct bytes body, const char *const *extra)
-{
-	struct buf block = {0}, whole = {0};
-	char length[16];
-	snprintf(length, sizeof length, "%zu", body.n);
-	add_param(&block, "CONTENT_LENGTH", length);
-	add_param(&block, "SCGI", "1");
-	add_param(&block, "REQUEST_METHOD", method);
-	add_param(&block, "REQUEST_URI", uri);
-	for (size_t i = 0; extra && extra[i]; i += 2)
-		add_param(&block, extra[i], extra[i + 1]);
-	buf_printf(&whole, "%zu:", block.n);
-	buf_bytes(&whole, buf_view(&block));
-	buf_byte(&whole, ',');
-	buf_bytes(&whole, body);
-	buf_free(&block);
-	return whole;
-}
-
-static int dial(void)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	snprintf(a.sun_path, sizeof a.sun_path, "%s", socket_path);
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-	return fd;
-}
-
-static void send_all(int fd, struct bytes b)
-{
-	while (b.n) {
-		ssize_t n = send(fd, b.p, b.n, MSG_NOSIGNAL);
-		assert_true(n > 0);
-		b.p += n;
-		b.n -= (size_t)n;
-	}
-}
-
-/* Everything until the server closes, as a string; the caller frees. */
-static char *read_all(int fd)
-{
-	struct buf all = {0};
-	char chunk[65536];
-	ssize_t n;
-	while ((n = recv(fd, chunk, sizeof chunk, 0)) > 0)
-		buf_add(&all, chunk, (size_t)n);
-	if (n < 0)
-		fail_msg("recv: %s", strerror(errno));
-	close(fd);
-	return buf_take_str(&all);
-}
-
 static char *ask(const char *method, const char *uri, struct bytes body, const char *const *extra)
 {
-	struct buf request = request_of(method, uri, body, extra);
-	int fd = dial();
-	send_all(fd, buf_view(&request));
+	struct buf request = scgi_client_request(method, uri, body, extra);
+	int fd = scgi_client_dial(socket_path);
+	scgi_client_send(fd, buf_view(&request));
 	buf_free(&request);
-	return read_all(fd);
+	return scgi_client_read(fd);
 }
 
 static int ask_without_reading(const char *uri)
 {
-	struct buf request = request_of("GET", uri, bytes_of(NULL, 0), NULL);
-	int fd = dial();
-	send_all(fd, buf_view(&request));
+	struct buf request = scgi_client_request("GET", uri, bytes_of(NULL, 0), NULL);
+	int fd = scgi_client_dial(socket_path);
+	scgi_client_send(fd, buf_view(&request));
 	buf_free(&request);
 	return fd;
 }
@@ -229,11 +170,11 @@ static void test_a_request_may_come_byte_by_byte(void **state)
 	(void)state;
 	struct site s;
 	start(&s, &one_worker, echo);
-	struct buf request = request_of("PUT", "/slow", bytes_str("0123456789"), NULL);
-	int fd = dial();
+	struct buf request = scgi_client_request("PUT", "/slow", bytes_str("0123456789"), NULL);
+	int fd = scgi_client_dial(socket_path);
 	for (size_t i = 0; i < request.n; i++)
-		send_all(fd, bytes_of(request.p + i, 1));
-	char *a = read_all(fd);
+		scgi_client_send(fd, bytes_of(request.p + i, 1));
+	char *a = scgi_client_read(fd);
 	expect_in(a, "PUT|/slow|");
 	expect_in(a, "|0123456789");
 	free(a);
@@ -277,9 +218,9 @@ static void test_a_malformed_request_is_answered_although_bytes_are_unread(void 
 	buf_str(&garbage, "POST / HTTP/1.1\r\n");
 	for (int i = 0; i < 20000; i++)
 		buf_str(&garbage, "X-Junk: y\r\n");
-	int fd = dial();
-	send_all(fd, buf_view(&garbage));
-	char *a = read_all(fd);
+	int fd = scgi_client_dial(socket_path);
+	scgi_client_send(fd, buf_view(&garbage));
+	char *a = scgi_client_read(fd);
 	expect_in(a, "Status: 400 Bad Request\r\n");
 	expect_in(a, "\"code\":\"bad-request\"");
 	expect_in(a, "\"detail\":\"SCGI: the request does not begin with a netstring length\"");
@@ -370,7 +311,7 @@ static void test_an_answer_may_come_later(void **state)
 	struct pollfd quiet = {.fd = fd, .events = POLLIN};
 	assert_int_equal(poll(&quiet, 1, 20), 0);
 	loop_post(scgi_worker(s.server, 0), answer_parked, &s);
-	char *a = read_all(fd);
+	char *a = scgi_client_read(fd);
 	expect_in(a, "Status: 201 Created\r\n");
 	expect_in(a, "\r\n\r\nlate");
 	free(a);
@@ -457,7 +398,7 @@ static void test_a_stream_delivers_its_chunks_and_ends(void **state)
 	sem_wait(&s.arrived);
 	loop_post(scgi_worker(s.server, 0), send_more, &s);
 	loop_post(scgi_worker(s.server, 0), end_stream, &s);
-	char *a = read_all(fd);
+	char *a = scgi_client_read(fd);
 	expect_in(a, "Content-Type: application/cbor-seq\r\n");
 	expect_in(a, "\r\n\r\nfirst;more;last");
 	assert_int_equal(s.left_count, 0);
@@ -555,7 +496,7 @@ static void test_beyond_the_limit_of_open_requests_503_comes_at_once(void **stat
 	expect_in(a, "\"code\":\"try-later\"");
 	free(a);
 	loop_post(scgi_worker(s.server, 0), answer_parked, &s);
-	free(read_all(fd));
+	free(scgi_client_read(fd));
 	scgi_stop(s.server, 1000);
 }
 
@@ -567,12 +508,12 @@ static void test_an_unfinished_request_ends_at_the_absolute_deadline(void **stat
 	o.read_deadline_s = 1;
 	start(&s, &o, echo);
 	int64_t began = clock_monotonic_ms();
-	int fd = dial();
+	int fd = scgi_client_dial(socket_path);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	char c;
-	send_all(fd, bytes_str("5000:"));
+	scgi_client_send(fd, bytes_str("5000:"));
 	while (poll(&p, 1, 50) == 0) /* a byte each time does not move the deadline */
-		send_all(fd, bytes_str("x"));
+		scgi_client_send(fd, bytes_str("x"));
 	assert_int_equal(recv(fd, &c, 1, 0), 0);
 	assert_in_range(clock_monotonic_ms() - began, 900, 3000);
 	close(fd);
@@ -587,7 +528,7 @@ static long answer_size_as(uid_t uid)
 	pid_t child = fork();
 	if (child == 0) {
 		struct sockaddr_un a = {.sun_family = AF_UNIX};
-		struct buf request = request_of("GET", "/", bytes_of(NULL, 0), NULL);
+		struct buf request = scgi_client_request("GET", "/", bytes_of(NULL, 0), NULL);
 		long total = 0;
 		char chunk[4096];
 		ssize_t n;
@@ -646,7 +587,7 @@ static void test_draining_lets_open_requests_finish_and_ends_streams(void **stat
 		loop_post(scgi_worker(s.server, 0), answer_parked, &s);
 		sem_wait(&s.left);
 	}
-	char *a = read_all(fd);
+	char *a = scgi_client_read(fd);
 	expect_in(a, "late");
 	free(a);
 	pthread_join(stopper, NULL);
@@ -659,7 +600,7 @@ static void test_draining_lets_open_requests_finish_and_ends_streams(void **stat
 	scgi_drain(t.server, 5000);
 	assert_int_equal(t.left_count, 1);
 	assert_int_equal(scgi_open_count(t.server), 0);
-	free(read_all(fd));
+	free(scgi_client_read(fd));
 	scgi_stop(t.server, 0);
 }
 
