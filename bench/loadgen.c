@@ -24,7 +24,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { SCALAR_SIZE = 32, CSR_ROOM = 512, ANSWER_MAX = 65536 };
+enum { SCALAR_SIZE = 32, CSR_ROOM = 512, ANSWER_MAX = 65536, TIMEOUT_MS = 30000 };
 
 /* One line of the keys file, as bytes: both private keys in PKCS#8 would be slow to load by the thousand. */
 struct device {
@@ -126,7 +126,7 @@ static json_t *call(struct httpc_sync *http, const char *origin, const char *pat
 	static const char *const headers[] = {"Content-Type: application/json", NULL};
 	char url[512];
 	snprintf(url, sizeof url, "%s%s", origin, path);
-	struct httpc_call c = {"POST", url, headers, bytes_str(body), ANSWER_MAX, 30000};
+	struct httpc_call c = {"POST", url, headers, bytes_str(body), ANSWER_MAX, TIMEOUT_MS, TIMEOUT_MS};
 	struct httpc_answer a;
 	if (!httpc_sync_call(http, &c, &a, f).ok)
 		return NULL;

@@ -23,6 +23,7 @@ struct httpc_call {
 	struct bytes body;          /* copied */
 	size_t answer_max;          /* a longer answer is a failure */
 	long timeout_ms;
+	long connect_timeout_ms; /* 0: 5 s */
 };
 
 struct httpc_answer {
