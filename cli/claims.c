@@ -125,18 +125,23 @@ static outcome read_components(struct cbor_reader *value, json_t *components, st
 
 /* ---- claims ---- */
 
+/* Takes `value` over, and takes each member over whether or not the one before could be set. */
 static outcome add_claim(json_t *claims, struct cbor_label label, const char *name, const char *note,
 			 json_t *value, struct fault *f)
 {
-	json_t *claim = json_object(), *key;
-	key = label.text.p ? json_stringn((const char *)label.text.p, label.text.n)
-			   : json_integer(label.number);
-	bool ok = value && !json_object_set_new(claim, "label", key) &&
-		  !json_object_set_new(claim, "name", json_string(name)) &&
-		  !json_object_set_new(claim, "value", value) &&
-		  !json_object_set_new(claim, "note", json_string(note));
+	json_t *claim = json_object();
+	json_t *key = label.text.p ? json_stringn((const char *)label.text.p, label.text.n)
+				   : json_integer(label.number);
+	bool failed = json_object_set_new(claim, "label", key) != 0;
+	failed |= json_object_set_new(claim, "name", json_string(name)) != 0;
+	failed |= json_object_set_new(claim, "value", value) != 0;
+	failed |= json_object_set_new(claim, "note", json_string(note)) != 0;
+	if (failed) {
+		json_decref(claim);
+		return refuse(f, REASON_CBOR_TYPE, "claim %s cannot be read", name);
+	}
 	json_array_append_new(claims, claim);
-	return ok ? DONE : refuse(f, REASON_CBOR_TYPE, "claim %s cannot be read", name);
+	return DONE;
 }
 
 static outcome claim_field(void *arg, struct cbor_label label, struct cbor_reader *value, struct fault *f)

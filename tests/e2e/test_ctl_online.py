@@ -1,0 +1,366 @@
+"""mooringctl against a gateway that the test plays: what it asks and signs, what it prints, and its exit codes."""
+
+import datetime
+import hashlib
+import hmac
+import http.server
+import ipaddress
+import json
+import os
+import pty
+import ssl
+import subprocess
+import threading
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+REPO = Path(__file__).resolve().parents[2]
+CTL = Path(os.environ.get("MOORING_BUILD", REPO / "build")).resolve() / "mooringctl"
+KEY = {"access_key_id": "MOORTEST", "secret_access_key": "c2VjcmV0IG9mIGEgdGVzdCwga25vd24gdG8gYWxs", "region": "mooring-1"}
+INSTANCE = "01" + "ab" * 32
+
+
+def self_signed(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.utcnow()
+    cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+            .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"),
+                                                        x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256()))
+    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                                       serialization.NoEncryption()))
+
+
+class Service:
+    """Answers as `answers` says: {"GET /path?query": body or (status, body)}; a list is used up from its front."""
+
+    def __init__(self, folder):
+        self_signed(folder)
+        self.folder, self.answers, self.calls = folder, {}, []
+        (folder / "admin.json").write_text(json.dumps(KEY))
+        (folder / "admin.json").chmod(0o600)
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                service.calls.append((self.command, self.path, dict(self.headers.items()), body))
+                found = service.answers.get(f"{self.command} {self.path}", (404, {"code": "not-found", "title": "?"}))
+                if isinstance(found, list):
+                    found = found.pop(0)
+                status, value = found if isinstance(found, tuple) else (200, found)
+                text = value if isinstance(value, bytes) else json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json" if status == 200 else "application/problem+json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_DELETE = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def environment(self):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("MOORING_") and k != "NO_COLOR"}
+        return {**clean, "MOORING_ENDPOINT": f"https://localhost:{self.port}", "MOORING_CA": str(self.folder / "cert.pem"),
+                "MOORING_KEY": str(self.folder / "admin.json"), "no_proxy": "*"}
+
+    def ctl(self, *arguments, **options):
+        return subprocess.run([CTL, *map(str, arguments)], capture_output=True, text=True, env=self.environment(),
+                              timeout=30, **options)
+
+    def bodies(self):
+        return [json.loads(body) for _, _, _, body in self.calls]
+
+
+@pytest.fixture(name="service")
+def play_service(tmp_path):
+    made = Service(tmp_path)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+# -- the request --------------------------------------------------------------------------------------------------------
+
+def expected_signature(method, path, headers, body, authorization):
+    """Signature Version 4, written down a second time from its definition."""
+    fields = dict(f.strip().split("=", 1) for f in authorization.removeprefix("AWS4-HMAC-SHA256 ").split(","))
+    scope = fields["Credential"].split("/", 1)[1]
+    lower = {k.lower(): v for k, v in headers.items()}
+    raw_path, _, raw_query = path.partition("?")
+    query = sorted(urllib.parse.parse_qsl(raw_query, keep_blank_values=True))
+    canonical = "\n".join([
+        method, urllib.parse.quote(raw_path, safe="/-_.~"),
+        "&".join(f"{urllib.parse.quote(k, safe='-_.~')}={urllib.parse.quote(v, safe='-_.~')}" for k, v in query),
+        "".join(f"{h}:{lower[h]}\n" for h in fields["SignedHeaders"].split(";")), fields["SignedHeaders"],
+        hashlib.sha256(body).hexdigest()])
+    text = "\n".join(["AWS4-HMAC-SHA256", lower["x-amz-date"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = ("AWS4" + KEY["secret_access_key"]).encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return fields["Signature"], hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def test_requests_are_signed_and_names_encoded(service):
+    service.answers["POST /v1/admin/devices/a%2Fb%3Fc/suspend"] = {"seq": 1, "effective": True, "brokers": []}
+    service.answers["GET /v1/admin/devices?limit=7&state=active&after=%C3%A9%26"] = {"devices": []}
+    assert service.ctl("suspend", "a/b?c").returncode == 0
+    assert service.ctl("devices", "--limit=7", "--state", "active", "--after", "é&").stdout == "no devices\n"
+    for method, path, headers, body in service.calls:
+        lower = {k.lower(): v for k, v in headers.items()}
+        made, expected = expected_signature(method, path, headers, body, lower["authorization"])
+        assert made == expected
+        assert lower["host"] == f"localhost:{service.port}"
+        assert "/mooring-1/mooring/aws4_request" in lower["authorization"]
+
+
+def test_two_equal_changes_are_two_requests(service):
+    service.answers["POST /v1/admin/devices/t/resume"] = {"seq": 1, "effective": True, "brokers": []}
+    for _ in range(2):
+        assert service.ctl("resume", "t").returncode == 0
+    assert len({headers["Authorization"].rsplit("=")[-1] for _, _, headers, _ in service.calls}) == 2
+
+
+# -- changes ------------------------------------------------------------------------------------------------------------
+
+EFFECTIVE = {"name": "broker-a", "state": "effective", "lag_s": 0, "effective_ms": 7}
+
+
+def recorded(*brokers):
+    return {"seq": 17, "recorded_at_ms": 1795347173042, "certificates": 1, "brokers": list(brokers),
+            "effective": all(b["state"] == "effective" for b in brokers)}
+
+
+def test_an_effective_revocation_is_exit_code_0(service):
+    service.answers["POST /v1/admin/devices/t/revoke"] = recorded(EFFECTIVE)
+    done = service.ctl("revoke", "t", "--reason", "key-compromise", "--wait", "500")
+    assert done.returncode == 0
+    assert service.bodies() == [{"reason": "key-compromise", "wait_ms": 500}]
+    assert done.stdout.splitlines() == [
+        "revoked for good: t", "recorded at 2026-11-22 11:32:53.042, log entry 17",
+        "BROKER    STATE      EFFECTIVE AFTER  LAST HEARD OF", "broker-a  effective  7 ms             0 s ago", "effective"]
+
+
+def test_a_revocation_that_a_broker_has_not_confirmed_is_exit_code_3(service):
+    service.answers["POST /v1/admin/devices/t/revoke"] = recorded(
+        EFFECTIVE, {"name": "broker-b", "state": "lost", "lag_s": 40, "effective_ms": None},
+        {"name": "broker-c", "state": "pending", "lag_s": 1, "effective_ms": None},
+        {"name": "broker-d", "state": "lost", "lag_s": None, "effective_ms": None})
+    done = service.ctl("revoke", "t", "--reason", "key-compromise")
+    assert done.returncode == 3
+    assert done.stdout.splitlines()[-1] == ("recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending), "
+                                            "broker-d (feed lost)")
+    done = service.ctl("--json", "revoke", "t", "--reason", "key-compromise")
+    assert done.returncode == 3
+    assert json.loads(done.stdout) == service.answers["POST /v1/admin/devices/t/revoke"]
+
+
+def test_a_refusal_names_code_detail_and_request(service):
+    service.answers["POST /v1/admin/devices/t/resume"] = (409, {
+        "type": "urn:mooring:reason:conflict", "title": "no", "status": 409, "code": "conflict",
+        "detail": "the device is revoked, and revoked is final", "request_id": "01KAP"})
+    done = service.ctl("resume", "t")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "mooringctl: conflict: the device is revoked, and revoked is final (request 01KAP)\n"
+
+
+@pytest.mark.parametrize("answer", [(502, b"<html>bad gateway</html>"), (200, b"{\"devices\":"), (500, b"")],
+                         ids=["html", "torn", "empty"])
+def test_an_answer_that_is_not_the_services_is_exit_code_1(service, answer):
+    service.answers["GET /v1/admin/devices?limit=50"] = answer
+    done = service.ctl("devices")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("mooringctl: ")
+
+
+def test_service_add_sends_the_leaf_and_the_policy(service, tmp_path):
+    service.answers["POST /v1/admin/services"] = recorded()
+    leaf = (service.folder / "cert.pem").read_text()
+    (tmp_path / "both.pem").write_text(leaf + leaf)
+    (tmp_path / "policy.json").write_text('{"Version":"2012-10-17","Statement":[]}')
+    done = service.ctl("service", "add", tmp_path / "both.pem", "--name", "telemetry-1", "--policy", tmp_path / "policy.json")
+    assert done.returncode == 0, done.stderr
+    assert service.bodies() == [{"name": "telemetry-1", "certificatePem": leaf, "wait_ms": 2000,
+                                 "policy": {"Version": "2012-10-17", "Statement": []}}]
+    assert done.stdout.startswith("registered service: telemetry-1\n")
+
+
+def test_a_policy_that_is_no_json_is_refused_with_its_line(service, tmp_path):
+    (tmp_path / "policy.json").write_text('{\n"Version" 1}')
+    done = service.ctl("service", "add", service.folder / "cert.pem", "--name", "x", "--policy", tmp_path / "policy.json")
+    assert (done.returncode, "policy.json:2: " in done.stderr, service.calls) == (1, True, [])
+
+
+@pytest.mark.parametrize("command,path", [(("service", "remove", "x"), "/v1/admin/services/x?wait_ms=2000"),
+                                          (("broker", "remove", "x", "--wait=0"), "/v1/admin/brokers/x?wait_ms=0")])
+def test_removals(service, command, path):
+    service.answers[f"DELETE {path}"] = recorded(EFFECTIVE)
+    assert service.ctl(*command).returncode == 0
+
+
+# -- reading ------------------------------------------------------------------------------------------------------------
+
+DEVICE = {"thing": "ajv7zq2kmeuxo4wd6tgc5hyb", "instance_id": INSTANCE, "state": "suspended", "on_hold": False,
+          "quarantined": True, "withdrawn": False, "reenrolment_allowed": False, "generation": 2, "certificates": 1,
+          "first_seen_ms": 1795347173042}
+REFUSAL = {"seq": 12, "time_ms": 1795347173042, "kind": "refused", "actor": "device", "request_id": "01KAP",
+           "instance_id": INSTANCE, "thing": "", "certificateId": "", "reason": "nonce-mismatch",
+           "detail": '{"stage":"attest","evidence":"psa-token","rule":"RFC 9783 4.1: the nonce is not B"}', "hash": "00" * 32}
+
+
+def test_devices_are_a_table_with_the_way_to_the_next_page(service):
+    service.answers["GET /v1/admin/devices?limit=50"] = {"devices": [DEVICE, {**DEVICE, "thing": "b\x1b[2J",
+                                                                             "state": "active"}], "next": "b"}
+    lines = service.ctl("devices").stdout.splitlines()
+    assert lines[0] == "THING                     STATE      GENERATION  CERTIFICATES  FIRST SEEN"
+    assert lines[1] == "ajv7zq2kmeuxo4wd6tgc5hyb  suspended  2           1             2026-11-22 11:32:53"
+    assert lines[2].startswith("b?[2J ")
+    assert lines[3] == "more: --after b"
+
+
+def test_show_tells_standing_cause_certificates_and_history(service):
+    certificate = {"certificateId": "cd" * 32, "state": "inactive", "generation": 2, "not_before": 1795347173,
+                   "not_after": 1826883173, "evidence": "psa-token", "assurance": 2}
+    service.answers["GET /v1/admin/devices/t"] = {"device": DEVICE, "certificates": [certificate], "history": [REFUSAL]}
+    text = service.ctl("show", "t").stdout
+    for words in ("ajv7zq2kmeuxo4wd6tgc5hyb  suspended\n", "quarantined by a clone alarm: resume undoes it", INSTANCE,
+                  "cdcdcdcdcdcdcdcd  inactive  2    2026-11-22 11:32:53  2027-11-22 11:32:53  psa-token  L2",
+                  "#12  refused  nonce-mismatch", "rule             RFC 9783 4.1: the nonce is not B"):
+        assert words in text, words
+
+
+def test_explain_tells_the_story_of_a_request(service):
+    service.answers["GET /v1/admin/requests/01KAP"] = {"entries": [REFUSAL]}
+    assert service.ctl("explain", "01KAP").stdout.splitlines() == [
+        "request 01KAP: 1 log entry", "", "  2026-11-22 11:32:53.042  #12  refused  nonce-mismatch",
+        "      rule             RFC 9783 4.1: the nonce is not B", "      by               device",
+        f"      instance ID      {INSTANCE}", "      stage            attest", "      evidence         psa-token"]
+    assert json.loads(service.ctl("--json", "explain", "01KAP").stdout) == {"entries": [REFUSAL]}
+
+
+def test_alarms_and_brokers(service):
+    service.answers["GET /v1/admin/alarms"] = {"alarms": [{**REFUSAL, "kind": "device-quarantined", "thing": "t"}]}
+    service.answers["GET /v1/admin/brokers"] = {"brokers": [
+        {"name": "broker-a", "state": "live", "connected_s": 61, "lag_s": 0, "seq": 17},
+        {"name": "broker-b", "state": "lost", "connected_s": 0, "lag_s": None, "seq": 12}]}
+    assert "device-quarantined" in service.ctl("alarms").stdout
+    assert service.ctl("brokers").stdout.splitlines() == [
+        "BROKER    FEED  FOR   CONFIRMED  LAST HEARD OF", "broker-a  live  61 s  17         0 s ago",
+        "broker-b  lost  -     12         not since the gateway started"]
+
+
+def test_the_log_is_read_page_by_page(service):
+    def page(first, last):
+        return {"entries": [{**REFUSAL, "seq": n} for n in range(first, last + 1)]}
+
+    service.answers.update({"GET /v1/admin/log?after=0&limit=500": page(1, 500),
+                            "GET /v1/admin/log?after=500&limit=500": page(501, 612),
+                            "GET /v1/admin/log?after=612&limit=500": page(1, 0)})
+    lines = service.ctl("--json", "log").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, 613))
+    assert len(service.ctl("log", "--limit", "3").stdout.splitlines()) == 3
+
+
+def test_a_log_that_goes_back_is_not_read_for_ever(service):
+    service.answers["GET /v1/admin/log?after=0&limit=500"] = {"entries": [{**REFUSAL, "seq": 2}, {**REFUSAL, "seq": 1}]}
+    done = service.ctl("log")
+    assert (done.returncode, "goes back at entry 1" in done.stderr) == (1, True)
+
+
+# -- records ------------------------------------------------------------------------------------------------------------
+
+def test_records_are_sent_in_numbered_batches(service, tmp_path):
+    lines = [json.dumps({"instance_id": f"01{n:064x}", "batch": "B1", "pad": "x" * 600}) + "\n" for n in range(700)]
+    (tmp_path / "records.ndjson").write_text("".join(lines))
+    for n in (1, 2):
+        service.answers[f"POST /v1/records/imports/march/batches/{n}"] = {
+            "import": "march", "number": n, "records": 350, "inserted": 300, "unchanged": 50, "total": 350 * n}
+    done = service.ctl("records", "import", tmp_path / "records.ndjson", "--import-id", "march")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "import march: 700 records in 2 batches, 600 new, 100 there already\n"
+    assert b"".join(body for _, _, _, body in service.calls).decode() == "".join(lines)
+    assert all(len(body) <= 262144 for _, _, _, body in service.calls)
+
+
+def test_an_import_that_is_refused_says_how_far_it_came(service, tmp_path):
+    (tmp_path / "records.ndjson").write_text('{"instance_id":"00"}\n')
+    service.answers["POST /v1/records/imports/x/batches/1"] = (400, {"code": "field-invalid", "detail": "line 1",
+                                                                     "request_id": "01KAP"})
+    done = service.ctl("records", "import", tmp_path / "records.ndjson", "--import-id=x")
+    assert done.returncode == 1
+    assert "field-invalid" in done.stderr and "0 records are in" in done.stderr
+
+
+@pytest.mark.parametrize("verb,state", [("suspend", "suspended"), ("resume", "active again")])
+def test_records_are_suspended_and_resumed_by_device_and_batch(service, verb, state):
+    service.answers[f"POST /v1/records/{INSTANCE}/{verb}"] = {"devices": 1}
+    service.answers[f"POST /v1/batches/B2/{verb}"] = {"devices": 40}
+    assert f"1 record {state}" in service.ctl("records", verb, "--device", INSTANCE, "--reason", "why").stdout
+    assert f"40 records {state}" in service.ctl("records", verb, "--batch", "B2").stdout
+    assert service.bodies()[0] == {"reason": "why"}
+    assert service.ctl("records", verb).returncode == 2
+
+
+def test_records_are_shown(service):
+    record = {"instance_id": INSTANCE, "public_key": "MFk=", "batch": "B1", "model": "thermo-1", "state": "suspended",
+              "created": 1795347173, "changed": 1795347180, "reason": "stolen"}
+    service.answers[f"GET /v1/records/{INSTANCE}"] = record
+    service.answers["GET /v1/records?batch=B1&limit=50"] = {"records": [record], "next": INSTANCE}
+    text = service.ctl("records", "show", "--device", INSTANCE).stdout
+    assert text.startswith(f"record {INSTANCE}, suspended\n") and "because            stolen" in text
+    assert service.ctl("records", "show", "--batch", "B1").stdout.splitlines()[-1] == f"more: --after {INSTANCE}"
+
+
+# -- terminals ----------------------------------------------------------------------------------------------------------
+
+def on_terminal(service, *arguments, **environment):
+    """What a person would see: standard output and error are one terminal."""
+    main, terminal = pty.openpty()
+    process = subprocess.Popen([CTL, *map(str, arguments)], stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL,
+                               env={**service.environment(), **environment})
+    os.close(terminal)
+    seen = b""
+    try:
+        while chunk := os.read(main, 4096):
+            seen += chunk
+    except OSError:
+        pass
+    os.close(main)
+    assert process.wait(30) == 0
+    return seen.decode()
+
+
+def test_colour_is_for_terminals_alone(service):
+    service.answers["GET /v1/admin/devices?limit=50"] = {"devices": [DEVICE]}
+    assert "\x1b[33msuspended\x1b[0m" in on_terminal(service, "devices")
+    assert "\x1b" not in on_terminal(service, "devices", NO_COLOR="1")
+    assert "\x1b" not in service.ctl("devices").stdout
+
+
+def test_progress_is_for_terminals_alone(service, tmp_path):
+    (tmp_path / "records.ndjson").write_text('{"instance_id":"00"}\n')
+    service.answers["POST /v1/records/imports/x/batches/1"] = {"records": 1, "inserted": 1, "unchanged": 0}
+    assert "100 %  1 records in 1 batches" in on_terminal(service, "records", "import", tmp_path / "records.ndjson",
+                                                           "--import-id", "x")
+    assert service.ctl("records", "import", tmp_path / "records.ndjson", "--import-id", "x").stderr == ""
