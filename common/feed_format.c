@@ -201,7 +201,7 @@ static outcome take_records(struct cbor_reader *r, struct feed_frame *out, struc
 
 static outcome take_kind(struct cbor_reader *r, struct feed_frame *out, struct fault *f)
 {
-	int64_t kind;
+	int64_t kind = 0;
 	outcome o = read_uint(r, FEED_HEARTBEAT, &kind, f);
 	out->kind = (enum feed_kind)kind;
 	return o;
