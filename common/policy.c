@@ -268,7 +268,7 @@ void policy_free(struct policy *p)
 	free(p);
 }
 
-static bool any_resource_matches(const struct policy_statement *s, const struct policy_question *q)
+static bool any_resource_matches(const struct policy_statement *s, struct policy_question *q)
 {
 	for (size_t i = 0; i < s->count; i++)
 		if (policy_resource_match(&s->resources[i], q))
@@ -285,12 +285,12 @@ static bool names_unresolved(const struct policy_statement *s, const struct poli
 }
 
 /* Whoever writes "everything but ${x}" has not said what holds where x is nothing: then nothing is allowed. */
-static bool not_resource_matches(const struct policy_statement *s, const struct policy_question *q)
+static bool not_resource_matches(const struct policy_statement *s, struct policy_question *q)
 {
 	return !any_resource_matches(s, q) && (s->deny || !names_unresolved(s, q));
 }
 
-static bool spells_reserved(const struct policy_statement *s, const struct policy_question *q)
+static bool spells_reserved(const struct policy_statement *s, struct policy_question *q)
 {
 	for (size_t i = 0; i < s->count; i++)
 		if (policy_resource_is_reserved(&s->resources[i]) && policy_resource_match(&s->resources[i], q))
@@ -298,7 +298,7 @@ static bool spells_reserved(const struct policy_statement *s, const struct polic
 	return false;
 }
 
-static bool statement_matches(const struct policy_statement *s, const struct policy_question *q)
+static bool statement_matches(const struct policy_statement *s, struct policy_question *q)
 {
 	bool by_name = q->who->reserved_by_name && !s->deny && q->target.n && q->target.p[0] == '$';
 	if (s->not_resource)
@@ -309,14 +309,14 @@ static bool statement_matches(const struct policy_statement *s, const struct pol
 enum policy_decision policy_check(const struct policy *const *policies, size_t count, enum policy_action action,
 				  const char *target, const struct policy_principal *who)
 {
-	char full[sizeof "topicfilter/" + POLICY_TARGET_MAX];
-	struct bytes prefix = policy_resource_prefix(actions[action].type), name = bytes_str(target);
-	if (name.n > POLICY_TARGET_MAX)
+	struct policy_question q; /* not initialised as a whole: `room` is large */
+	q.type = actions[action].type;
+	q.target = bytes_str(target);
+	q.resolved = policy_resolved(who);
+	q.who = who;
+	q.full.n = 0;
+	if (q.target.n > POLICY_TARGET_MAX)
 		return POLICY_IMPLICIT_DENY;
-	memcpy(full, prefix.p, prefix.n);
-	memcpy(full + prefix.n, name.p, name.n);
-	struct policy_question q = {actions[action].type, bytes_of(full, prefix.n + name.n), name,
-				    policy_resolved(who), who};
 	enum policy_decision decision = POLICY_IMPLICIT_DENY;
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < policies[i]->count; j++) {

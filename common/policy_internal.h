@@ -55,18 +55,18 @@ struct policy_resource {
 /* One question, prepared once for all patterns. */
 struct policy_question {
 	enum resource_type type;
-	struct bytes full; /* "<type>/<target>" */
 	struct bytes target;
 	unsigned resolved;
 	const struct policy_principal *who;
+	struct bytes full; /* "<type>/<target>" in `room`, once it has been needed */
+	uint8_t room[sizeof "topicfilter/" + POLICY_TARGET_MAX];
 };
 
-struct bytes policy_resource_prefix(enum resource_type type);
 MUST_USE outcome policy_resource_compile(const char *arn, bool variables, const char *place,
 					 struct policy_resource *out, struct fault *f);
 void policy_resource_free(struct policy_resource *r);
 /* False also where a variable is unresolved. */
-MUST_USE bool policy_resource_match(const struct policy_resource *r, const struct policy_question *q);
+MUST_USE bool policy_resource_match(const struct policy_resource *r, struct policy_question *q);
 /* The resource spells the '$' that the target begins with. */
 MUST_USE bool policy_resource_is_reserved(const struct policy_resource *r);
 

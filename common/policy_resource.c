@@ -5,17 +5,12 @@
 /* arn : partition : service : region : account : resource */
 enum { ARN, PARTITION, SERVICE, REGION, ACCOUNT, NAME, PARTS };
 
-static const char *const prefixes[] = {
-	[RESOURCE_ANY] = "",
-	[RESOURCE_CLIENT] = "client/",
-	[RESOURCE_TOPIC] = "topic/",
-	[RESOURCE_TOPICFILTER] = "topicfilter/",
+static const struct bytes prefixes[] = {
+	[RESOURCE_ANY] = {(const uint8_t *)"", 0},
+	[RESOURCE_CLIENT] = {(const uint8_t *)"client/", 7},
+	[RESOURCE_TOPIC] = {(const uint8_t *)"topic/", 6},
+	[RESOURCE_TOPICFILTER] = {(const uint8_t *)"topicfilter/", 12},
 };
-
-struct bytes policy_resource_prefix(enum resource_type type)
-{
-	return bytes_str(prefixes[type]);
-}
 
 /* The resource part may hold further colons; the last part found runs to the end. */
 static size_t split(const char *arn, struct bytes parts[PARTS])
@@ -54,7 +49,7 @@ static void take_type(struct policy_resource *r)
 		return;
 	struct bytes *text = &r->name.tokens[0].text;
 	for (enum resource_type t = RESOURCE_CLIENT; t <= RESOURCE_TOPICFILTER; t++) {
-		struct bytes prefix = policy_resource_prefix(t);
+		struct bytes prefix = prefixes[t];
 		if (text->n < prefix.n || memcmp(text->p, prefix.p, prefix.n))
 			continue;
 		*text = bytes_of(text->p + prefix.n, text->n - prefix.n);
@@ -100,7 +95,19 @@ void policy_resource_free(struct policy_resource *r)
 	policy_glob_free(&r->name);
 }
 
-bool policy_resource_match(const struct policy_resource *r, const struct policy_question *q)
+/* "<type>/<target>": most resources spell their type, and so most questions never need it. */
+static struct bytes full_name(struct policy_question *q)
+{
+	if (q->full.n == 0) {
+		struct bytes prefix = prefixes[q->type];
+		memcpy(q->room, prefix.p, prefix.n);
+		memcpy(q->room + prefix.n, q->target.p, q->target.n);
+		q->full = bytes_of(q->room, prefix.n + q->target.n);
+	}
+	return q->full;
+}
+
+bool policy_resource_match(const struct policy_resource *r, struct policy_question *q)
 {
 	if (r->never || (r->type != RESOURCE_ANY && r->type != q->type) || (r->name.variables & ~q->resolved))
 		return false;
@@ -108,7 +115,7 @@ bool policy_resource_match(const struct policy_resource *r, const struct policy_
 		return false;
 	if (q->who->account && !policy_glob_match(&r->account, bytes_str(q->who->account), NULL))
 		return false;
-	return policy_glob_match(&r->name, r->type == RESOURCE_ANY ? q->full : q->target, q->who);
+	return policy_glob_match(&r->name, r->type == RESOURCE_ANY ? full_name(q) : q->target, q->who);
 }
 
 bool policy_resource_is_reserved(const struct policy_resource *r)

@@ -1,5 +1,4 @@
 /* The language is tested against tests/vectors/policy_vectors.json; the rest are rules that no vector holds. */
-#include "clock.h"
 #include "file.h"
 #include "policy.h"
 
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -404,7 +404,7 @@ static void test_the_shipped_policy_keeps_a_device_to_its_own_topics(void **stat
 	policy_free(p);
 }
 
-/* Printed, and bounded far above the target of 150 ns: a shared machine is no place for a tight bound. */
+/* CPU time, printed, and bounded far above the target of 150 ns: a shared machine is no place for a tight bound. */
 static void test_the_cost_of_a_check(void **state)
 {
 	(void)state;
@@ -412,11 +412,11 @@ static void test_the_cost_of_a_check(void **state)
 	struct policy *p = shipped();
 	const struct policy *list[] = {p};
 	unsigned allowed = 0;
-	int64_t start = clock_monotonic_us();
+	clock_t start = clock();
 	for (int i = 0; i < ROUNDS; i++)
 		allowed += policy_check(list, 1, POLICY_PUBLISH, "dt/mfrggzdfmztwq2lkobxw4mrq/temperature", &device) ==
 			   POLICY_ALLOWED;
-	double ns = (double)(clock_monotonic_us() - start) * 1000 / ROUNDS;
+	double ns = (double)(clock() - start) * 1e9 / CLOCKS_PER_SEC / ROUNDS;
 	printf("%.0f ns a check\n", ns);
 	assert_int_equal(allowed, ROUNDS);
 	assert_true(ns < 5000);
