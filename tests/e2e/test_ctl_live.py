@@ -1,0 +1,187 @@
+"""mooringctl against the real services: what an operator reads, roles, replays, and the log that proves itself."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from attester import Attester, Client, published
+
+
+@pytest.fixture
+def client(shared):
+    return Client(shared)
+
+
+@pytest.fixture(name="enrolled")
+def enrol_device(shared, client):
+    """A device with a certificate: (device, the answer it got)."""
+    device = published(shared)[0]
+    status, _, answer = client.enrol(device)
+    assert status == 201, answer
+    return device, answer
+
+
+def new_key(stack, daemon, role, folder):
+    """A key of this role, made while the daemon runs, with the daemon's own user."""
+    owner = (stack.folder / daemon / "state").stat().st_uid
+    out = stack.folder / daemon / "state" / f"{role}-{os.urandom(4).hex()}.json"
+    stack.run(stack.program("mooringctl"), "admin", "init", "--state-dir", stack.folder / daemon / "state", "--master",
+              stack.folder / daemon / "pki/admin.master", "--out", out, "--role", role, user=owner or None)
+    kept = folder / out.name
+    shutil.move(out, kept)
+    os.chown(kept, os.geteuid(), os.getegid())
+    return kept
+
+
+def with_key(stack, key, *arguments):
+    return stack.ctl("--key", key, *arguments, check=False)
+
+
+def test_devices_and_show_tell_what_an_operator_asks(shared, enrolled):
+    device, answer = enrolled
+    listed = shared.ctl("devices", "--limit", "500").stdout
+    assert re.search(rf"^{answer['thing']}  active +1 +1 +20", listed, re.MULTILINE)
+    shown = shared.ctl("show", answer["thing"]).stdout
+    for words in (f"{answer['thing']}  active\n", device.instance.hex(), answer["certificateId"][:16], "L1", "  issued\n"):
+        assert words in shown, shown
+
+
+def test_pages_of_devices_follow_each_other(shared):
+    for device in published(shared, 3):
+        assert Client(shared).enrol(device)[0] == 201
+    after, found = [], []
+    while True:
+        page = shared.ctl_json("devices", "--limit", "2", *after)
+        found += [d["thing"] for d in page["devices"]]
+        if not page.get("next"):
+            break
+        after = ["--after", page["next"]]
+    assert len(found) >= 3 and found == sorted(set(found))
+
+
+def test_explain_tells_why_a_device_was_refused(shared, client):
+    status, _, problem = client.enrol(Attester())
+    assert status == 403
+    story = shared.ctl("explain", problem["request_id"]).stdout
+    assert "refused  device-unknown" in story and "      stage " in story and "      rule " in story
+
+
+def test_what_is_not_there_is_exit_code_1(shared):
+    done = shared.ctl("show", "nobody", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(r"not-found: .*\(request [0-9A-Z]{26}\)", done.stderr)
+
+
+def test_a_suspended_device_can_be_resumed_and_a_revoked_one_not(shared, enrolled):
+    thing = enrolled[1]["thing"]
+    for command, state in ((("suspend", thing, "--reason", "lost"), "suspended"), (("resume", thing), "active"),
+                           (("revoke", thing, "--reason", "key-compromise"), "revoked")):
+        done = shared.ctl(*command)
+        assert done.stdout.endswith("effective\n") and re.search(r"broker-1 +effective +\d+ ms", done.stdout), done.stdout
+        assert shared.show(thing)["state"] == state
+    done = shared.ctl("resume", thing, check=False)
+    assert (done.returncode, "conflict" in done.stderr) == (1, True)
+
+
+def test_a_reason_that_is_none_of_rfc_5280_is_refused(shared, enrolled):
+    done = shared.ctl("revoke", enrolled[1]["thing"], "--reason", "because", check=False)
+    assert done.returncode == 1
+    assert "field-invalid" in done.stderr or "bad-request" in done.stderr
+
+
+def test_roles_bound_what_a_key_may_do(shared, enrolled, tmp_path):
+    thing = enrolled[1]["thing"]
+    viewer, operator = (new_key(shared, "gateway", role, tmp_path) for role in ("viewer", "operator"))
+    assert with_key(shared, viewer, "show", thing).returncode == 0
+    for command in (("suspend", thing), ("revoke", thing, "--reason", "unspecified")):
+        done = with_key(shared, viewer, *command)
+        assert (done.returncode, "forbidden" in done.stderr) == (1, True), done.stderr
+    assert with_key(shared, operator, "suspend", thing).returncode == 0
+    assert with_key(shared, operator, "resume", thing).returncode == 0
+    done = with_key(shared, operator, "allow-reenrol", thing)
+    assert (done.returncode, "forbidden" in done.stderr) == (1, True), done.stderr
+    actors = {e["actor"] for e in shared.ctl_json("show", thing)["history"]}
+    assert json.loads(operator.read_text())["access_key_id"] in actors
+
+
+def test_an_unknown_key_and_a_wrong_secret_look_the_same(shared, tmp_path):
+    genuine, said = json.loads((shared.pki / "admin.json").read_text()), set()
+    for spoil in ({"secret_access_key": "A" * 40}, {"access_key_id": "MOORNOBODY"}):
+        key = {**genuine, **spoil}
+        (tmp_path / "key.json").write_text(json.dumps(key))
+        (tmp_path / "key.json").chmod(0o600)
+        done = with_key(shared, tmp_path / "key.json", "devices")
+        assert (done.returncode, done.stdout) == (1, "")
+        said.add(re.sub(r"request [0-9A-Z]{26}", "", done.stderr.replace(key["access_key_id"], "KEY")))
+    assert len(said) == 1 and said.pop().startswith("mooringctl: unauthenticated: ")
+
+
+def test_a_key_of_another_region_is_told_so(shared, tmp_path):
+    key = {**json.loads((shared.pki / "admin.json").read_text()), "region": "us-east-1"}
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    (tmp_path / "key.json").chmod(0o600)
+    done = with_key(shared, tmp_path / "key.json", "devices")
+    assert (done.returncode, "signed for region us-east-1" in done.stderr) == (1, True)
+
+
+def test_a_key_file_that_others_can_read_is_not_used(shared, tmp_path):
+    shutil.copy(shared.pki / "admin.json", tmp_path / "key.json")
+    (tmp_path / "key.json").chmod(0o644)
+    done = with_key(shared, tmp_path / "key.json", "devices")
+    assert (done.returncode, "chmod 600" in done.stderr) == (1, True)
+
+
+def test_the_log_verifies_here_and_from_a_file(shared, enrolled, tmp_path):
+    live = shared.ctl_json("log", "--verify")
+    assert live["intact"] and live["entries"] > 0
+    text = shared.ctl("--json", "log").stdout
+    (tmp_path / "log.ndjson").write_text(text)
+    done = subprocess.run([shared.program("mooringctl"), "--json", "log", "--verify", "--file", tmp_path / "log.ndjson"],
+                          capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["entries"] >= live["entries"]
+    lines = text.splitlines()
+    entry = json.loads(lines[len(lines) // 2])
+    lines[len(lines) // 2] = json.dumps({**entry, "time_ms": entry["time_ms"] + 1})
+    (tmp_path / "log.ndjson").write_text("\n".join(lines) + "\n")
+    done = subprocess.run([shared.program("mooringctl"), "log", "--verify", "--file", tmp_path / "log.ndjson"],
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.startswith("NOT INTACT: ")) == (1, True)
+
+
+def test_brokers_services_and_alarms(shared, tmp_path):
+    assert re.search(r"^broker-1 +live +\d+ s +\d+ ", shared.ctl("brokers").stdout, re.MULTILINE)
+    name = f"reader-{os.urandom(3).hex()}"
+    shared.issue(name, "--client", "--role", "backend", out=tmp_path / name)
+    policy = shared.folder / "config/shared/policy-reader.json"
+    assert shared.ctl("service", "add", tmp_path / f"{name}.pem", "--name", name, "--policy", policy).returncode == 0
+    assert name in shared.ctl("service", "list").stdout
+    assert shared.ctl("service", "remove", name).returncode == 0
+    assert name not in shared.ctl("service", "list").stdout
+    assert shared.ctl("alarms").returncode == 0
+
+
+def test_records_are_imported_again_without_change_and_shown(shared, tmp_path):
+    devices = [Attester() for _ in range(3)]
+    records = tmp_path / "records.ndjson"
+    records.write_text("".join(json.dumps(d.record()) + "\n" for d in devices))
+    first = shared.ctl_json("records", "import", records, attestation=True)
+    again = shared.ctl("records", "import", records, attestation=True)
+    assert (first["records"], first["inserted"]) == (3, 3)
+    assert again.returncode == 0 and "3 records in 1 batches" in again.stdout
+    other = shared.ctl_json("records", "import", records, "--import-id", f"again-{os.urandom(3).hex()}", attestation=True)
+    assert (other["inserted"], other["unchanged"]) == (0, 3)
+    instance = devices[0].instance.hex()
+    shown = shared.ctl("records", "show", "--device", instance, attestation=True).stdout
+    assert shown.startswith(f"record {instance}, active\n")
+    shared.ctl("records", "suspend", "--device", instance, "--reason", "stolen", attestation=True)
+    shown = shared.ctl("records", "show", "--device", instance, attestation=True).stdout
+    assert f"record {instance}, suspended" in shown and "stolen" in shown
+
+
+def test_ca_status_reads_the_pki_of_a_deployment(shared):
+    done = shared.ctl("--json", "ca", "status", shared.folder / "oem-ca", shared.folder / "edge/pki", check=False)
+    roles = {c["role"] for c in json.loads(done.stdout)["certificates"]}
+    assert done.returncode == 0 and "root CA" in roles and any(r.startswith("edge, ") for r in roles), done.stdout
