@@ -1,5 +1,8 @@
 """mooringctl against the real services: what an operator reads, roles, replays, and the log that proves itself."""
 
+import datetime
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -125,6 +128,50 @@ def test_a_key_of_another_region_is_told_so(shared, tmp_path):
     (tmp_path / "key.json").chmod(0o600)
     done = with_key(shared, tmp_path / "key.json", "devices")
     assert (done.returncode, "signed for region us-east-1" in done.stderr) == (1, True)
+
+
+def signed(stack, method, path, body, payload_hash=None):
+    """Headers of a request that the admin's key has signed, made here from the definition of Signature Version 4."""
+    key = json.loads((stack.pki / "admin.json").read_text())
+    date = datetime.datetime.utcnow().strftime("%Y%m%dT%H%M%SZ")
+    scope = [date[:8], key["region"], "mooring", "aws4_request"]
+    headers = {"host": f"127.0.0.1:{stack.ports['admin']}", "x-amz-date": date}
+    if payload_hash:
+        headers["x-amz-content-sha256"] = payload_hash
+    names = ";".join(sorted(headers))
+    canonical = "\n".join([method, path, "", "".join(f"{n}:{headers[n]}\n" for n in sorted(headers)), names,
+                           payload_hash or hashlib.sha256(body).hexdigest()])
+    secret = ("AWS4" + key["secret_access_key"]).encode()
+    for part in scope:
+        secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
+    text = "\n".join(["AWS4-HMAC-SHA256", date, "/".join(scope), hashlib.sha256(canonical.encode()).hexdigest()])
+    signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+    return {**headers, "content-type": "application/json", "authorization":
+            f"AWS4-HMAC-SHA256 Credential={key['access_key_id']}/{'/'.join(scope)}, SignedHeaders={names}, "
+            f"Signature={signature}"}
+
+
+def test_a_change_that_is_sent_again_is_refused(shared, enrolled):
+    path, body = f"/v1/admin/devices/{enrolled[1]['thing']}/resume", b"{}"
+    headers = signed(shared, "POST", path, body)
+    answers = [shared.https("POST", shared.ports["admin"], path, body, headers) for _ in range(2)]
+    assert [status for status, _, _ in answers] == [200, 401], answers
+    assert "accepted before" in json.loads(answers[1][2])["detail"]
+
+
+def test_an_unsigned_payload_is_refused(shared, enrolled):
+    path = f"/v1/admin/devices/{enrolled[1]['thing']}/resume"
+    headers = signed(shared, "POST", path, b"{}", "UNSIGNED-PAYLOAD")
+    status, _, answer = shared.https("POST", shared.ports["admin"], path, b"{}", headers)
+    assert status == 401 and "the payload must be signed" in json.loads(answer)["detail"]
+
+
+def test_another_body_under_the_signature_is_refused(shared, enrolled):
+    path = f"/v1/admin/devices/{enrolled[1]['thing']}/suspend"
+    headers = signed(shared, "POST", path, b'{"reason":"a"}')
+    status, _, answer = shared.https("POST", shared.ports["admin"], path, b'{"reason":"b"}', headers)
+    assert status == 401 and "does not verify" in json.loads(answer)["detail"]
+    assert shared.show(enrolled[1]["thing"])["state"] == "active"
 
 
 def test_a_key_file_that_others_can_read_is_not_used(shared, tmp_path):
