@@ -153,25 +153,31 @@ static bool matches(const char *pattern, const char *path, struct call *c)
 	return !*pattern && !*path;
 }
 
-static const struct route *find(struct call *c, struct fault *f)
+static bool takes(const struct route *route, const char *method)
 {
-	const char *method = scgi_method(c->request), *path = scgi_path(c->request);
-	bool known = false;
-	for (size_t i = 0; i < ROUTE_COUNT; i++) {
-		if (!matches(routes[i].path, path, c))
-			continue;
-		if (!strcmp(routes[i].method, method) ||
-		    (!strcmp(method, "HEAD") && !strcmp(routes[i].method, "GET")))
+	return !strcmp(route->method, method) || (!strcmp(method, "HEAD") && !strcmp(route->method, "GET"));
+}
+
+static const struct route *find(struct call *c)
+{
+	for (size_t i = 0; i < ROUTE_COUNT; i++)
+		if (takes(&routes[i], scgi_method(c->request)) &&
+		    matches(routes[i].path, scgi_path(c->request), c))
 			return &routes[i];
-		known = true;
-		scgi_answer_header(c->request, "Allow", routes[i].method);
-	}
-	if (known)
-		refuse(f, REASON_METHOD_NOT_ALLOWED, "RFC 9110 15.5.6: this path does not take %.16s",
-		       method);
-	else
-		refuse(f, REASON_NOT_FOUND, "no such path");
 	return NULL;
+}
+
+/* Why there is no route: the path is not there, or it is and takes other methods. */
+static void refuse_route(struct call *c, struct fault *f)
+{
+	refuse(f, REASON_NOT_FOUND, "no such path");
+	for (size_t i = 0; i < ROUTE_COUNT; i++) {
+		if (!matches(routes[i].path, scgi_path(c->request), c))
+			continue;
+		scgi_answer_header(c->request, "Allow", routes[i].method);
+		refuse(f, REASON_METHOD_NOT_ALLOWED, "RFC 9110 15.5.6: this path does not take %.16s",
+		       scgi_method(c->request));
+	}
 }
 
 static outcome check_access(const struct call *c, enum access access, struct admin_caller *caller,
@@ -191,12 +197,14 @@ void routes_handle(struct scgi_request *r, void *arg)
 	struct fault f;
 	struct admin_caller caller = {0};
 	struct call c = {.worker = &a->workers[scgi_worker_index(r)], .request = r, .caller = caller.key_id};
-	const struct route *route = find(&c, &f);
+	const struct route *route = find(&c);
 	if (route && check_access(&c, route->access, &caller, &f).ok) {
 		route->handle(&c);
 		return;
 	}
-	if (route)
+	if (!route)
+		refuse_route(&c, &f);
+	else
 		log_fault(LOG_LEVEL_WARN, scgi_request_id(r), &f, "%s %s was refused", scgi_method(r),
 			  scgi_path(r));
 	scgi_answer_problem(r, &f);
