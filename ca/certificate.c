@@ -14,7 +14,7 @@ enum {
 	DER_UTC_TIME = 0x17,
 	DER_GENERALIZED_TIME = 0x18,
 	CONTEXT_0_PRIMITIVE = 0x80, /* AuthorityKeyIdentifier.keyIdentifier */
-	NAME_EMAIL = 0x81,          /* GeneralName (RFC 5280 4.2.1.6) */
+	NAME_EMAIL = 0x81,	    /* GeneralName (RFC 5280 4.2.1.6) */
 	NAME_DNS = 0x82,
 	NAME_URI = 0x86,
 	NAME_IP = 0x87,
@@ -45,8 +45,8 @@ outcome certificate_name(const char *common_name, const char *organisation, stru
 	size_t start = out->n;
 	if (!*common_name || strlen(common_name) > COMMON_NAME_MAX ||
 	    (organisation && strlen(organisation) > COMMON_NAME_MAX))
-		return refuse(f, REASON_BAD_FIELD, "RFC 5280 A.1: a name has 1 to %d characters: \"%.80s\"", COMMON_NAME_MAX,
-			      common_name);
+		return refuse(f, REASON_BAD_FIELD, "RFC 5280 A.1: a name has 1 to %d characters: \"%.80s\"",
+			      COMMON_NAME_MAX, common_name);
 	if (organisation)
 		put_attribute(out, OID_ORGANISATION, organisation);
 	put_attribute(out, OID_COMMON_NAME, common_name);
@@ -59,7 +59,9 @@ outcome certificate_uri(const char *trust_domain, const char *kind, const char *
 {
 	int n = kind ? snprintf(out, SAN_URI_MAX, "spiffe://%s/%s/%s", trust_domain, kind, name)
 		     : snprintf(out, SAN_URI_MAX, "spiffe://%s", trust_domain);
-	return n > 0 && n < SAN_URI_MAX ? DONE : refuse(f, REASON_BAD_FIELD, "the SPIFFE URI of %.64s is too long", name);
+	return n > 0 && n < SAN_URI_MAX
+		       ? DONE
+		       : refuse(f, REASON_BAD_FIELD, "the SPIFFE URI of %.64s is too long", name);
 }
 
 /* Contents of the iPAddress name: 4 or 16 bytes, 0 where the text is no address. */
@@ -77,7 +79,8 @@ outcome certificate_check_host(const char *host, struct fault *f)
 	const char *name = strncmp(host, "*.", 2) ? host : host + 2;
 	if (address(host, ip) || trust_domain_check(name, &ignored).ok)
 		return DONE;
-	return refuse(f, REASON_BAD_FIELD, "\"%.80s\" is neither a DNS name in lower case nor an IP address", host);
+	return refuse(f, REASON_BAD_FIELD, "\"%.80s\" is neither a DNS name in lower case nor an IP address",
+		      host);
 }
 
 void certificate_random_serial(uint8_t out[SERIAL_SIZE])
@@ -110,7 +113,8 @@ static void put_time(struct buf *b, int64_t unix_s)
 	if (!readable || !strftime(text, sizeof text, "%Y%m%d%H%M%SZ", &tm))
 		b->failed = true;
 	else
-		der_put(b, short_year ? DER_UTC_TIME : DER_GENERALIZED_TIME, bytes_str(short_year ? text + 2 : text));
+		der_put(b, short_year ? DER_UTC_TIME : DER_GENERALIZED_TIME,
+			bytes_str(short_year ? text + 2 : text));
 }
 
 static void put_validity(struct buf *b, int64_t not_before, int64_t not_after)
@@ -173,7 +177,8 @@ static outcome put_subject_key_id(struct buf *b, struct bytes spki, struct fault
 {
 	uint8_t id[KEY_ID_SIZE];
 	if (!issuer_key_id(spki, id))
-		return refuse(f, REASON_CRYPTO, "RFC 5280 4.1.2.7: the key to certify is no SubjectPublicKeyInfo");
+		return refuse(f, REASON_CRYPTO,
+			      "RFC 5280 4.1.2.7: the key to certify is no SubjectPublicKeyInfo");
 	size_t start = extension_begin(b, OID_SUBJECT_KEY_ID, false), value = b->n;
 	der_put(b, DER_OCTET_STRING, bytes_of(id, sizeof id));
 	extension_end(b, start, value);
@@ -257,11 +262,13 @@ outcome certificate_tbs(const struct plan *p, struct buf *out, struct fault *f)
 	outcome o = put_extensions(out, p, f);
 	der_wrap(out, start, DER_SEQUENCE);
 	if (o.ok && out->failed)
-		return refuse(f, REASON_SIGNER_LINT, "the certificate cannot be written: a date out of range, or no memory");
+		return refuse(f, REASON_SIGNER_LINT,
+			      "the certificate cannot be written: a date out of range, or no memory");
 	return o;
 }
 
-outcome certificate_issue(const struct plan *p, struct issuer *issuer, int64_t now, struct buf *out, struct fault *f)
+outcome certificate_issue(const struct plan *p, struct issuer *issuer, int64_t now, struct buf *out,
+			  struct fault *f)
 {
 	const struct lint_expect expect = {p->profile, issuer, p->trust_domain, now, 0};
 	struct lint_approval *approval = NULL;

@@ -14,8 +14,9 @@
 
 enum { SALT_BYTES = 32 };
 
-static const char *const files[] = {"root.key",	      "root.pem",    "device.key",  "device.pem", "unattested.key",
-				    "unattested.pem", "service.key", "service.pem", "salt"};
+static const char *const files[] = {"root.key",	   "root.pem",	     "device.key",
+				    "device.pem",  "unattested.key", "unattested.pem",
+				    "service.key", "service.pem",    "salt"};
 enum { FILES = sizeof files / sizeof *files };
 
 struct init {
@@ -58,9 +59,14 @@ static void remove_all(const char *dir)
 static outcome issue_root(struct init *c, struct bytes spki, struct fault *f)
 {
 	char uri[SAN_URI_MAX];
-	struct plan plan = {.profile = profile_find("root"), .issuer = &c->root, .not_before = c->root.not_before,
-			    .not_after = c->root.not_after, .subject = buf_view(&c->root.subject), .spki = spki,
-			    .trust_domain = c->trust_domain, .uri = uri};
+	struct plan plan = {.profile = profile_find("root"),
+			    .issuer = &c->root,
+			    .not_before = c->root.not_before,
+			    .not_after = c->root.not_after,
+			    .subject = buf_view(&c->root.subject),
+			    .spki = spki,
+			    .trust_domain = c->trust_domain,
+			    .uri = uri};
 	certificate_random_serial(plan.serial);
 	outcome o = certificate_uri(c->trust_domain, NULL, c->name, uri, f);
 	return o.ok ? certificate_issue(&plan, &c->root, c->now, &c->root_cert, f) : o;
@@ -92,7 +98,8 @@ static outcome save_root(const struct init *c, struct fault *f)
 	outcome o = folder_path(c->dir, "root.key", key_path, f);
 	if (o.ok)
 		o = folder_path(c->dir, "root.pem", cert_path, f);
-	return o.ok ? folder_save_pair(key_path, c->root.key, cert_path, buf_view(&c->root_cert), NULL, f) : o;
+	return o.ok ? folder_save_pair(key_path, c->root.key, cert_path, buf_view(&c->root_cert), NULL, f)
+		    : o;
 }
 
 static outcome make_all_issuing(struct init *c, struct fault *f)
@@ -103,7 +110,8 @@ static outcome make_all_issuing(struct init *c, struct fault *f)
 	for (size_t i = 0; o.ok && i < sizeof kinds / sizeof *kinds; i++) {
 		o = folder_path(c->dir, kinds[i], prefix, f);
 		if (o.ok)
-			o = folder_make_issuing(kinds[i], &c->root, c->name, c->trust_domain, prefix, c->now, f);
+			o = folder_make_issuing(kinds[i], &c->root, c->name, c->trust_domain, prefix, c->now,
+						f);
 	}
 	return o;
 }
@@ -141,11 +149,13 @@ static outcome init(struct init *c, struct fault *f)
 static void say_done(const struct init *c)
 {
 	printf("Made in %s:\n"
-	       "  root.key root.pem                the root: devices pin root.pem; take root.key off-line now\n"
+	       "  root.key root.pem                the root: devices pin root.pem; take root.key off-line "
+	       "now\n"
 	       "  device.key device.pem            the signer's: issues to attested devices\n"
 	       "  unattested.key unattested.pem    off unless the signer's configuration names it\n"
 	       "  service.key service.pem          yours: mooring-ca issue-service\n"
-	       "  salt                             the signer's and the gateway's: thing names are made from it\n",
+	       "  salt                             the signer's and the gateway's: thing names are made from "
+	       "it\n",
 	       c->dir);
 }
 

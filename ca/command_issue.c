@@ -54,25 +54,37 @@ static outcome check_issue(struct issue *c, struct fault *f)
 	while (i < count && strcmp(c->role, roles[i]))
 		i++;
 	if (i == count)
-		return refuse(f, REASON_BAD_FIELD, "--role is one of broker, gateway, edge, backend; not \"%.20s\"", c->role);
-	if (strspn(c->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(c->name) || !*c->name)
-		return refuse(f, REASON_BAD_FIELD, "NAME has letters, digits, dots, dashes and underscores; not \"%.64s\"", c->name);
+		return refuse(f, REASON_BAD_FIELD,
+			      "--role is one of broker, gateway, edge, backend; not \"%.20s\"", c->role);
+	if (strspn(c->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+		    strlen(c->name) ||
+	    !*c->name)
+		return refuse(f, REASON_BAD_FIELD,
+			      "NAME has letters, digits, dots, dashes and underscores; not \"%.64s\"",
+			      c->name);
 	name_self(c);
 	for (i = 0; o.ok && i < c->host_count; i++)
 		o = certificate_check_host(c->hosts[i], f);
 	if (o.ok && c->server && c->host_count == 0)
-		return refuse(f, REASON_BAD_FIELD, "a server certificate needs --san: the names and addresses that clients dial");
+		return refuse(f, REASON_BAD_FIELD,
+			      "a server certificate needs --san: the names and addresses that clients dial");
 	return o;
 }
 
-static outcome issue_leaf(const struct issue *c, struct issuer *ca, X509 *ca_cert, struct bytes spki, struct buf *cert,
-			  struct fault *f)
+static outcome issue_leaf(const struct issue *c, struct issuer *ca, X509 *ca_cert, struct bytes spki,
+			  struct buf *cert, struct fault *f)
 {
 	char trust_domain[TRUST_DOMAIN_MAX + 1], kind[32], uri[SAN_URI_MAX];
 	struct buf subject = {0};
-	struct plan plan = {.profile = profile_find(c->server ? "service-server" : "service-client"), .issuer = ca,
-			    .not_before = c->now - BACKDATE_S, .not_after = c->now + c->days * DAY_S, .spki = spki,
-			    .trust_domain = trust_domain, .uri = uri, .hosts = c->hosts, .host_count = c->host_count};
+	struct plan plan = {.profile = profile_find(c->server ? "service-server" : "service-client"),
+			    .issuer = ca,
+			    .not_before = c->now - BACKDATE_S,
+			    .not_after = c->now + c->days * DAY_S,
+			    .spki = spki,
+			    .trust_domain = trust_domain,
+			    .uri = uri,
+			    .hosts = c->hosts,
+			    .host_count = c->host_count};
 	if (plan.not_after > ca->not_after)
 		plan.not_after = ca->not_after;
 	if (plan.not_before < ca->not_before)
@@ -191,8 +203,9 @@ static outcome issue_ca(const char *kind, const char *dir, const char *out, stru
 
 int command_issue_ca(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{"dir", required_argument, NULL, 'd'}, {"out", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+	static const struct option table[] = {{"dir", required_argument, NULL, 'd'},
+					      {"out", required_argument, NULL, 'o'},
+					      {NULL, 0, NULL, 0}};
 	const char *dir = NULL, *out = NULL;
 	struct fault f;
 	for (int o; (o = getopt_long(argc, argv, "", table, NULL)) != -1;) {

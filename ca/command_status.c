@@ -25,10 +25,10 @@ struct status {
 
 static const char *state_of(int64_t now, int64_t from, int64_t to)
 {
-	return now > to		       ? "expired"
-	       : now < from	       ? "not yet valid"
+	return now > to				       ? "expired"
+	       : now < from			       ? "not yet valid"
 	       : to - now < WARN_DAYS * (int64_t)DAY_S ? "expiring"
-				       : "ok";
+						       : "ok";
 }
 
 static void date_of(int64_t unix_s, char out[16])
@@ -51,9 +51,10 @@ static void add_cert(struct status *s, const char *file, X509 *cert)
 	long long days = (to - s->now) / DAY_S;
 	s->warned |= strcmp(state, "ok") != 0;
 	if (s->json) {
-		json_array_append_new(s->list, json_pack("{ss ss ss sI sI sI ss}", "file", file, "name", name, "issuer", issuer,
-							 "not_before", (json_int_t)from, "not_after", (json_int_t)to,
-							 "days_left", (json_int_t)days, "state", state));
+		json_array_append_new(s->list, json_pack("{ss ss ss sI sI sI ss}", "file", file, "name", name,
+							 "issuer", issuer, "not_before", (json_int_t)from,
+							 "not_after", (json_int_t)to, "days_left",
+							 (json_int_t)days, "state", state));
 		return;
 	}
 	date_of(to, date);
@@ -116,7 +117,9 @@ static int finish(const struct status *s, const char *dir)
 		json_dumpf(s->list, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else if (s->warned) {
-		fprintf(stderr, "mooring-ca: not all is ok: renew what expires within %d days: mooring-ca issue-service, %s\n",
+		fprintf(stderr,
+			"mooring-ca: not all is ok: renew what expires within %d days: mooring-ca "
+			"issue-service, %s\n",
 			WARN_DAYS, dir ? "mooring-ca issue-ca" : "mooring-ca issue-ca for a CA");
 	}
 	return s->warned ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -1,6 +1,6 @@
 /*
- * commands.h - the subcommands of mooring-ca: each parses its own arguments and returns the exit code, 0 done,
- * 1 refused, 2 usage.
+ * commands.h - the subcommands of mooring-ca: each parses its own arguments and returns the exit code, 0
+ * done, 1 refused, 2 usage.
  */
 #ifndef MOORING_CA_COMMANDS_H
 #define MOORING_CA_COMMANDS_H

@@ -25,7 +25,8 @@ outcome folder_path(const char *dir, const char *name, char out[PATH_MAX], struc
 outcome folder_must_be_new(const char *path, struct fault *f)
 {
 	struct stat st;
-	return lstat(path, &st) ? DONE : refuse(f, REASON_CONFLICT, "%s exists; nothing is overwritten", path);
+	return lstat(path, &st) ? DONE
+				: refuse(f, REASON_CONFLICT, "%s exists; nothing is overwritten", path);
 }
 
 static outcome save_cert(const char *path, struct bytes leaf, X509 *issuer, struct fault *f)
@@ -34,14 +35,15 @@ static outcome save_cert(const char *path, struct bytes leaf, X509 *issuer, stru
 	bool ok = cert_to_pem(leaf, &pem);
 	if (ok && issuer)
 		ok = cert_to_der(issuer, &der) && cert_to_pem(buf_view(&der), &pem);
-	outcome o = ok ? file_replace(path, buf_view(&pem), 0644, f) : refuse(f, REASON_CRYPTO, "%s: cannot be written as PEM", path);
+	outcome o = ok ? file_replace(path, buf_view(&pem), 0644, f)
+		       : refuse(f, REASON_CRYPTO, "%s: cannot be written as PEM", path);
 	buf_free(&pem);
 	buf_free(&der);
 	return o;
 }
 
-outcome folder_save_pair(const char *key_path, EVP_PKEY *key, const char *cert_path, struct bytes leaf, X509 *issuer,
-			 struct fault *f)
+outcome folder_save_pair(const char *key_path, EVP_PKEY *key, const char *cert_path, struct bytes leaf,
+			 X509 *issuer, struct fault *f)
 {
 	outcome o = key_save_private_pem(key_path, key, f);
 	if (!o.ok)
@@ -63,17 +65,23 @@ outcome folder_trust_domain(X509 *ca, char out[TRUST_DOMAIN_MAX + 1], struct fau
 			continue;
 		const char *uri = (const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier);
 		found = !strncmp(uri, scheme, sizeof scheme - 1) &&
-			snprintf(out, TRUST_DOMAIN_MAX + 1, "%s", uri + sizeof scheme - 1) <= TRUST_DOMAIN_MAX &&
+			snprintf(out, TRUST_DOMAIN_MAX + 1, "%s", uri + sizeof scheme - 1) <=
+				TRUST_DOMAIN_MAX &&
 			trust_domain_check(out, f).ok;
 	}
 	GENERAL_NAMES_free(names);
-	return found ? DONE : refuse(f, REASON_CONFIG, "the CA's certificate names no trust domain: it is not mooring-ca's");
+	return found ? DONE
+		     : refuse(f, REASON_CONFIG,
+			      "the CA's certificate names no trust domain: it is not mooring-ca's");
 }
 
 outcome folder_organisation(X509 *ca, char out[COMMON_NAME_MAX + 1], struct fault *f)
 {
-	int n = X509_NAME_get_text_by_NID(X509_get_subject_name(ca), NID_organizationName, out, COMMON_NAME_MAX + 1);
-	return n > 0 ? DONE : refuse(f, REASON_CONFIG, "the CA's certificate names no organisation: it is not mooring-ca's");
+	int n = X509_NAME_get_text_by_NID(X509_get_subject_name(ca), NID_organizationName, out,
+					  COMMON_NAME_MAX + 1);
+	return n > 0 ? DONE
+		     : refuse(f, REASON_CONFIG,
+			      "the CA's certificate names no organisation: it is not mooring-ca's");
 }
 
 outcome folder_new_key(EVP_PKEY **key, uint8_t spki[SPKI_MAX], size_t *spki_size, struct fault *f)
@@ -97,8 +105,12 @@ static outcome issue_ca(size_t kind, struct issuer *root, const char *organisati
 {
 	char name[2 * COMMON_NAME_MAX], uri[SAN_URI_MAX];
 	struct buf subject = {0};
-	struct plan plan = {.profile = profile_find(issuing[kind].profile), .issuer = root, .not_before = now - BACKDATE_S,
-			    .spki = spki, .trust_domain = trust_domain, .uri = uri};
+	struct plan plan = {.profile = profile_find(issuing[kind].profile),
+			    .issuer = root,
+			    .not_before = now - BACKDATE_S,
+			    .spki = spki,
+			    .trust_domain = trust_domain,
+			    .uri = uri};
 	plan.not_after = now + plan.profile->lifetime_max_s;
 	if (plan.not_after > root->not_after)
 		plan.not_after = root->not_after;
@@ -116,8 +128,8 @@ static outcome issue_ca(size_t kind, struct issuer *root, const char *organisati
 	return o;
 }
 
-outcome folder_make_issuing(const char *kind, struct issuer *root, const char *organisation, const char *trust_domain,
-			    const char *prefix, int64_t now, struct fault *f)
+outcome folder_make_issuing(const char *kind, struct issuer *root, const char *organisation,
+			    const char *trust_domain, const char *prefix, int64_t now, struct fault *f)
 {
 	char key_path[PATH_MAX], cert_path[PATH_MAX];
 	uint8_t spki[SPKI_MAX];
@@ -127,7 +139,9 @@ outcome folder_make_issuing(const char *kind, struct issuer *root, const char *o
 	while (i < count && strcmp(kind, issuing[i].kind))
 		i++;
 	outcome o = i < count ? folder_new_file(prefix, ".key", key_path, f)
-			      : refuse(f, REASON_BAD_FIELD, "an issuing CA is one of device, unattested, service; not \"%.20s\"", kind);
+			      : refuse(f, REASON_BAD_FIELD,
+				       "an issuing CA is one of device, unattested, service; not \"%.20s\"",
+				       kind);
 	if (o.ok)
 		o = folder_new_file(prefix, ".pem", cert_path, f);
 	if (o.ok)

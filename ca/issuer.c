@@ -54,8 +54,9 @@ static outcome check_mode(const char *path, struct fault *f)
 	if (stat(path, &st))
 		return file_fault(f, errno, "open", path);
 	if (st.st_mode & (S_IRWXG | S_IRWXO))
-		return refuse(f, REASON_IO, "%s holds a private key but its mode is %04o: others can read it; chmod 600 it", path,
-			      (unsigned)(st.st_mode & 07777));
+		return refuse(f, REASON_IO,
+			      "%s holds a private key but its mode is %04o: others can read it; chmod 600 it",
+			      path, (unsigned)(st.st_mode & 07777));
 	return DONE;
 }
 
@@ -71,7 +72,9 @@ static outcome load_provider(const char *uri, struct fault *f)
 	if (!OSSL_PROVIDER_try_load(crypto_ctx(), name, 1)) {
 		ERR_clear_error();
 		return refuse(f, REASON_CONFIG,
-			      "keys under %s: need OpenSSL's provider \"%s\" (Debian 13: apt install pkcs11-provider)", name, name);
+			      "keys under %s: need OpenSSL's provider \"%s\" (Debian 13: apt install "
+			      "pkcs11-provider)",
+			      name, name);
 	}
 	return DONE;
 }
@@ -132,7 +135,8 @@ static outcome sign(struct issuer *i, struct bytes tbs, uint8_t *out, size_t *n,
 	return DONE;
 }
 
-/* The certificate's public key verifies what the key signs: also tells whether a hardware key works at all. */
+/* The certificate's public key verifies what the key signs: also tells whether a hardware key works at all.
+ */
 static outcome check_pair(struct issuer *i, X509 *cert, struct fault *f)
 {
 	static const char probe[] = "mooring: is this the key of this certificate?";
@@ -144,10 +148,12 @@ static outcome check_pair(struct issuer *i, X509 *cert, struct fault *f)
 		return o;
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(crypto_ctx(), X509_get0_pubkey(cert), NULL);
 	bool pair = ctx && EVP_Digest(probe, sizeof probe - 1, digest, &digest_size, i->digest, NULL) == 1 &&
-		    EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_verify(ctx, signature, n, digest, digest_size) == 1;
+		    EVP_PKEY_verify_init(ctx) == 1 &&
+		    EVP_PKEY_verify(ctx, signature, n, digest, digest_size) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	ERR_clear_error();
-	return pair ? DONE : refuse(f, REASON_CONFIG, "the issuing key is not the key of the issuing certificate");
+	return pair ? DONE
+		    : refuse(f, REASON_CONFIG, "the issuing key is not the key of the issuing certificate");
 }
 
 static outcome read_cert(struct issuer *i, X509 *cert, struct fault *f)
@@ -160,12 +166,15 @@ static outcome read_cert(struct issuer *i, X509 *cert, struct fault *f)
 	OPENSSL_free(name);
 	cert_dates(cert, &i->not_before, &i->not_after);
 	if (X509_check_ca(cert) != 1 || !(X509_get_key_usage(cert) & KU_KEY_CERT_SIGN))
-		return refuse(f, REASON_CONFIG, "RFC 5280 4.2.1.3: the issuing certificate may not sign certificates");
+		return refuse(f, REASON_CONFIG,
+			      "RFC 5280 4.2.1.3: the issuing certificate may not sign certificates");
 	if (!id || ASN1_STRING_length(id) < 1 || ASN1_STRING_length(id) > KEY_ID_MAX)
-		return refuse(f, REASON_CONFIG, "RFC 5280 4.2.1.2: the issuing certificate has no subject key identifier");
+		return refuse(f, REASON_CONFIG,
+			      "RFC 5280 4.2.1.2: the issuing certificate has no subject key identifier");
 	i->key_id_size = (size_t)ASN1_STRING_length(id);
 	memcpy(i->key_id, ASN1_STRING_get0_data(id), i->key_id_size);
-	return i->subject.n && !i->subject.failed ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a name");
+	return i->subject.n && !i->subject.failed ? DONE
+						  : refuse(f, REASON_NO_MEMORY, "no memory for a name");
 }
 
 outcome issuer_make(EVP_PKEY *key, X509 *cert, struct issuer *out, struct fault *f)
@@ -195,12 +204,13 @@ outcome issuer_load(const char *key_uri, const char *cert_path, struct issuer *o
 	return o;
 }
 
-outcome issuer_make_root(EVP_PKEY *key, struct bytes subject, int64_t not_before, int64_t not_after, struct issuer *out,
-			 struct fault *f)
+outcome issuer_make_root(EVP_PKEY *key, struct bytes subject, int64_t not_before, int64_t not_after,
+			 struct issuer *out, struct fault *f)
 {
 	uint8_t spki[SPKI_MAX];
 	size_t n = ec_key_to_spki(key, spki, sizeof spki);
-	*out = (struct issuer){.key = key, .key_id_size = KEY_ID_SIZE, .not_before = not_before, .not_after = not_after};
+	*out = (struct issuer){
+		.key = key, .key_id_size = KEY_ID_SIZE, .not_before = not_before, .not_after = not_after};
 	buf_bytes(&out->subject, subject);
 	outcome o = out->subject.failed || !issuer_key_id(bytes_of(spki, n), out->key_id)
 			    ? refuse(f, REASON_CRYPTO, "the root key is not of P-256, P-384 or P-521")
@@ -225,7 +235,8 @@ outcome issuer_sign(struct issuer *i, struct lint_approval *a, struct buf *certi
 	size_t n = sizeof bits - 1, start = certificate->n;
 	struct bytes tbs;
 	if (!lint_approval_spend(a, i, &tbs))
-		return refuse(f, REASON_SIGNER_LINT, "an approval signs once, for the issuer it was made for");
+		return refuse(f, REASON_SIGNER_LINT,
+			      "an approval signs once, for the issuer it was made for");
 	outcome o = sign(i, tbs, bits + 1, &n, f);
 	if (!o.ok)
 		return o;

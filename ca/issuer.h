@@ -14,21 +14,22 @@ struct issuer {
 	EVP_PKEY_CTX *signing; /* initialised once: OpenSSL 3 fetches the algorithm each time otherwise */
 	EVP_MD *digest;
 	struct bytes algorithm; /* AlgorithmIdentifier, static */
-	struct buf subject;     /* Name, DER */
+	struct buf subject;	/* Name, DER */
 	uint8_t key_id[KEY_ID_MAX];
 	size_t key_id_size;
 	int64_t not_before, not_after;
 };
 
-/* Key identifier of a SubjectPublicKeyInfo: the left 160 bits of SHA-256 of the key bits (RFC 7093 2, method 1). */
+/* Key identifier of a SubjectPublicKeyInfo: the left 160 bits of SHA-256 of the key bits (RFC 7093 2, method
+ * 1). */
 MUST_USE bool issuer_key_id(struct bytes spki, uint8_t out[KEY_ID_SIZE]);
 
-/* `uri`: a path, or an OSSL_STORE URI (file:, pkcs11: where OpenSSL's provider for it is installed). A key file that
- * others can read is refused. Never prompts. Caller EVP_PKEY_free. */
+/* `uri`: a path, or an OSSL_STORE URI (file:, pkcs11: where OpenSSL's provider for it is installed). A key
+ * file that others can read is refused. Never prompts. Caller EVP_PKEY_free. */
 MUST_USE outcome issuer_load_key(const char *uri, EVP_PKEY **out, struct fault *f);
 
-/* Key and certificate; refused unless the certificate is a CA's, may sign certificates, has a key identifier, and its
- * public key verifies what the key signs. Takes the key over, also on failure. Caller issuer_free. */
+/* Key and certificate; refused unless the certificate is a CA's, may sign certificates, has a key identifier,
+ * and its public key verifies what the key signs. Takes the key over, also on failure. Caller issuer_free. */
 MUST_USE outcome issuer_make(EVP_PKEY *key, X509 *cert, struct issuer *out, struct fault *f);
 MUST_USE outcome issuer_load(const char *key_uri, const char *cert_path, struct issuer *out, struct fault *f);
 /* A root before it has a certificate: subject and dates are those that it will have. Takes the key over. */
@@ -36,8 +37,9 @@ MUST_USE outcome issuer_make_root(EVP_PKEY *key, struct bytes subject, int64_t n
 				  struct issuer *out, struct fault *f);
 void issuer_free(struct issuer *i);
 
-/* Signs what lint approved, once: appends the certificate's DER. REASON_SIGNER_LINT for an approval that was used
- * before or was made for another issuer. */
-MUST_USE outcome issuer_sign(struct issuer *i, struct lint_approval *a, struct buf *certificate, struct fault *f);
+/* Signs what lint approved, once: appends the certificate's DER. REASON_SIGNER_LINT for an approval that was
+ * used before or was made for another issuer. */
+MUST_USE outcome issuer_sign(struct issuer *i, struct lint_approval *a, struct buf *certificate,
+			     struct fault *f);
 
 #endif

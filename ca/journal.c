@@ -138,7 +138,9 @@ outcome journal_append(struct journal *j, const struct journal_record *record, s
 	uint8_t chain[CHAIN_SIZE];
 	memcpy(chain, j->pending_chain, CHAIN_SIZE);
 	journal_record_encode(record, &encoded);
-	outcome o = encoded.n <= RECORD_MAX ? DONE : refuse(f, REASON_TOO_LARGE, "a journal record of %zu bytes", encoded.n);
+	outcome o = encoded.n <= RECORD_MAX
+			    ? DONE
+			    : refuse(f, REASON_TOO_LARGE, "a journal record of %zu bytes", encoded.n);
 	if (o.ok)
 		add_frame(&j->pending, chain, buf_view(&encoded));
 	if (encoded.failed || j->pending.failed) {
@@ -228,14 +230,16 @@ static outcome read_frame(struct journal *j, uint64_t offset, struct buf *raw, s
 	return read_at(j, offset, left < FRAME_MAX ? (size_t)left : FRAME_MAX, raw, f);
 }
 
-outcome journal_read(struct journal *j, uint64_t offset, struct buf *raw, struct journal_record *out, struct fault *f)
+outcome journal_read(struct journal *j, uint64_t offset, struct buf *raw, struct journal_record *out,
+		     struct fault *f)
 {
 	outcome o = read_frame(j, offset, raw, f);
 	if (!o.ok)
 		return o;
 	size_t n = raw->n < FRAME_HEAD ? 0 : journal_be32(raw->p);
 	if (n == 0 || n > raw->n - FRAME_HEAD)
-		return refuse(f, REASON_JOURNAL, "%s: no record at byte %llu", j->path, (unsigned long long)offset);
+		return refuse(f, REASON_JOURNAL, "%s: no record at byte %llu", j->path,
+			      (unsigned long long)offset);
 	return journal_record_decode(bytes_of(raw->p + FRAME_HEAD, n), out, f);
 }
 

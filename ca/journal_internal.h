@@ -1,6 +1,6 @@
 /*
- * journal_internal.h - what the parts of the journal share: the file and its lock (journal.c), the reading of all of it
- * at the start (journal_scan.c), the CBOR of its records (journal_record.c).
+ * journal_internal.h - what the parts of the journal share: the file and its lock (journal.c), the reading of
+ * all of it at the start (journal_scan.c), the CBOR of its records (journal_record.c).
  */
 #ifndef MOORING_CA_JOURNAL_INTERNAL_H
 #define MOORING_CA_JOURNAL_INTERNAL_H
@@ -22,7 +22,7 @@ struct journal {
 	int fd;
 	struct journal_facts facts;
 	uint8_t chain[CHAIN_SIZE]; /* after the last committed frame */
-	struct buf pending;        /* frames of the next commit */
+	struct buf pending;	   /* frames of the next commit */
 	uint64_t pending_records;
 	uint8_t pending_chain[CHAIN_SIZE];
 	bool tail_unsure; /* a failed commit may have left bytes after facts.bytes */
@@ -32,8 +32,8 @@ uint32_t journal_be32(const uint8_t *p);
 void journal_chain_next(const uint8_t chain[CHAIN_SIZE], struct bytes length, struct bytes record,
 			uint8_t out[CHAIN_SIZE]);
 
-/* Verifies the open file from its start, visiting each record; sets chain, bytes, records and, where the last frame was
- * torn, cut. Changes nothing in the file. */
+/* Verifies the open file from its start, visiting each record; sets chain, bytes, records and, where the last
+ * frame was torn, cut. Changes nothing in the file. */
 MUST_USE outcome journal_scan(struct journal *j, journal_visit *visit, void *arg, struct fault *f);
 
 /* Append a record; the first frame of a file holds the header. */

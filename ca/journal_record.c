@@ -6,11 +6,21 @@
 
 static const char format[] = "mooring-journal/1";
 
-enum key { KEY_KIND, KEY_TIME, KEY_INTENT, KEY_SERIAL, KEY_BINDING, KEY_TBS, KEY_REQUEST, KEY_CERTIFICATE, KEYS };
+enum key {
+	KEY_KIND,
+	KEY_TIME,
+	KEY_INTENT,
+	KEY_SERIAL,
+	KEY_BINDING,
+	KEY_TBS,
+	KEY_REQUEST,
+	KEY_CERTIFICATE,
+	KEYS
+};
 
 #define BIT(key) (1u << (key))
 #define VOID_KEYS (BIT(KEY_KIND) | BIT(KEY_TIME) | BIT(KEY_INTENT))
-#define CERTIFICATE_KEYS \
+#define CERTIFICATE_KEYS                                                                                     \
 	(VOID_KEYS | BIT(KEY_SERIAL) | BIT(KEY_TBS) | BIT(KEY_REQUEST) | BIT(KEY_CERTIFICATE))
 
 static void put_number(struct buf *b, int key, uint64_t v)

@@ -13,7 +13,7 @@ enum { CHUNK = 1 << 20 };
 /* A window on the file that moves forward. */
 struct scan {
 	struct journal *j;
-	uint64_t size;   /* of the file */
+	uint64_t size;	 /* of the file */
 	uint64_t offset; /* of what `window` holds */
 	struct buf window;
 	size_t at; /* read position in the window */
@@ -95,8 +95,9 @@ static bool only_zeros(const struct scan *s, uint64_t from)
 	return true;
 }
 
-/* Was the write of this frame cut short? Its head is right as far as it is there, and the file ends inside the frame;
- * or blocks that were never written read as zeros from its chain value, or from all of it, to the end. */
+/* Was the write of this frame cut short? Its head is right as far as it is there, and the file ends inside
+ * the frame; or blocks that were never written read as zeros from its chain value, or from all of it, to the
+ * end. */
 static bool is_torn(const struct scan *s)
 {
 	struct bytes in = rest_of_window(s);
@@ -111,13 +112,14 @@ static bool is_torn(const struct scan *s)
 static outcome damaged(const struct scan *s, const char *what, struct fault *f)
 {
 	return refuse(f, REASON_JOURNAL,
-		      "%s: record %llu at byte %llu: %s; bring the file back from a copy (what follows was handed out and must "
+		      "%s: record %llu at byte %llu: %s; bring the file back from a copy (what follows was "
+		      "handed out and must "
 		      "not be forgotten)",
 		      s->j->path, (unsigned long long)s->frames, (unsigned long long)position(s), what);
 }
 
-static outcome visit_frame(struct scan *s, uint64_t offset, struct bytes bytes, journal_visit *visit, void *arg,
-			   struct fault *f)
+static outcome visit_frame(struct scan *s, uint64_t offset, struct bytes bytes, journal_visit *visit,
+			   void *arg, struct fault *f)
 {
 	struct journal_record record;
 	struct fault why;

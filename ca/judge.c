@@ -7,18 +7,21 @@
 
 enum { UNATTESTED_TYPE = 0x00, MINUTE_US = 60000000 };
 
-static outcome choose_profile(struct judge *j, const struct signer_request *r, struct judgement *m, struct fault *f)
+static outcome choose_profile(struct judge *j, const struct signer_request *r, struct judgement *m,
+			      struct fault *f)
 {
 	m->profile = profile_find(r->profile);
 	if (!m->profile || !m->profile->by_signer)
 		return refuse(f, REASON_SIGNER_PROFILE, "the signer has no such profile");
 	m->issuer = m->profile->attested ? &j->keys->device : &j->keys->unattested;
 	if (!m->issuer->key)
-		return refuse(f, REASON_SIGNER_PROFILE, "certificates without evidence are off: unattested_key is not set");
+		return refuse(f, REASON_SIGNER_PROFILE,
+			      "certificates without evidence are off: unattested_key is not set");
 	if (m->profile->attested && !r->ear.n)
 		return refuse(f, REASON_SIGNER_PROFILE, "the profile needs an attestation result");
 	if (!m->profile->attested && r->ear.n)
-		return refuse(f, REASON_SIGNER_PROFILE, "the profile is for devices without evidence, and here is some");
+		return refuse(f, REASON_SIGNER_PROFILE,
+			      "the profile is for devices without evidence, and here is some");
 	return DONE;
 }
 
@@ -40,16 +43,19 @@ static outcome check_unspent(const struct judge *j, const struct signer_request 
 	return refuse(f, REASON_EAR_REUSED, "this binding was used for another intent");
 }
 
-static outcome judge_attested(const struct judge *j, const struct signer_request *r, int64_t now, struct judgement *m,
-			      struct fault *f)
+static outcome judge_attested(const struct judge *j, const struct signer_request *r, int64_t now,
+			      struct judgement *m, struct fault *f)
 {
-	struct ear_expect expect = {.keys = j->keys->ear_keys, .key_count = j->keys->ear_key_count,
-				    .csr_spki = m->csr.spki, .now = now};
+	struct ear_expect expect = {.keys = j->keys->ear_keys,
+				    .key_count = j->keys->ear_key_count,
+				    .csr_spki = m->csr.spki,
+				    .now = now};
 	struct ear ear;
 	outcome o = check_audience(j, r, f);
 	if (!o.ok)
 		return o;
-	binding_compute(r->mode, r->nonce, r->audience, r->mode == BINDING_CSR ? m->csr.der : m->csr.spki, m->binding);
+	binding_compute(r->mode, r->nonce, r->audience, r->mode == BINDING_CSR ? m->csr.der : m->csr.spki,
+			m->binding);
 	o = check_unspent(j, r, m, f);
 	if (!o.ok)
 		return o;
@@ -64,7 +70,8 @@ static outcome judge_attested(const struct judge *j, const struct signer_request
 	return o;
 }
 
-/* Without evidence the key is all the identity there is. The type byte keeps these names apart from attested ones. */
+/* Without evidence the key is all the identity there is. The type byte keeps these names apart from attested
+ * ones. */
 static void name_unattested(const struct judge *j, struct judgement *m)
 {
 	uint8_t id[INSTANCE_ID_SIZE] = {UNATTESTED_TYPE};
@@ -72,7 +79,8 @@ static void name_unattested(const struct judge *j, struct judgement *m)
 	cert_thing_name(bytes_of(j->keys->salt, SALT_SIZE), id, m->thing);
 }
 
-outcome judge_request(struct judge *j, const struct signer_request *r, int64_t now, struct judgement *out, struct fault *f)
+outcome judge_request(struct judge *j, const struct signer_request *r, int64_t now, struct judgement *out,
+		      struct fault *f)
 {
 	*out = (struct judgement){0};
 	outcome o = choose_profile(j, r, out, f);
@@ -95,7 +103,8 @@ outcome judge_take_unattested(struct judge *j, int64_t now_us, struct fault *f)
 	int64_t interval = MINUTE_US / j->config->unattested_per_minute;
 	int64_t next = j->unattested_next_us > now_us ? j->unattested_next_us : now_us;
 	if (next + interval - now_us > MINUTE_US)
-		return refuse(f, REASON_RATE_LIMITED, "more than %lld certificates without evidence in a minute",
+		return refuse(f, REASON_RATE_LIMITED,
+			      "more than %lld certificates without evidence in a minute",
 			      (long long)j->config->unattested_per_minute);
 	j->unattested_next_us = next + interval;
 	return DONE;

@@ -1,5 +1,6 @@
 /*
- * judge.h - whether a request may have a certificate, and in which name: the profile, the CSR, the attestation result.
+ * judge.h - whether a request may have a certificate, and in which name: the profile, the CSR, the
+ * attestation result.
  */
 #ifndef MOORING_CA_JUDGE_H
 #define MOORING_CA_JUDGE_H
@@ -20,12 +21,12 @@ struct judgement {
 	const struct profile *profile;
 	struct issuer *issuer;
 	struct csr csr;
-	char thing[THING_NAME_SIZE]; /* from the verified instance ID; without evidence, from the key */
+	char thing[THING_NAME_SIZE];   /* from the verified instance ID; without evidence, from the key */
 	uint8_t binding[BINDING_SIZE]; /* zero without evidence */
 };
 
-MUST_USE outcome judge_request(struct judge *j, const struct signer_request *r, int64_t now, struct judgement *out,
-			       struct fault *f);
+MUST_USE outcome judge_request(struct judge *j, const struct signer_request *r, int64_t now,
+			       struct judgement *out, struct fault *f);
 /* Takes one of the certificates that may be signed without evidence. REASON_RATE_LIMITED. */
 MUST_USE outcome judge_take_unattested(struct judge *j, int64_t now_us, struct fault *f);
 void judgement_free(struct judgement *m);

@@ -5,11 +5,12 @@
 
 enum { KEY_SIZE = 16, TABLE_MIN = 1024 };
 
-_Static_assert((int)INTENT_ID_SIZE == KEY_SIZE && (int)SERIAL_SIZE == KEY_SIZE && (int)BINDING_PREFIX == KEY_SIZE,
+_Static_assert((int)INTENT_ID_SIZE == KEY_SIZE && (int)SERIAL_SIZE == KEY_SIZE &&
+		       (int)BINDING_PREFIX == KEY_SIZE,
 	       "one table fits all three");
 
-/* Open addressing with linear probing; a slot holds an entry's number + 1. Entries are only ever taken out in the
- * reverse order of putting in, so that emptying a slot breaks no probe. */
+/* Open addressing with linear probing; a slot holds an entry's number + 1. Entries are only ever taken out in
+ * the reverse order of putting in, so that emptying a slot breaks no probe. */
 struct table {
 	size_t key_offset; /* of the key in an entry */
 	uint32_t *slots;
@@ -49,14 +50,16 @@ static uint32_t *probe(const struct ledger *l, const struct table *t, const uint
 
 static bool has_key(const struct ledger_entry *e, int table)
 {
-	return table == BY_INTENT || (table == BY_SERIAL && !e->is_void) || (table == BY_BINDING && e->attested);
+	return table == BY_INTENT || (table == BY_SERIAL && !e->is_void) ||
+	       (table == BY_BINDING && e->attested);
 }
 
 static void index_entry(struct ledger *l, size_t number)
 {
 	for (int t = 0; t < TABLES; t++)
 		if (has_key(&l->entries[number], t)) {
-			uint32_t *slot = probe(l, &l->tables[t], key_of(l, &l->tables[t], (uint32_t)number + 1));
+			uint32_t *slot =
+				probe(l, &l->tables[t], key_of(l, &l->tables[t], (uint32_t)number + 1));
 			*slot = (uint32_t)number + 1;
 		}
 }

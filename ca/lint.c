@@ -7,7 +7,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { SERIAL_MIN = 8, SERIAL_MAX = 20, DER_UTC_TIME = 0x17, DER_GENERALIZED_TIME = 0x18, DER_EXTENSIONS = 0xa3 };
+enum {
+	SERIAL_MIN = 8,
+	SERIAL_MAX = 20,
+	DER_UTC_TIME = 0x17,
+	DER_GENERALIZED_TIME = 0x18,
+	DER_EXTENSIONS = 0xa3
+};
 
 struct lint_approval {
 	const struct issuer *issuer;
@@ -34,7 +40,8 @@ static outcome check_version(struct bytes *in, struct fault *f)
 static outcome check_serial(struct bytes *in, struct fault *f)
 {
 	struct der_item serial;
-	if (!der_take(in, DER_INTEGER, &serial) || serial.contents.n < SERIAL_MIN || serial.contents.n > SERIAL_MAX)
+	if (!der_take(in, DER_INTEGER, &serial) || serial.contents.n < SERIAL_MIN ||
+	    serial.contents.n > SERIAL_MAX)
 		return lint_refuse(f, "RFC 5280 4.1.2.2: a serial number has 8 (our rule) to 20 bytes");
 	const uint8_t *p = serial.contents.p;
 	if (p[0] >= 0x80)
@@ -49,10 +56,12 @@ static outcome check_algorithm_and_issuer(const struct lint_reading *r, struct b
 	const struct issuer *issuer = r->expect->issuer;
 	struct der_item algorithm, name;
 	if (!der_take(in, DER_SEQUENCE, &algorithm) || !bytes_equal(algorithm.whole, issuer->algorithm))
-		return lint_refuse(f, "RFC 5280 4.1.2.3: the signature algorithm is not that of the issuing key");
+		return lint_refuse(
+			f, "RFC 5280 4.1.2.3: the signature algorithm is not that of the issuing key");
 	if (!der_take(in, DER_SEQUENCE, &name) || name.contents.n == 0 ||
 	    !bytes_equal(name.whole, buf_view(&issuer->subject)))
-		return lint_refuse(f, "RFC 5280 4.1.2.4: the issuer name is not the issuing certificate's subject");
+		return lint_refuse(
+			f, "RFC 5280 4.1.2.4: the issuer name is not the issuing certificate's subject");
 	return DONE;
 }
 
@@ -78,8 +87,12 @@ static bool read_time(struct bytes *in, int64_t *out)
 			return false;
 	if (first)
 		field[0] = field[1] < 50 ? 20 : 19;
-	struct tm tm = {.tm_year = field[0] * 100 + field[1] - 1900, .tm_mon = field[2] - 1, .tm_mday = field[3],
-			.tm_hour = field[4], .tm_min = field[5], .tm_sec = field[6]};
+	struct tm tm = {.tm_year = field[0] * 100 + field[1] - 1900,
+			.tm_mon = field[2] - 1,
+			.tm_mday = field[3],
+			.tm_hour = field[4],
+			.tm_min = field[5],
+			.tm_sec = field[6]};
 	struct tm normal = tm;
 	*out = timegm(&normal);
 	return normal.tm_mon == tm.tm_mon && normal.tm_mday == tm.tm_mday && normal.tm_hour == tm.tm_hour &&
@@ -111,8 +124,9 @@ static outcome check_validity(const struct lint_reading *r, struct bytes *in, st
 static bool read_attribute(struct bytes *in, const char *oid, struct bytes *value)
 {
 	struct der_item rdn, attribute, type, text;
-	if (!der_take(in, DER_SET, &rdn) || !der_take(&rdn.contents, DER_SEQUENCE, &attribute) || rdn.contents.n ||
-	    !der_take(&attribute.contents, DER_OID, &type) || !bytes_equal(type.contents, bytes_str(oid)) ||
+	if (!der_take(in, DER_SET, &rdn) || !der_take(&rdn.contents, DER_SEQUENCE, &attribute) ||
+	    rdn.contents.n || !der_take(&attribute.contents, DER_OID, &type) ||
+	    !bytes_equal(type.contents, bytes_str(oid)) ||
 	    !der_take(&attribute.contents, DER_UTF8_STRING, &text) || attribute.contents.n)
 		return false;
 	*value = text.contents;
@@ -128,7 +142,8 @@ static outcome check_subject(struct lint_reading *r, struct bytes *in, struct fa
 	if (!der_take(in, DER_SEQUENCE, &name) ||
 	    (ca && !read_attribute(&name.contents, OID_ORGANISATION, &organisation)) ||
 	    !read_attribute(&name.contents, OID_COMMON_NAME, &cn) || name.contents.n)
-		return lint_refuse(f, "RFC 5280 4.1.2.6: the subject is not the profile's (CN; a CA: O and CN)");
+		return lint_refuse(f,
+				   "RFC 5280 4.1.2.6: the subject is not the profile's (CN; a CA: O and CN)");
 	memcpy(r->common_name, cn.p, cn.n);
 	r->common_name[cn.n] = '\0';
 	return DONE;
@@ -136,25 +151,29 @@ static outcome check_subject(struct lint_reading *r, struct bytes *in, struct fa
 
 static outcome check_key(struct lint_reading *r, struct bytes *in, struct fault *f)
 {
-	/* AlgorithmIdentifier with id-ecPublicKey and the named curve (RFC 5480 2.1.1), and the uncompressed point's size */
+	/* AlgorithmIdentifier with id-ecPublicKey and the named curve (RFC 5480 2.1.1), and the uncompressed
+	 * point's size */
 	static const struct {
 		size_t n;
 		const char *identifier;
 		size_t point;
 	} kinds[] = {
-		{21, "\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 65},
+		{21, "\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07",
+		 65},
 		{18, "\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22", 97},
 		{18, "\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23", 133},
 	};
 	struct der_item spki, algorithm, bits;
 	if (!der_take(in, DER_SEQUENCE, &spki) || !der_take(&spki.contents, DER_SEQUENCE, &algorithm) ||
-	    !der_take(&spki.contents, DER_BIT_STRING, &bits) || spki.contents.n || !der_bits(&bits, &r->key_bits))
+	    !der_take(&spki.contents, DER_BIT_STRING, &bits) || spki.contents.n ||
+	    !der_bits(&bits, &r->key_bits))
 		return lint_refuse(f, "RFC 5280 4.1.2.7: the public key is not a SubjectPublicKeyInfo");
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (bytes_equal(algorithm.whole, bytes_of(kinds[i].identifier, kinds[i].n)))
 			return r->key_bits.n == kinds[i].point && r->key_bits.p[0] == 4
 				       ? DONE
-				       : lint_refuse(f, "RFC 5480 2.2: the key is not an uncompressed point of its curve");
+				       : lint_refuse(f, "RFC 5480 2.2: the key is not an uncompressed point "
+							"of its curve");
 	return lint_refuse(f, "the key is not of P-256, P-384 or P-521");
 }
 
@@ -163,7 +182,8 @@ static outcome check_extensions(const struct lint_reading *r, struct bytes *in, 
 	struct der_item wrapped, list;
 	if (!der_take(in, DER_EXTENSIONS, &wrapped) || !der_take(&wrapped.contents, DER_SEQUENCE, &list) ||
 	    wrapped.contents.n || in->n)
-		return lint_refuse(f, "RFC 5280 4.1.2.9: the extensions follow the key, and nothing follows them");
+		return lint_refuse(
+			f, "RFC 5280 4.1.2.9: the extensions follow the key, and nothing follows them");
 	return lint_extensions(r, list.contents, f);
 }
 
@@ -188,7 +208,8 @@ static outcome check(struct bytes tbs, struct lint_reading *r, struct fault *f)
 	return o.ok ? check_extensions(r, &in, f) : o;
 }
 
-outcome lint_approve(struct bytes tbs, const struct lint_expect *expect, struct lint_approval **out, struct fault *f)
+outcome lint_approve(struct bytes tbs, const struct lint_expect *expect, struct lint_approval **out,
+		     struct fault *f)
 {
 	struct lint_reading r = {.expect = expect};
 	outcome o = check(tbs, &r, f);

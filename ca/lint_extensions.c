@@ -29,8 +29,8 @@ static bool basic_constraints(const struct lint_reading *r, struct bytes value)
 	if (!is_ca(r))
 		return list.contents.n == 0;
 	return der_take(&list.contents, DER_BOOLEAN, &ca) && ca.contents.n == 1 && ca.contents.p[0] == 0xff &&
-	       der_take(&list.contents, DER_INTEGER, &length) && list.contents.n == 0 && length.contents.n == 1 &&
-	       length.contents.p[0] == r->expect->profile->path_length;
+	       der_take(&list.contents, DER_INTEGER, &length) && list.contents.n == 0 &&
+	       length.contents.n == 1 && length.contents.p[0] == r->expect->profile->path_length;
 }
 
 static bool key_usage(const struct lint_reading *r, struct bytes value)
@@ -52,9 +52,9 @@ static bool ext_key_usage(const struct lint_reading *r, struct bytes value)
 	while (list.contents.n) {
 		if (!der_take(&list.contents, DER_OID, &purpose))
 			return false;
-		bool *seen = bytes_equal(purpose.contents, bytes_str(OID_CLIENT_AUTH))	? &client
+		bool *seen = bytes_equal(purpose.contents, bytes_str(OID_CLIENT_AUTH))	 ? &client
 			     : bytes_equal(purpose.contents, bytes_str(OID_SERVER_AUTH)) ? &server
-											: NULL;
+											 : NULL;
 		if (!seen || *seen)
 			return false;
 		*seen = true;
@@ -76,7 +76,8 @@ static bool authority_key_id(const struct lint_reading *r, struct bytes value)
 	const struct issuer *issuer = r->expect->issuer;
 	struct der_item list, id;
 	return der_take(&value, DER_SEQUENCE, &list) && value.n == 0 && der_take(&list.contents, 0x80, &id) &&
-	       list.contents.n == 0 && bytes_equal(id.contents, bytes_of(issuer->key_id, issuer->key_id_size));
+	       list.contents.n == 0 &&
+	       bytes_equal(id.contents, bytes_of(issuer->key_id, issuer->key_id_size));
 }
 
 /* Takes `prefix` off `text`. */
@@ -115,7 +116,8 @@ static bool host_name(const struct der_item *name)
 {
 	if (name->tag == NAME_IP)
 		return name->contents.n == 4 || name->contents.n == 16;
-	return name->tag == NAME_DNS && name->contents.n > 0 && !memchr(name->contents.p, 0, name->contents.n);
+	return name->tag == NAME_DNS && name->contents.n > 0 &&
+	       !memchr(name->contents.p, 0, name->contents.n);
 }
 
 static bool subject_alt_name(const struct lint_reading *r, struct bytes value)
@@ -138,18 +140,19 @@ static bool has_name_constraints(const struct lint_reading *r)
 static bool subtree(struct bytes *in, uint8_t tag, struct bytes base)
 {
 	struct der_item tree, name;
-	return der_take(in, DER_SEQUENCE, &tree) && der_take(&tree.contents, tag, &name) && tree.contents.n == 0 &&
-	       bytes_equal(name.contents, base);
+	return der_take(in, DER_SEQUENCE, &tree) && der_take(&tree.contents, tag, &name) &&
+	       tree.contents.n == 0 && bytes_equal(name.contents, base);
 }
 
 static bool name_constraints(const struct lint_reading *r, struct bytes value)
 {
 	static const uint8_t zeros[32];
 	struct der_item list, permitted, excluded;
-	return der_take(&value, DER_SEQUENCE, &list) && value.n == 0 && der_take(&list.contents, 0xa0, &permitted) &&
-	       der_take(&list.contents, 0xa1, &excluded) && list.contents.n == 0 &&
-	       subtree(&permitted.contents, NAME_URI, bytes_str(r->expect->trust_domain)) && permitted.contents.n == 0 &&
-	       subtree(&excluded.contents, NAME_DNS, bytes_str("")) &&
+	return der_take(&value, DER_SEQUENCE, &list) && value.n == 0 &&
+	       der_take(&list.contents, 0xa0, &permitted) && der_take(&list.contents, 0xa1, &excluded) &&
+	       list.contents.n == 0 &&
+	       subtree(&permitted.contents, NAME_URI, bytes_str(r->expect->trust_domain)) &&
+	       permitted.contents.n == 0 && subtree(&excluded.contents, NAME_DNS, bytes_str("")) &&
 	       subtree(&excluded.contents, NAME_EMAIL, bytes_str("")) &&
 	       subtree(&excluded.contents, NAME_IP, bytes_of(zeros, 8)) &&
 	       subtree(&excluded.contents, NAME_IP, bytes_of(zeros, 32)) && excluded.contents.n == 0;
@@ -169,7 +172,8 @@ static const struct {
 	{OID_SUBJECT_KEY_ID, false, NULL, subject_key_id, "RFC 5280 4.2.1.2: subjectKeyIdentifier"},
 	{OID_AUTHORITY_KEY_ID, false, NULL, authority_key_id, "RFC 5280 4.2.1.1: authorityKeyIdentifier"},
 	{OID_SUBJECT_ALT_NAME, false, NULL, subject_alt_name, "RFC 5280 4.2.1.6: subjectAltName"},
-	{OID_NAME_CONSTRAINTS, true, has_name_constraints, name_constraints, "RFC 5280 4.2.1.10: nameConstraints"},
+	{OID_NAME_CONSTRAINTS, true, has_name_constraints, name_constraints,
+	 "RFC 5280 4.2.1.10: nameConstraints"},
 };
 
 /* X.690 11.5: a default value, critical FALSE, is not written. */
@@ -196,8 +200,8 @@ outcome lint_extensions(const struct lint_reading *r, struct bytes in, struct fa
 			continue;
 		if (!take_extension(&in, extensions[i].oid, extensions[i].critical, &value) ||
 		    !extensions[i].right(r, value))
-			return refuse(f, REASON_SIGNER_LINT, "%s is not the profile's \"%s\"", extensions[i].rule,
-				      r->expect->profile->name);
+			return refuse(f, REASON_SIGNER_LINT, "%s is not the profile's \"%s\"",
+				      extensions[i].rule, r->expect->profile->name);
 	}
 	return in.n ? lint_refuse(f, "RFC 5280 4.2: an extension that the profile does not have") : DONE;
 }

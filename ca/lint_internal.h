@@ -1,5 +1,6 @@
 /*
- * lint_internal.h - what the two halves of lint share: the fields (lint.c) and the extensions (lint_extensions.c).
+ * lint_internal.h - what the two halves of lint share: the fields (lint.c) and the extensions
+ * (lint_extensions.c).
  */
 #ifndef MOORING_CA_LINT_INTERNAL_H
 #define MOORING_CA_LINT_INTERNAL_H

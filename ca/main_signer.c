@@ -28,12 +28,17 @@ static const char help[] =
 	"mooring-signer - the one process of Mooring that holds the issuing keys\n"
 	"\n"
 	"  mooring-signer --config signer.yaml                  run\n"
-	"  mooring-signer --config signer.yaml -t               test configuration, keys and certificates, and end\n"
-	"  mooring-signer --config signer.yaml --print-config   print the configuration with the meaning of every key\n"
+	"  mooring-signer --config signer.yaml -t               test configuration, keys and certificates, "
+	"and end\n"
+	"  mooring-signer --config signer.yaml --print-config   print the configuration with the meaning of "
+	"every key\n"
 	"\n"
-	"It answers the gateway on a Unix socket and has no network. It signs a device certificate only for a CSR\n"
-	"that an attestation result vouches for, checked here and not believed; it never signs twice for one intent\n"
-	"or one serial; and it syncs each certificate to its journal before it answers. Back the journal up.\n"
+	"It answers the gateway on a Unix socket and has no network. It signs a device certificate only for "
+	"a CSR\n"
+	"that an attestation result vouches for, checked here and not believed; it never signs twice for one "
+	"intent\n"
+	"or one serial; and it syncs each certificate to its journal before it answers. Back the journal "
+	"up.\n"
 	"\n"
 	"  --config FILE             configuration (YAML)\n"
 	"  -t, --test                check everything that can be checked without running\n"
@@ -41,8 +46,10 @@ static const char help[] =
 	"  --insecure-single-user    run even where nothing confines this process: for trying out\n"
 	"  --help, --version\n"
 	"\n"
-	"Keys are made with mooring-ca init. issuer_key takes a path, or a pkcs11: URI to keep the key in hardware.\n"
-	"Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on standard error.\n";
+	"Keys are made with mooring-ca init. issuer_key takes a path, or a pkcs11: URI to keep the key in "
+	"hardware.\n"
+	"Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on standard "
+	"error.\n";
 
 struct options {
 	const char *config;
@@ -61,9 +68,12 @@ static int usage_error(const char *what)
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
-		{"config", required_argument, NULL, OPTION_CONFIG}, {"test", no_argument, NULL, 't'},
-		{"print-config", no_argument, NULL, OPTION_PRINT},  {"insecure-single-user", no_argument, NULL, OPTION_INSECURE},
-		{"help", no_argument, NULL, OPTION_HELP},	    {"version", no_argument, NULL, OPTION_VERSION},
+		{"config", required_argument, NULL, OPTION_CONFIG},
+		{"test", no_argument, NULL, 't'},
+		{"print-config", no_argument, NULL, OPTION_PRINT},
+		{"insecure-single-user", no_argument, NULL, OPTION_INSECURE},
+		{"help", no_argument, NULL, OPTION_HELP},
+		{"version", no_argument, NULL, OPTION_VERSION},
 		{NULL, 0, NULL, 0},
 	};
 	for (int c; (c = getopt_long(argc, argv, "t", table, NULL)) != -1;) {
@@ -104,8 +114,10 @@ static void protect_memory(void)
 	/* Without the limit raised, what is allocated later would fail instead of being locked. */
 	bool locked = setrlimit(RLIMIT_MEMLOCK, &all) == 0 && mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
 	if (!locked)
-		log_line(LOG_LEVEL_INFO, NULL, "memory is not locked (%s): give the service LimitMEMLOCK=infinity to keep all of "
-			 "it from swap", strerror(errno));
+		log_line(LOG_LEVEL_INFO, NULL,
+			 "memory is not locked (%s): give the service LimitMEMLOCK=infinity to keep all of "
+			 "it from swap",
+			 strerror(errno));
 	if (CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_UNIT) != 1)
 		log_line(LOG_LEVEL_WARN, NULL, "keys are not in locked memory: they could reach swap");
 }

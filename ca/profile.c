@@ -4,16 +4,19 @@
 
 enum { DAY = 86400, YEAR = 365 * DAY };
 
-#define DIGITAL_SIGNATURE {0x03, 0x02, 0x07, 0x80}
-#define CERT_AND_CRL_SIGN {0x03, 0x02, 0x01, 0x06}
+#define DIGITAL_SIGNATURE                                                                                    \
+	{                                                                                                    \
+		0x03, 0x02, 0x07, 0x80                                                                       \
+	}
+#define CERT_AND_CRL_SIGN                                                                                    \
+	{                                                                                                    \
+		0x03, 0x02, 0x01, 0x06                                                                       \
+	}
 
-/* The service CA has no name constraints: every device verifies its certificates, and TLS libraries for small devices
- * refuse a critical extension that they do not know. */
+/* The service CA has no name constraints: every device verifies its certificates, and TLS libraries for small
+ * devices refuse a critical extension that they do not know. */
 static const struct profile profiles[] = {
-	{.name = "root",
-	 .path_length = 1,
-	 .key_usage = CERT_AND_CRL_SIGN,
-	 .lifetime_max_s = 20LL * YEAR},
+	{.name = "root", .path_length = 1, .key_usage = CERT_AND_CRL_SIGN, .lifetime_max_s = 20LL * YEAR},
 	{.name = "device-ca",
 	 .client_auth = true,
 	 .constrained = true,
@@ -87,6 +90,7 @@ outcome trust_domain_check(const char *domain, struct fault *f)
 		p += n + 1;
 	}
 	return ok ? DONE
-		  : refuse(f, REASON_CONFIG, "trust domain \"%.60s\": it must be a DNS name in lower case, such as example.com",
+		  : refuse(f, REASON_CONFIG,
+			   "trust domain \"%.60s\": it must be a DNS name in lower case, such as example.com",
 			   domain);
 }

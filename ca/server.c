@@ -18,12 +18,12 @@
 
 enum {
 	CONNECTIONS_MAX = 64,
-	BATCH_MAX = 256,       /* decisions a commit */
-	IN_MAX = 1 << 18,      /* bytes read and not yet decided, a connection */
-	OUT_MAX = 1 << 20,     /* bytes answered and not yet taken: beyond it nothing more is read */
+	BATCH_MAX = 256,   /* decisions a commit */
+	IN_MAX = 1 << 18,  /* bytes read and not yet decided, a connection */
+	OUT_MAX = 1 << 20, /* bytes answered and not yet taken: beyond it nothing more is read */
 	READ_SIZE = 1 << 16,
 	BACKLOG = 64,
-	LISTENER = 0,          /* places in the poll set; connections follow */
+	LISTENER = 0, /* places in the poll set; connections follow */
 	SIGNALS = 1,
 	FIXED = 2,
 };
@@ -88,7 +88,8 @@ static outcome watch_signals(struct server *v, struct fault *f)
 	return v->signals < 0 ? broken(v, "watch signals for", f) : DONE;
 }
 
-outcome server_new(const char *socket_path, uid_t *uids, size_t uid_count, struct server **out, struct fault *f)
+outcome server_new(const char *socket_path, uid_t *uids, size_t uid_count, struct server **out,
+		   struct fault *f)
 {
 	struct server *v = calloc(1, sizeof *v);
 	if (!v) {
@@ -104,7 +105,8 @@ outcome server_new(const char *socket_path, uid_t *uids, size_t uid_count, struc
 	size_t n = strlen(socket_path);
 	outcome o = n < sizeof v->address.sun_path
 			    ? DONE
-			    : refuse(f, REASON_CONFIG, "socket: a path of %zu bytes is longer than Unix sockets take", n);
+			    : refuse(f, REASON_CONFIG,
+				     "socket: a path of %zu bytes is longer than Unix sockets take", n);
 	if (o.ok) {
 		memcpy(v->address.sun_path, socket_path, n + 1);
 		o = listen_on(v, f);
@@ -161,9 +163,11 @@ static outcome check_peer(const struct server *v, int fd, struct ucred *peer, st
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &n) || n != sizeof *peer)
 		return refuse(f, REASON_SIGNER_PEER, "the peer has no credentials: %s", strerror(errno));
 	if (peer->pid <= 0)
-		return refuse(f, REASON_SIGNER_PEER, "the peer is of another pid namespace: gateway and signer must share one");
+		return refuse(f, REASON_SIGNER_PEER,
+			      "the peer is of another pid namespace: gateway and signer must share one");
 	if (peer->pid == getpid() || !is_peer_uid(v, peer->uid))
-		return refuse(f, REASON_SIGNER_PEER, "pid %ld of uid %lu may not ask: it is none of peer_uids", (long)peer->pid,
+		return refuse(f, REASON_SIGNER_PEER,
+			      "pid %ld of uid %lu may not ask: it is none of peer_uids", (long)peer->pid,
 			      (unsigned long)peer->uid);
 	return DONE;
 }
@@ -190,7 +194,8 @@ static void accept_one(struct server *v, int fd)
 		return;
 	}
 	*c = (struct connection){.fd = fd};
-	log_line(LOG_LEVEL_INFO, NULL, "pid %ld of uid %lu is connected", (long)peer.pid, (unsigned long)peer.uid);
+	log_line(LOG_LEVEL_INFO, NULL, "pid %ld of uid %lu is connected", (long)peer.pid,
+		 (unsigned long)peer.uid);
 }
 
 static void accept_all(struct server *v)
@@ -226,8 +231,8 @@ static void end_connection(struct connection *c, const struct fault *f)
 }
 
 /* The first request at the start of `in`; its length with the prefix, 0 where none is whole. */
-static outcome decide_one(struct server *v, struct signer *s, struct connection *c, struct bytes in, size_t *used,
-			  struct fault *f)
+static outcome decide_one(struct server *v, struct signer *s, struct connection *c, struct bytes in,
+			  size_t *used, struct fault *f)
 {
 	struct signer_request request;
 	struct bytes message;
@@ -305,7 +310,8 @@ static void prepare_poll(struct server *v)
 	v->polled[LISTENER] = (struct pollfd){.fd = v->listener, .events = POLLIN};
 	v->polled[SIGNALS] = (struct pollfd){.fd = v->signals, .events = POLLIN};
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
-		v->polled[FIXED + i] = (struct pollfd){.fd = v->connections[i].fd, .events = wanted(&v->connections[i])};
+		v->polled[FIXED + i] =
+			(struct pollfd){.fd = v->connections[i].fd, .events = wanted(&v->connections[i])};
 }
 
 /* Connections that came after the poll set was made have no events yet. */

@@ -17,7 +17,7 @@ struct signer {
 	struct journal *journal;
 	struct ledger *ledger;
 	struct judge judge;
-	int64_t latest;     /* time of the newest attested certificate, which a verifier's clock agreed to */
+	int64_t latest;	    /* time of the newest attested certificate, which a verifier's clock agreed to */
 	size_t uncommitted; /* entries of the ledger */
 	bool journal_fails;
 	struct buf raw; /* a record read back; kept for its memory */
@@ -30,7 +30,8 @@ static outcome learn(void *arg, const struct journal_record *r, uint64_t offset,
 	struct signer *s = arg;
 	if (ledger_by_intent(s->ledger, r->intent) ||
 	    (r->kind == JOURNAL_CERTIFICATE && ledger_by_serial(s->ledger, r->serial)))
-		return refuse(f, REASON_JOURNAL, "byte %llu: an intent or a serial is there twice", (unsigned long long)offset);
+		return refuse(f, REASON_JOURNAL, "byte %llu: an intent or a serial is there twice",
+			      (unsigned long long)offset);
 	if (r->attested && r->time > s->latest)
 		s->latest = r->time;
 	return ledger_add(s->ledger, r, offset, f);
@@ -42,13 +43,15 @@ static void report(const struct signer *s, const char *path, int64_t took_ms)
 	if (facts.created)
 		log_line(LOG_LEVEL_WARN, NULL, "journal %s is new: nothing was ever signed here", path);
 	if (facts.cut)
-		log_line(LOG_LEVEL_WARN, NULL, "journal %s: cut off %llu bytes of a last record that was never answered", path,
+		log_line(LOG_LEVEL_WARN, NULL,
+			 "journal %s: cut off %llu bytes of a last record that was never answered", path,
 			 (unsigned long long)facts.cut);
 	log_line(LOG_LEVEL_INFO, NULL, "journal %s: %llu records, %llu bytes, verified in %lld ms", path,
 		 (unsigned long long)facts.records, (unsigned long long)facts.bytes, (long long)took_ms);
 }
 
-outcome signer_new(const struct signer_config *config, struct signer_keys *keys, struct signer **out, struct fault *f)
+outcome signer_new(const struct signer_config *config, struct signer_keys *keys, struct signer **out,
+		   struct fault *f)
 {
 	char path[PATH_MAX];
 	int64_t start = clock_monotonic_ms();
@@ -97,7 +100,8 @@ static outcome remember(struct signer *s, const struct journal_record *record, s
 }
 
 static outcome answer_from_journal(const struct signer *s, const struct ledger_entry *known,
-				   const struct journal_record *record, struct signer_decision *d, struct fault *f)
+				   const struct journal_record *record, struct signer_decision *d,
+				   struct fault *f)
 {
 	buf_bytes(&d->certificate, record->certificate);
 	d->answer.status = SIGNER_OK;
@@ -105,7 +109,8 @@ static outcome answer_from_journal(const struct signer *s, const struct ledger_e
 	return d->certificate.failed ? refuse(f, REASON_NO_MEMORY, "no memory for a certificate") : DONE;
 }
 
-static outcome recall(struct signer *s, const struct ledger_entry *known, struct journal_record *out, struct fault *f)
+static outcome recall(struct signer *s, const struct ledger_entry *known, struct journal_record *out,
+		      struct fault *f)
 {
 	outcome o = journal_read(s->journal, known->offset, &s->raw, out, f);
 	return o.ok && memcmp(out->intent, known->intent, INTENT_ID_SIZE)
@@ -113,7 +118,8 @@ static outcome recall(struct signer *s, const struct ledger_entry *known, struct
 		       : o;
 }
 
-static outcome decide_find(struct signer *s, const struct signer_request *r, struct signer_decision *d, struct fault *f)
+static outcome decide_find(struct signer *s, const struct signer_request *r, struct signer_decision *d,
+			   struct fault *f)
 {
 	const struct ledger_entry *known = ledger_by_intent(s->ledger, r->intent);
 	struct journal_record record;
@@ -126,8 +132,8 @@ static outcome decide_find(struct signer *s, const struct signer_request *r, str
 	return o.ok ? answer_from_journal(s, known, &record, d, f) : o;
 }
 
-static outcome decide_void(struct signer *s, const struct signer_request *r, int64_t now, struct signer_decision *d,
-			   struct fault *f)
+static outcome decide_void(struct signer *s, const struct signer_request *r, int64_t now,
+			   struct signer_decision *d, struct fault *f)
 {
 	const struct ledger_entry *known = ledger_by_intent(s->ledger, r->intent);
 	struct journal_record record = {.kind = JOURNAL_VOID, .time = now};
@@ -146,8 +152,13 @@ static outcome build_tbs(const struct signer *s, const struct signer_request *r,
 {
 	char uri[SAN_URI_MAX];
 	struct buf subject = {0};
-	struct plan plan = {.profile = m->profile, .issuer = m->issuer, .not_before = r->not_before,
-			    .not_after = r->not_after, .spki = m->csr.spki, .trust_domain = s->config->trust_domain, .uri = uri};
+	struct plan plan = {.profile = m->profile,
+			    .issuer = m->issuer,
+			    .not_before = r->not_before,
+			    .not_after = r->not_after,
+			    .spki = m->csr.spki,
+			    .trust_domain = s->config->trust_domain,
+			    .uri = uri};
 	memcpy(plan.serial, r->serial, sizeof plan.serial);
 	outcome o = certificate_uri(s->config->trust_domain, m->profile->uri_kind, m->thing, uri, f);
 	if (o.ok)
@@ -160,7 +171,8 @@ static outcome build_tbs(const struct signer *s, const struct signer_request *r,
 }
 
 static outcome sign_and_remember(struct signer *s, const struct signer_request *r, const struct judgement *m,
-				 struct bytes tbs, struct journal_record *record, struct signer_decision *d, struct fault *f)
+				 struct bytes tbs, struct journal_record *record, struct signer_decision *d,
+				 struct fault *f)
 {
 	const struct lint_expect expect = {m->profile, m->issuer, s->config->trust_domain, record->time,
 					   s->config->max_lifetime_s};
@@ -185,7 +197,8 @@ static outcome sign_and_remember(struct signer *s, const struct signer_request *
 	return remember(s, record, f);
 }
 
-/* A second request for an intent gets the first one's certificate if it would make the same one, else nothing. */
+/* A second request for an intent gets the first one's certificate if it would make the same one, else
+ * nothing. */
 static outcome repeat(struct signer *s, const struct ledger_entry *known, const struct journal_record *first,
 		      const uint8_t tbs_sha256[SHA256_SIZE], struct signer_decision *d, struct fault *f)
 {
@@ -213,8 +226,8 @@ static outcome issue_judged(struct signer *s, const struct signer_request *r, co
 	return o;
 }
 
-static outcome decide_issue(struct signer *s, struct bytes message, const struct signer_request *r, int64_t now,
-			    struct signer_decision *d, struct fault *f)
+static outcome decide_issue(struct signer *s, struct bytes message, const struct signer_request *r,
+			    int64_t now, struct signer_decision *d, struct fault *f)
 {
 	const struct ledger_entry *known = ledger_by_intent(s->ledger, r->intent);
 	struct journal_record record = {.kind = JOURNAL_CERTIFICATE, .time = now}, first;
@@ -228,7 +241,8 @@ static outcome decide_issue(struct signer *s, struct bytes message, const struct
 	if (known && !memcmp(first.request_sha256, record.request_sha256, SHA256_SIZE))
 		return answer_from_journal(s, known, &first, d, f);
 	if (now < s->latest - CLOCK_BACK_MAX_S)
-		return refuse(f, REASON_CLOCK_SUSPECT, "the clock is %lld s behind a certificate that was signed before",
+		return refuse(f, REASON_CLOCK_SUSPECT,
+			      "the clock is %lld s behind a certificate that was signed before",
 			      (long long)(s->latest - now));
 	o = judge_request(&s->judge, r, now, &m, f);
 	if (!o.ok)
@@ -259,7 +273,8 @@ void signer_decide(struct signer *s, struct bytes message, const struct signer_r
 
 /* ---- committing ---- */
 
-static void refuse_uncommitted(struct signer *s, const struct fault *why, struct signer_decision *decisions, size_t count)
+static void refuse_uncommitted(struct signer *s, const struct fault *why, struct signer_decision *decisions,
+			       size_t count)
 {
 	ledger_drop_last(s->ledger, s->uncommitted);
 	for (size_t i = 0; i < count; i++) {
@@ -277,7 +292,8 @@ void signer_commit(struct signer *s, struct signer_decision *decisions, size_t c
 	if (!o.ok)
 		refuse_uncommitted(s, &f, decisions, count);
 	if (!o.ok && !s->journal_fails)
-		log_fault(LOG_LEVEL_ERROR, NULL, &f, "the journal cannot be written: nothing is signed until it can");
+		log_fault(LOG_LEVEL_ERROR, NULL, &f,
+			  "the journal cannot be written: nothing is signed until it can");
 	if (o.ok && s->uncommitted && s->journal_fails)
 		log_line(LOG_LEVEL_INFO, NULL, "the journal is written again");
 	if (s->uncommitted)

@@ -1,5 +1,6 @@
 /*
- * signer.h - what is signed and what is not, decided anew from the request alone: the gateway is believed in nothing.
+ * signer.h - what is signed and what is not, decided anew from the request alone: the gateway is believed in
+ * nothing.
  *
  * Requests are decided one by one, committed together, and answered after the commit.
  */
@@ -24,11 +25,12 @@ MUST_USE outcome signer_new(const struct signer_config *config, struct signer_ke
 			    struct fault *f);
 void signer_free(struct signer *s);
 
-/* `message` is the request's own encoding: an exact repetition is answered from the journal without a second look.
- * Always gives an answer. The caller frees what was decided with signer_decision_free. */
+/* `message` is the request's own encoding: an exact repetition is answered from the journal without a second
+ * look. Always gives an answer. The caller frees what was decided with signer_decision_free. */
 void signer_decide(struct signer *s, struct bytes message, const struct signer_request *r, int64_t now,
 		   struct signer_decision *out);
-/* Makes the decisions since the last commit durable; where that fails, those that await it become refusals. */
+/* Makes the decisions since the last commit durable; where that fails, those that await it become refusals.
+ */
 void signer_commit(struct signer *s, struct signer_decision *decisions, size_t count);
 void signer_decision_free(struct signer_decision *d);
 

@@ -12,17 +12,21 @@ enum { DAY_S = 86400, YEAR_S = 365 * DAY_S, WARN_DAYS = 30 };
 #define AT(member) offsetof(struct signer_config, member)
 
 static const struct config_key keys[] = {
-	{"socket", CONFIG_STRING, AT(socket), NULL, 0, 0, NULL, "Unix socket on which the gateway asks for signatures."},
+	{"socket", CONFIG_STRING, AT(socket), NULL, 0, 0, NULL,
+	 "Unix socket on which the gateway asks for signatures."},
 	{"peer_uids", CONFIG_STRINGS, AT(peer_uids), "", 0, 0, config_check_uid,
 	 "Users that may ask: the gateway's. Empty: the signer's own, for single-user mode."},
 	{"state_dir", CONFIG_STRING, AT(state_dir), NULL, 0, 0, NULL,
 	 "Folder of the journal, which holds every certificate ever signed; must exist. Back it up."},
 	{"issuer_key", CONFIG_STRING, AT(issuer_key), NULL, 0, 0, NULL,
-	 "Key of the device CA: a path, or an OSSL_STORE URI (file:, pkcs11: with OpenSSL's provider for it)."},
-	{"issuer_cert", CONFIG_STRING, AT(issuer_cert), NULL, 0, 0, NULL, "Certificate (PEM) of the device CA."},
+	 "Key of the device CA: a path, or an OSSL_STORE URI (file:, pkcs11: with OpenSSL's provider for "
+	 "it)."},
+	{"issuer_cert", CONFIG_STRING, AT(issuer_cert), NULL, 0, 0, NULL,
+	 "Certificate (PEM) of the device CA."},
 	{"unattested_key", CONFIG_STRING, AT(unattested_key), "\"\"", 0, 0, NULL,
 	 "Key of the CA for devices without evidence (assurance L0). Empty: there are no such certificates."},
-	{"unattested_cert", CONFIG_STRING, AT(unattested_cert), "\"\"", 0, 0, NULL, "Certificate (PEM) of that CA."},
+	{"unattested_cert", CONFIG_STRING, AT(unattested_cert), "\"\"", 0, 0, NULL,
+	 "Certificate (PEM) of that CA."},
 	{"unattested_per_minute", CONFIG_INT, AT(unattested_per_minute), "60", 1, 60000, NULL,
 	 "At most so many certificates a minute without evidence."},
 	{"ear_keys", CONFIG_STRINGS, AT(ear_keys), NULL, 0, 0, NULL,
@@ -35,8 +39,10 @@ static const struct config_key keys[] = {
 	 "SPIFFE trust domain of the names in certificates."},
 	{"max_lifetime_s", CONFIG_INT, AT(max_lifetime_s), "31536000", 60, YEAR_S, NULL,
 	 "Longest lifetime of a certificate, in seconds, whatever the gateway asks for."},
-	{"run_as_uid", CONFIG_INT, AT(run_as_uid), "0", 0, INT32_MAX, NULL, "User to become when started as root."},
-	{"run_as_gid", CONFIG_INT, AT(run_as_gid), "0", 0, INT32_MAX, NULL, "Group to become when started as root."},
+	{"run_as_uid", CONFIG_INT, AT(run_as_uid), "0", 0, INT32_MAX, NULL,
+	 "User to become when started as root."},
+	{"run_as_gid", CONFIG_INT, AT(run_as_gid), "0", 0, INT32_MAX, NULL,
+	 "Group to become when started as root."},
 	{"log_level", CONFIG_STRING, AT(log_level), "info", 0, 0, config_check_log_level,
 	 "Least level that is logged: debug, info, warn or error."},
 };
@@ -72,18 +78,21 @@ static outcome name_key(struct fault *f, const char *key, outcome o)
 	return refuse(f, inner.reason, "%s: %s", key, inner.text);
 }
 
-static outcome load_issuer(const char *name, const char *key, const char *cert, int64_t now, struct issuer *out,
-			   struct fault *f)
+static outcome load_issuer(const char *name, const char *key, const char *cert, int64_t now,
+			   struct issuer *out, struct fault *f)
 {
 	outcome o = name_key(f, name, issuer_load(key, cert, out, f));
 	if (!o.ok)
 		return o;
 	int64_t days = (out->not_after - now) / DAY_S;
 	if (now >= out->not_after || now < out->not_before)
-		return refuse(f, REASON_CONFIG, "%s: the issuing certificate %s is not within its validity; make another: "
-			      "mooring-ca issue-ca", name, cert);
+		return refuse(f, REASON_CONFIG,
+			      "%s: the issuing certificate %s is not within its validity; make another: "
+			      "mooring-ca issue-ca",
+			      name, cert);
 	if (days < WARN_DAYS)
-		log_line(LOG_LEVEL_WARN, NULL, "the issuing certificate %s expires in %lld days: make another, mooring-ca issue-ca",
+		log_line(LOG_LEVEL_WARN, NULL,
+			 "the issuing certificate %s expires in %lld days: make another, mooring-ca issue-ca",
 			 cert, (long long)days);
 	return DONE;
 }
@@ -107,7 +116,8 @@ static outcome load_salt(const char *path, uint8_t out[SALT_SIZE], struct fault 
 	struct buf salt = {0};
 	outcome o = file_read_secret(path, 4096, &salt, f);
 	if (o.ok && salt.n != SALT_SIZE)
-		o = refuse(f, REASON_CONFIG, "%s holds %zu bytes, not %d: mooring-ca init makes it", path, salt.n, SALT_SIZE);
+		o = refuse(f, REASON_CONFIG, "%s holds %zu bytes, not %d: mooring-ca init makes it", path,
+			   salt.n, SALT_SIZE);
 	if (o.ok)
 		memcpy(out, salt.p, SALT_SIZE);
 	buf_free(&salt);
@@ -119,7 +129,8 @@ outcome signer_keys_load(const struct signer_config *c, int64_t now, struct sign
 	*out = (struct signer_keys){0};
 	outcome o = load_issuer("issuer_key", c->issuer_key, c->issuer_cert, now, &out->device, f);
 	if (o.ok && c->unattested_key[0])
-		o = load_issuer("unattested_key", c->unattested_key, c->unattested_cert, now, &out->unattested, f);
+		o = load_issuer("unattested_key", c->unattested_key, c->unattested_cert, now,
+				&out->unattested, f);
 	if (o.ok)
 		o = load_ear_keys(c, out, f);
 	if (o.ok)

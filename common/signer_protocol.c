@@ -22,18 +22,28 @@ enum request_key {
 	REQUEST_KEYS
 };
 
-enum answer_key { ANSWER_VERSION, ANSWER_STATUS, ANSWER_INTENT, ANSWER_CERTIFICATE, ANSWER_REASON, ANSWER_SENTENCE,
-		  ANSWER_KEYS };
+enum answer_key {
+	ANSWER_VERSION,
+	ANSWER_STATUS,
+	ANSWER_INTENT,
+	ANSWER_CERTIFICATE,
+	ANSWER_REASON,
+	ANSWER_SENTENCE,
+	ANSWER_KEYS
+};
 
 #define BIT(key) (1u << (key))
 #define HEAD_KEYS (BIT(KEY_VERSION) | BIT(KEY_OP) | BIT(KEY_INTENT))
-#define ISSUE_KEYS \
-	(HEAD_KEYS | BIT(KEY_PROFILE) | BIT(KEY_SERIAL) | BIT(KEY_NOT_BEFORE) | BIT(KEY_NOT_AFTER) | BIT(KEY_CSR))
+#define ISSUE_KEYS                                                                                           \
+	(HEAD_KEYS | BIT(KEY_PROFILE) | BIT(KEY_SERIAL) | BIT(KEY_NOT_BEFORE) | BIT(KEY_NOT_AFTER) |         \
+	 BIT(KEY_CSR))
 #define EAR_KEYS (BIT(KEY_EAR) | BIT(KEY_MODE) | BIT(KEY_NONCE) | BIT(KEY_AUDIENCE))
 #define ANSWER_HEAD_KEYS (BIT(ANSWER_VERSION) | BIT(ANSWER_STATUS) | BIT(ANSWER_INTENT))
 
-static const char *const op_names[] = {[SIGNER_ISSUE] = "issue", [SIGNER_FIND] = "find", [SIGNER_VOID] = "void"};
-static const char *const status_names[] = {[SIGNER_OK] = "ok", [SIGNER_NONE] = "none", [SIGNER_REFUSED] = "refused"};
+static const char *const op_names[] = {
+	[SIGNER_ISSUE] = "issue", [SIGNER_FIND] = "find", [SIGNER_VOID] = "void"};
+static const char *const status_names[] = {
+	[SIGNER_OK] = "ok", [SIGNER_NONE] = "none", [SIGNER_REFUSED] = "refused"};
 
 static void put_bytes(struct buf *b, int key, const void *p, size_t n)
 {
@@ -57,8 +67,8 @@ static outcome frame(struct buf *message, struct buf *out, struct fault *f)
 {
 	outcome result = DONE;
 	if (message->n > SIGNER_MESSAGE_MAX)
-		result = refuse(f, REASON_TOO_LARGE, "a signer message of %zu bytes is over the limit of %d", message->n,
-				SIGNER_MESSAGE_MAX);
+		result = refuse(f, REASON_TOO_LARGE, "a signer message of %zu bytes is over the limit of %d",
+				message->n, SIGNER_MESSAGE_MAX);
 	buf_be32(out, (uint32_t)message->n);
 	buf_bytes(out, buf_view(message));
 	if (message->failed || out->failed)
@@ -116,7 +126,8 @@ outcome signer_frame(struct bytes in, struct bytes *message, struct fault *f)
 		return DONE;
 	size_t n = (size_t)in.p[0] << 24 | (size_t)in.p[1] << 16 | (size_t)in.p[2] << 8 | in.p[3];
 	if (n == 0 || n > SIGNER_MESSAGE_MAX)
-		return refuse(f, REASON_SIGNER_PROTOCOL, "a message length of %zu is not 1 to %d", n, SIGNER_MESSAGE_MAX);
+		return refuse(f, REASON_SIGNER_PROTOCOL, "a message length of %zu is not 1 to %d", n,
+			      SIGNER_MESSAGE_MAX);
 	if (in.n - SIGNER_PREFIX_SIZE >= n)
 		*message = bytes_of(in.p + SIGNER_PREFIX_SIZE, n);
 	return DONE;
@@ -148,7 +159,8 @@ static outcome get_text(struct cbor_reader *v, char *out, size_t room, struct fa
 	if (!got.ok)
 		return got;
 	if (item.bytes.n >= room || memchr(item.bytes.p, 0, item.bytes.n))
-		return refuse(f, REASON_SIGNER_PROTOCOL, "a text is longer than %zu bytes or holds a NUL", room - 1);
+		return refuse(f, REASON_SIGNER_PROTOCOL, "a text is longer than %zu bytes or holds a NUL",
+			      room - 1);
 	memcpy(out, item.bytes.p, item.bytes.n);
 	out[item.bytes.n] = '\0';
 	return DONE;
@@ -176,13 +188,14 @@ static outcome get_version(struct cbor_reader *v, struct fault *f)
 {
 	int64_t version;
 	outcome got = get_uint(v, &version, f);
-	return got.ok && version != VERSION
-		       ? refuse(f, REASON_SIGNER_PROTOCOL, "version %lld, not %d", (long long)version, VERSION)
-		       : got;
+	return got.ok && version != VERSION ? refuse(f, REASON_SIGNER_PROTOCOL, "version %lld, not %d",
+						     (long long)version, VERSION)
+					    : got;
 }
 
 /* One of `count` names, from index 1. */
-static outcome get_name(struct cbor_reader *v, const char *const *names, size_t count, unsigned *out, struct fault *f)
+static outcome get_name(struct cbor_reader *v, const char *const *names, size_t count, unsigned *out,
+			struct fault *f)
 {
 	char text[16];
 	outcome got = get_text(v, text, sizeof text, f);
@@ -309,7 +322,7 @@ outcome signer_answer_decode(struct bytes message, struct signer_answer *out, st
 		return read;
 	unsigned rest = d.seen & ~ANSWER_HEAD_KEYS;
 	bool fits = (d.seen & ANSWER_HEAD_KEYS) == ANSWER_HEAD_KEYS &&
-		    (out->status == SIGNER_OK	? (rest & ~BIT(ANSWER_CERTIFICATE)) == 0
+		    (out->status == SIGNER_OK	  ? (rest & ~BIT(ANSWER_CERTIFICATE)) == 0
 		     : out->status == SIGNER_NONE ? rest == 0
 						  : rest == (BIT(ANSWER_REASON) | BIT(ANSWER_SENTENCE)));
 	return fits ? DONE : refuse(f, REASON_SIGNER_PROTOCOL, "the keys %#x do not make an answer", d.seen);

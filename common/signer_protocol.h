@@ -5,10 +5,9 @@
  * answers come in any order and carry the intent id of their request.
  *
  *   request {0: 1, 1: "issue" | "find" | "void", 2: intent id, and for issue: 3: profile, 4: serial,
- *            5: notBefore, 6: notAfter, 7: CSR DER, and for an attested profile: 8: EAR (JWT), 9: binding mode,
- *            10: nonce, 11: audience}
- *   answer  {0: 1, 1: "ok" | "none" | "refused", 2: intent id, 3: certificate DER (ok, except of a void),
- *            4: reason code, 5: sentence (refused)}
+ *            5: notBefore, 6: notAfter, 7: CSR DER, and for an attested profile: 8: EAR (JWT), 9: binding
+ * mode, 10: nonce, 11: audience} answer  {0: 1, 1: "ok" | "none" | "refused", 2: intent id, 3: certificate
+ * DER (ok, except of a void), 4: reason code, 5: sentence (refused)}
  *
  * Decoding is strict: unknown and duplicate keys, keys of another operation, wrong lengths and trailing bytes
  * are REASON_SIGNER_PROTOCOL (or the reason of the CBOR reader), after which the connection is of no use.
@@ -28,9 +27,9 @@ struct signer_request {
 	uint8_t intent[INTENT_ID_SIZE];
 	/* issue only */
 	char profile[SIGNER_PROFILE_MAX + 1]; /* "device", "unattested" */
-	uint8_t serial[SERIAL_SIZE];          /* unsigned, big-endian, not zero */
-	int64_t not_before, not_after;        /* Unix time, seconds */
-	struct bytes csr;                     /* a view */
+	uint8_t serial[SERIAL_SIZE];	      /* unsigned, big-endian, not zero */
+	int64_t not_before, not_after;	      /* Unix time, seconds */
+	struct bytes csr;		      /* a view */
 	/* attested profiles only: ear.n = 0 says that all four are absent */
 	struct bytes ear; /* a view */
 	enum binding_mode mode;
@@ -46,7 +45,7 @@ struct signer_answer {
 	enum signer_status status;
 	uint8_t intent[INTENT_ID_SIZE];
 	struct bytes certificate; /* a view; n = 0 where there is none */
-	struct fault refusal;     /* SIGNER_REFUSED */
+	struct fault refusal;	  /* SIGNER_REFUSED */
 };
 
 /* Append prefix and message to `out`. REASON_TOO_LARGE beyond SIGNER_MESSAGE_MAX, REASON_NO_MEMORY. */
