@@ -59,7 +59,8 @@ static void finish_all(struct httpc *c)
 	while ((m = curl_multi_info_read(c->multi, &left))) {
 		struct pending *p = NULL;
 		CURLcode code = m->data.result;
-		if (m->msg == CURLMSG_DONE && !curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&p) && p)
+		if (m->msg == CURLMSG_DONE &&
+		    !curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&p) && p)
 			finish(p, code);
 	}
 }
@@ -67,7 +68,8 @@ static void finish_all(struct httpc *c)
 static void on_socket_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct httpc *c = arg;
-	int running, ready = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+	int running,
+		ready = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
 	curl_multi_socket_action(c->multi, fd, ready, &running);
 	finish_all(c);
 }

@@ -96,8 +96,8 @@ static CURLcode set_verify_time(CURL *easy, void *ssl_ctx, void *arg)
 	return CURLE_OK;
 }
 
-/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS. Sessions
- * are not resumed, since a resumed session skips the verification of certificates. */
+/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS.
+ * Sessions are not resumed, since a resumed session skips the verification of certificates. */
 static void set_trust(CURL *easy, const struct httpc_pins *pins)
 {
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
@@ -227,8 +227,8 @@ outcome httpc_transfer_begin(struct httpc_transfer *t, CURL *easy, const struct 
 		goto fail;
 	if (pins->alias && !set_address(t, pins->alias)) {
 		httpc_transfer_free(t);
-		return refuse(f, REASON_CONFIG, "%s is not an address under which %s can be dialled", call->url,
-			      pins->alias);
+		return refuse(f, REASON_CONFIG, "%s is not an address under which %s can be dialled",
+			      call->url, pins->alias);
 	}
 	return DONE;
 fail:
@@ -268,13 +268,15 @@ static outcome failure(const struct httpc_transfer *t, CURLcode code, struct fau
 {
 	const char *why = t->error[0] ? t->error : curl_easy_strerror(code);
 	if (t->too_long)
-		return refuse(f, REASON_PEER_ANSWER, "%s answered more than %zu bytes", t->url, t->answer_max);
+		return refuse(f, REASON_PEER_ANSWER, "%s answered more than %zu bytes", t->url,
+			      t->answer_max);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return refuse(f, REASON_DEADLINE, "%s: %s", t->url, why);
 	return refuse(f, REASON_UNREACHABLE, "%s: %s", t->url, why);
 }
 
-outcome httpc_transfer_result(struct httpc_transfer *t, CURLcode code, struct httpc_answer *out, struct fault *f)
+outcome httpc_transfer_result(struct httpc_transfer *t, CURLcode code, struct httpc_answer *out,
+			      struct fault *f)
 {
 	long status = 0;
 	*out = (struct httpc_answer){.content_type = "", .location = "", .retry_after_s = -1};

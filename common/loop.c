@@ -73,7 +73,8 @@ static void *run(void *arg)
 	current = l;
 	pthread_setname_np(pthread_self(), l->name);
 	event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
-	/* What tasks posted while the loop was ending still owns memory and may hold locks: it runs as well. */
+	/* What tasks posted while the loop was ending still owns memory and may hold locks: it runs as well.
+	 */
 	while ((rest = take_tasks(l)))
 		run_tasks(rest);
 	return NULL;
@@ -145,7 +146,8 @@ void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 	bool was_empty = !l->first;
 	*l->last = t;
 	l->last = &t->next;
-	/* Written under the lock: after it is released the loop may run the task that frees this very loop's owner. */
+	/* Written under the lock: after it is released the loop may run the task that frees this very loop's
+	 * owner. */
 	uint64_t one = 1;
 	if (was_empty && write(l->wake_fd, &one, sizeof one) < 0)
 		abort();

@@ -196,7 +196,8 @@ static outcome remove_stale(const struct sockaddr_un *address, struct fault *f)
 static outcome open_socket(struct scgi_server *s, struct fault *f)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s", s->path) >= sizeof address.sun_path)
+	if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s", s->path) >=
+	    sizeof address.sun_path)
 		return refuse(f, REASON_CONFIG, "%s is too long for a Unix socket (%zu bytes)", s->path,
 			      sizeof address.sun_path - 1);
 	outcome r = remove_stale(&address, f);
@@ -258,8 +259,8 @@ static outcome start_workers(struct scgi_server *s, struct fault *f)
 	return on_every_worker(s, worker_begin, f);
 }
 
-outcome scgi_start(const struct scgi_options *options, scgi_handler *handler, void *arg, struct scgi_server **out,
-		   struct fault *f)
+outcome scgi_start(const struct scgi_options *options, scgi_handler *handler, void *arg,
+		   struct scgi_server **out, struct fault *f)
 {
 	struct scgi_server *s = server_new(options, handler, arg);
 	*out = s;

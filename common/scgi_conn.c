@@ -226,7 +226,8 @@ static void read_request(struct scgi_request *r)
 	}
 }
 
-/* One request a connection: whatever comes now is the end of the client, or a client that breaks the protocol. */
+/* One request a connection: whatever comes now is the end of the client, or a client that breaks the
+ * protocol. */
 static void watch_client(struct scgi_request *r)
 {
 	ssize_t n = recv(r->fd, r->worker->scratch, SCGI_SCRATCH, 0);

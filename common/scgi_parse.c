@@ -27,7 +27,8 @@ static outcome measure_block(struct bytes in, size_t *start, size_t *block, stru
 	if (!colon && in.n < 8)
 		return DONE;
 	if (!colon || !parse_length((const char *)in.p, (size_t)(colon - in.p), 9999999, block))
-		return refuse(f, REASON_BAD_REQUEST, "SCGI: the request does not begin with a netstring length");
+		return refuse(f, REASON_BAD_REQUEST,
+			      "SCGI: the request does not begin with a netstring length");
 	if (*block > SCGI_HEADERS_MAX)
 		return refuse(f, REASON_TOO_LARGE, "SCGI: parameters of %zu bytes, the limit is %d", *block,
 			      SCGI_HEADERS_MAX);
@@ -93,11 +94,13 @@ static outcome split_params(struct bytes block, struct scgi_head *out, struct fa
 		const char *value = stop ? stop + 1 : end;
 		const char *last = value < end ? memchr(value, 0, (size_t)(end - value)) : NULL;
 		if (!last || !*name)
-			return refuse(f, REASON_BAD_REQUEST, "SCGI: a parameter without a name or without its end");
+			return refuse(f, REASON_BAD_REQUEST,
+				      "SCGI: a parameter without a name or without its end");
 		if (!is_new(out, name))
 			return refuse(f, REASON_BAD_REQUEST, "SCGI: parameter %.64s comes twice", name);
 		if (out->count == SCGI_PARAMS_MAX)
-			return refuse(f, REASON_BAD_REQUEST, "SCGI: more than %d parameters", SCGI_PARAMS_MAX);
+			return refuse(f, REASON_BAD_REQUEST, "SCGI: more than %d parameters",
+				      SCGI_PARAMS_MAX);
 		out->params[out->count++] = (struct scgi_pair){name, value};
 		p = last + 1;
 	}

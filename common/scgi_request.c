@@ -234,7 +234,8 @@ bool scgi_query_get(const struct scgi_request *r, const char *name, char *out, s
 {
 	struct bytes value;
 	size_t count, n;
-	return query_find(r, name, &value, &count) && count == 1 && scgi_percent_decode(value, true, out, room, &n);
+	return query_find(r, name, &value, &count) && count == 1 &&
+	       scgi_percent_decode(value, true, out, room, &n);
 }
 
 static bool is_header_text(const char *s)
@@ -258,10 +259,21 @@ static const char *phrase(int status)
 		int status;
 		const char *text;
 	} phrases[] = {
-		{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {304, "Not Modified"},
-		{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {409, "Conflict"}, {413, "Content Too Large"},
-		{415, "Unsupported Media Type"}, {429, "Too Many Requests"}, {500, "Internal Server Error"},
+		{200, "OK"},
+		{201, "Created"},
+		{202, "Accepted"},
+		{204, "No Content"},
+		{304, "Not Modified"},
+		{400, "Bad Request"},
+		{401, "Unauthorized"},
+		{403, "Forbidden"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{409, "Conflict"},
+		{413, "Content Too Large"},
+		{415, "Unsupported Media Type"},
+		{429, "Too Many Requests"},
+		{500, "Internal Server Error"},
 		{503, "Service Unavailable"},
 	};
 	for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
@@ -302,8 +314,9 @@ void scgi_answer(struct scgi_request *r, int status, const char *content_type, s
 /* The rows whose sentence tells the caller what it sent wrong. All others are for the operator alone. */
 static bool detail_is_public(const struct reason_public *p)
 {
-	static const char *const open[] = {"bad-request", "csr-refused", "evidence-malformed", "unauthenticated",
-					   "conflict", "too-large", "unsupported-media-type", "method-not-allowed"};
+	static const char *const open[] = {
+		"bad-request", "csr-refused", "evidence-malformed",	"unauthenticated",
+		"conflict",    "too-large",   "unsupported-media-type", "method-not-allowed"};
 	for (size_t i = 0; i < sizeof open / sizeof *open; i++)
 		if (!strcmp(p->code, open[i]))
 			return true;
@@ -314,8 +327,8 @@ static char *problem_text(const struct scgi_request *r, const struct reason_publ
 {
 	char type[96];
 	snprintf(type, sizeof type, "urn:mooring:reason:%s", p->code);
-	json_t *o = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", type, "title", p->text, "status", p->status,
-			      "code", p->code, "request_id", r->id);
+	json_t *o = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", type, "title", p->text, "status",
+			      p->status, "code", p->code, "request_id", r->id);
 	if (o && detail_is_public(p)) {
 		json_t *detail = json_string(f->text);
 		if (detail)
@@ -337,8 +350,8 @@ void scgi_answer_problem(struct scgi_request *r, const struct fault *f)
 	free(text);
 }
 
-void scgi_stream_begin(struct scgi_request *r, const char *content_type, size_t limit, void (*left)(void *arg),
-		       void *arg)
+void scgi_stream_begin(struct scgi_request *r, const char *content_type, size_t limit,
+		       void (*left)(void *arg), void *arg)
 {
 	begin_answer(r, 200, content_type);
 	buf_str(&r->out, "\r\n");
