@@ -2,7 +2,6 @@
 
 #include "cert.h"
 
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,29 +37,17 @@ void peers_free(struct peers *p)
 }
 
 /* spiffe://<trust domain>/service/gateway/<name>: three parts after the domain, none empty. */
-static bool is_gateway_uri(const ASN1_IA5STRING *uri)
-{
-	static const char scheme[] = "spiffe://", role[] = "/service/gateway/";
-	const char *p = (const char *)ASN1_STRING_get0_data(uri);
-	size_t n = (size_t)ASN1_STRING_length(uri), skip = sizeof scheme - 1;
-	if (memchr(p, 0, n) || n < skip || memcmp(p, scheme, skip))
-		return false;
-	const char *path = memchr(p + skip, '/', n - skip);
-	size_t rest = path ? n - (size_t)(path - p) : 0;
-	return path != p + skip && rest > sizeof role - 1 && !memcmp(path, role, sizeof role - 1) &&
-	       !memchr(path + sizeof role - 1, '/', rest - (sizeof role - 1));
-}
-
 static bool has_role(X509 *cert)
 {
-	bool found = false;
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-		found = found || (name->type == GEN_URI && is_gateway_uri(name->d.uniformResourceIdentifier));
-	}
-	GENERAL_NAMES_free(names);
-	return found;
+	static const char scheme[] = "spiffe://", role[] = "/service/gateway/";
+	char uri[512];
+	if (!cert_uri(cert, uri, sizeof uri) || strncmp(uri, scheme, sizeof scheme - 1))
+		return false;
+	const char *domain = uri + sizeof scheme - 1, *path = strchr(domain, '/');
+	if (!path || path == domain || strncmp(path, role, sizeof role - 1))
+		return false;
+	const char *name = path + sizeof role - 1;
+	return *name && !strchr(name, '/');
 }
 
 static void remember(struct peers *p, const uint8_t hash[SHA256_SIZE], int64_t until)

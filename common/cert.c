@@ -132,6 +132,33 @@ bool cert_common_name(X509 *cert, char *out, size_t room)
 	return fits;
 }
 
+static bool take_uri(const ASN1_IA5STRING *uri, char *out, size_t room)
+{
+	const uint8_t *p = ASN1_STRING_get0_data(uri);
+	int n = ASN1_STRING_length(uri);
+	bool fits = n > 0 && (size_t)n < room && !memchr(p, 0, (size_t)n);
+	if (fits) {
+		memcpy(out, p, (size_t)n);
+		out[n] = '\0';
+	}
+	return fits;
+}
+
+bool cert_uri(X509 *cert, char *out, size_t room)
+{
+	int count = 0;
+	bool fits = false;
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		if (name->type == GEN_URI && ++count == 1)
+			fits = take_uri(name->d.uniformResourceIdentifier, out, room);
+	}
+	GENERAL_NAMES_free(names);
+	ERR_clear_error();
+	return fits && count == 1;
+}
+
 static int64_t unix_time(const ASN1_TIME *t, int64_t otherwise)
 {
 	struct tm tm;

@@ -29,6 +29,8 @@ MUST_USE bool cert_to_der(X509 *cert, struct buf *out);
 
 /* Common name into `out`; false where there is none, more than one, or it does not fit. */
 MUST_USE bool cert_common_name(X509 *cert, char *out, size_t room);
+/* The one URI among the subject alternative names; false where there is none, more than one, or it does not fit. */
+MUST_USE bool cert_uri(X509 *cert, char *out, size_t room);
 void cert_dates(X509 *cert, int64_t *not_before, int64_t *not_after);
 /* `leaf` was issued by `issuer` (names, key identifiers, signature), is within its dates at `now`, is no CA
  * and has `purpose` (NID_client_auth / NID_server_auth) among its extended key usages.

@@ -101,6 +101,7 @@ static void test_only_the_role_gateway_may_ask(void **state)
 		"URI:https://example.com/service/gateway/a",
 		"URI:spiffe://example.com/x/service/gateway/a",
 		"URI:spiffe://example.com",
+		"URI:spiffe://example.com/service/gateway/a,URI:spiffe://example.com/service/gateway/b",
 	};
 	struct cert_form form = gateway_form;
 	(void)state;
