@@ -164,11 +164,14 @@ outcome enrolment_json_parse(struct bytes body, bool renewal, struct enrol_reque
 /* PEM is printable ASCII and line ends: nothing else needs escaping. */
 static void add_pem(struct buf *out, struct bytes pem)
 {
-	for (size_t i = 0; i < pem.n; i++) {
-		if (pem.p[i] == '\n')
+	const char *p = (const char *)pem.p, *end = p + pem.n;
+	while (p < end) {
+		const char *line_end = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((line_end ? line_end : end) - p);
+		buf_add(out, p, n && p[n - 1] == '\r' ? n - 1 : n);
+		if (line_end)
 			buf_str(out, "\\n");
-		else if (pem.p[i] != '\r')
-			buf_byte(out, pem.p[i]);
+		p += n + 1;
 	}
 }
 

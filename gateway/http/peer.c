@@ -46,7 +46,6 @@ outcome peer_check_certificate(struct bytes pem, X509 *service_ca, const char *t
 			       int64_t now, struct peer *out, struct fault *f)
 {
 	struct fault why;
-	int64_t not_before;
 	X509 *cert = pem.n ? cert_from_pem(pem) : NULL;
 	outcome r = DONE;
 	*out = (struct peer){0};
@@ -59,14 +58,60 @@ outcome peer_check_certificate(struct bytes pem, X509 *service_ca, const char *t
 	if (r.ok)
 		r = check_role(cert, trust_domain, role, out, f);
 	if (r.ok)
-		cert_dates(cert, &not_before, &out->not_after);
+		cert_dates(cert, &out->not_before, &out->not_after);
 	X509_free(cert);
 	return r;
+}
+
+/* ---- what this thread has verified ---- */
+
+enum { REMEMBERED = 16 };
+
+struct memory {
+	uint8_t key[SHA256_SIZE]; /* of role and certificate */
+	struct peer peer;         /* name "" = free */
+};
+
+static _Thread_local struct memory memories[REMEMBERED];
+static _Thread_local unsigned next_memory;
+
+static void memory_key(const char *role, struct bytes pem, uint8_t key[SHA256_SIZE])
+{
+	const struct bytes parts[] = {bytes_of(role, strlen(role) + 1), pem};
+	sha256_parts(parts, 2, key);
+}
+
+static const struct peer *recall(const uint8_t key[SHA256_SIZE], int64_t now)
+{
+	for (size_t i = 0; i < REMEMBERED; i++) {
+		const struct peer *p = &memories[i].peer;
+		if (p->name[0] && !memcmp(memories[i].key, key, SHA256_SIZE))
+			return p->not_before <= now && now <= p->not_after ? p : NULL;
+	}
+	return NULL;
+}
+
+static void remember(const uint8_t key[SHA256_SIZE], const struct peer *peer)
+{
+	struct memory *m = &memories[next_memory++ % REMEMBERED];
+	memcpy(m->key, key, SHA256_SIZE);
+	m->peer = *peer;
 }
 
 outcome peer_check(const struct gateway *g, const struct scgi_request *r, const char *role, struct peer *out,
 		   struct fault *f)
 {
-	return peer_check_certificate(scgi_client_cert(r), g->keys.service, g->config.trust_domain, role, clock_wall_s(),
-				      out, f);
+	uint8_t key[SHA256_SIZE];
+	struct bytes pem = scgi_client_cert(r);
+	int64_t now = clock_wall_s();
+	memory_key(role, pem, key);
+	const struct peer *known = recall(key, now);
+	if (known) {
+		*out = *known;
+		return DONE;
+	}
+	outcome checked = peer_check_certificate(pem, g->keys.service, g->config.trust_domain, role, now, out, f);
+	if (checked.ok)
+		remember(key, out);
+	return checked;
 }
