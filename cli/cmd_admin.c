@@ -1,5 +1,7 @@
 #include "admin_auth.h"
+#include "api.h"
 #include "ctl.h"
+#include "text.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -97,6 +99,81 @@ static int admin_init(struct ctl *c, const struct arguments *a)
 	return EXIT_DONE;
 }
 
+/* The database that --state-dir and --daemon mean, or what to exit with. */
+static int need_database(const struct arguments *a, char db_path[PATH_MAX])
+{
+	struct fault f = {0};
+	const char *state_dir = argument(a, "state-dir");
+	if (!state_dir)
+		return ctl_usage("--state-dir names the daemon's state_dir");
+	if (find_database(state_dir, argument(a, "daemon"), db_path, &f).ok)
+		return EXIT_DONE;
+	return f.reason == REASON_BAD_FIELD ? ctl_usage("%s", f.text) : ctl_fail(&f);
+}
+
+static void add_row(const struct admin_key_row *key, void *arg)
+{
+	json_array_append_new(arg,
+			      json_pack("{s:s, s:s, s:s, s:I}", "access_key_id", key->id, "role", key->role,
+					"state", key->state, "created", (json_int_t)key->created));
+}
+
+static void print_keys(const struct ctl *c, json_t *keys)
+{
+	static const char *const headings[] = {"ACCESS KEY", "ROLE", "STATE", "CREATED"};
+	struct table *t = table_new(headings, 4);
+	json_t *key;
+	size_t i;
+	json_array_foreach(keys, i, key) {
+		char when[TEXT_TIME_SIZE];
+		const char *state = api_text(key, "state");
+		const char *cells[] = {api_text(key, "access_key_id"), api_text(key, "role"), state,
+				       text_time_s(api_number(key, "created"), when)};
+		table_row(t, cells, 2, text_state_colour(state));
+	}
+	table_end(t, c->colour, "no access keys");
+}
+
+static int admin_keys(struct ctl *c, const struct arguments *a)
+{
+	struct fault f = {0};
+	char db_path[PATH_MAX];
+	int code = need_database(a, db_path);
+	if (code != EXIT_DONE)
+		return code;
+	json_t *keys = json_array();
+	if (!admin_key_list(db_path, add_row, keys, &f).ok)
+		code = ctl_fail(&f);
+	else if (c->json)
+		return api_print_json(json_pack("{s:o}", "keys", keys));
+	else
+		print_keys(c, keys);
+	json_decref(keys);
+	return code;
+}
+
+static int admin_end(struct ctl *c, const struct arguments *a)
+{
+	struct fault f = {0};
+	char db_path[PATH_MAX];
+	int code = need_database(a, db_path);
+	if (code != EXIT_DONE)
+		return code;
+	if (!admin_key_end(db_path, a->words[0], &f).ok)
+		return ctl_fail(&f);
+	if (c->json)
+		return api_print_json(
+			json_pack("{s:s, s:s}", "access_key_id", a->words[0], "state", "ended"));
+	printf("access key %s has ended: its next request is refused\n", a->words[0]);
+	return EXIT_DONE;
+}
+
+static const struct option_spec folder_options[] = {
+	{"state-dir", "DIR", "the daemon's state_dir, with gateway.db or attestd.db"},
+	{"daemon", "NAME", "gateway or attestd, where the folder does not tell"},
+	{NULL, NULL, NULL},
+};
+
 static const struct option_spec options[] = {
 	{"state-dir", "DIR", "the daemon's state_dir, with gateway.db or attestd.db"},
 	{"master", "FILE", "the daemon's admin_master; made (0600) where it is absent"},
@@ -116,7 +193,7 @@ const struct command admin_commands[] = {
 		.help = "Nothing that comes over the network can make an access key: this does, with\n"
 			"the daemon's own files, before its first start or while it runs. Run it as the\n"
 			"daemon's user, or as root. The secret is derived from the master secret and\n"
-			"stands in no database. A key is ended by taking its row out of admin_keys.",
+			"stands in no database.",
 		.examples = "  mooringctl admin init --state-dir /var/lib/mooring/gateway --master "
 			    "/etc/mooring/admin.master \\\n"
 			    "      --out admin.json\n"
@@ -127,6 +204,30 @@ const struct command admin_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = admin_init,
+	},
+	{
+		.name = "admin keys",
+		.arguments = "--state-dir DIR",
+		.summary = "list the access keys of a daemon, on its own machine",
+		.help = "Ids, roles and states. Secrets are not stored, and so cannot be shown.",
+		.examples = "  mooringctl admin keys --state-dir /var/lib/mooring/gateway\n",
+		.options = folder_options,
+		.words_min = 0,
+		.words_max = 0,
+		.run = admin_keys,
+	},
+	{
+		.name = "admin end",
+		.arguments = "KEY-ID --state-dir DIR",
+		.summary = "end an access key, on the daemon's own machine",
+		.help = "The daemon refuses the key from its next request on; no restart is needed. The\n"
+			"id cannot be used again.",
+		.examples =
+			"  mooringctl admin end MOOR5TA6HIQRIYXJVKW6 --state-dir /var/lib/mooring/gateway\n",
+		.options = folder_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = admin_end,
 	},
 	{0},
 };

@@ -93,6 +93,7 @@ enum colour text_state_colour(const char *state)
 		{"active", GREEN},     {"live", GREEN},	     {"effective", GREEN}, {"ok", GREEN},
 		{"suspended", YELLOW}, {"inactive", YELLOW}, {"pending", YELLOW},  {"renew soon", YELLOW},
 		{"revoked", RED},      {"lost", RED},	     {"expired", RED},	   {"removed", RED},
+		{"ended", RED},
 	};
 	for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
 		if (!strcmp(state, colours[i].state))

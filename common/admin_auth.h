@@ -62,4 +62,16 @@ struct admin_key_request {
 MUST_USE outcome admin_key_create(const struct admin_key_request *request, char id_out[ACCESS_KEY_ID_MAX],
 				  struct fault *f);
 
+/* For `mooringctl admin end`: the key is refused from its next request on; its row stays. REASON_NOT_FOUND
+ * where there is no active key of the id. */
+MUST_USE outcome admin_key_end(const char *db_path, const char *id, struct fault *f);
+
+struct admin_key_row {
+	const char *id, *role, *state; /* "active" or "ended" */
+	int64_t created;	       /* Unix time, seconds */
+};
+/* Every key, oldest first. */
+MUST_USE outcome admin_key_list(const char *db_path, void (*row)(const struct admin_key_row *key, void *arg),
+				void *arg, struct fault *f);
+
 #endif

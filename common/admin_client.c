@@ -26,7 +26,8 @@ static outcome take_member(const json_t *key, const char *name, char *out, size_
 {
 	const char *value = json_string_value(json_object_get(key, name));
 	if (!value || !*value || strlen(value) >= room)
-		return refuse(f, REASON_BAD_FIELD, "%s: %s: not a text of 1 to %zu characters", path, name, room - 1);
+		return refuse(f, REASON_BAD_FIELD, "%s: %s: not a text of 1 to %zu characters", path, name,
+			      room - 1);
 	snprintf(out, room, "%s", value);
 	return DONE;
 }
@@ -59,7 +60,8 @@ static outcome take_endpoint(struct admin_client *c, const char *endpoint, struc
 	size_t n = strlen(endpoint);
 	if (strncmp(endpoint, scheme, sizeof scheme - 1) || n > ENDPOINT_MAX ||
 	    strpbrk(endpoint + sizeof scheme - 1, "/?#@ ") || n == sizeof scheme - 1)
-		return refuse(f, REASON_CONFIG, "%s: an endpoint is https://host[:port] and no more", endpoint);
+		return refuse(f, REASON_CONFIG, "%s: an endpoint is https://host[:port] and no more",
+			      endpoint);
 	snprintf(c->endpoint, sizeof c->endpoint, "%s", endpoint);
 	snprintf(c->host, sizeof c->host, "%s", endpoint + sizeof scheme - 1);
 	n = strlen(c->host);
@@ -68,7 +70,8 @@ static outcome take_endpoint(struct admin_client *c, const char *endpoint, struc
 	return DONE;
 }
 
-outcome admin_client_new(const struct admin_client_options *options, struct admin_client **out, struct fault *f)
+outcome admin_client_new(const struct admin_client_options *options, struct admin_client **out,
+			 struct fault *f)
 {
 	const struct httpc_tls tls = {.ca_file = options->ca_file};
 	struct admin_client *c = calloc(1, sizeof *c);
@@ -129,8 +132,8 @@ static void fill_headers(struct call_headers *h, const struct admin_client *c, s
 		h->signed_ones[h->count++] = (struct sigv4_header){"content-type", "application/json"};
 }
 
-static outcome sign_call(const struct admin_client *c, const char *method, const char *target, struct bytes body,
-			 struct call_headers *h, struct fault *f)
+static outcome sign_call(const struct admin_client *c, const char *method, const char *target,
+			 struct bytes body, struct call_headers *h, struct fault *f)
 {
 	char path[URL_MAX];
 	const char *query = strchr(target, '?');
@@ -155,7 +158,8 @@ static outcome sign_call(const struct admin_client *c, const char *method, const
 static void write_lines(struct call_headers *h)
 {
 	for (size_t i = 0; i < h->count; i++) {
-		snprintf(h->lines[i], HEADER_LINE_MAX, "%s: %s", h->signed_ones[i].name, h->signed_ones[i].value);
+		snprintf(h->lines[i], HEADER_LINE_MAX, "%s: %s", h->signed_ones[i].name,
+			 h->signed_ones[i].value);
 		h->wire[i] = h->lines[i];
 	}
 	h->wire[h->count] = (const char *)h->authorization.p;

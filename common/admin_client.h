@@ -18,7 +18,8 @@ struct admin_client_options {
 
 struct admin_client;
 
-/* Reads the key; connects at the first call. REASON_IO, REASON_BAD_JSON, REASON_BAD_FIELD name file and field. */
+/* Reads the key; connects at the first call. REASON_IO, REASON_BAD_JSON, REASON_BAD_FIELD name file and
+ * field. */
 MUST_USE outcome admin_client_new(const struct admin_client_options *options, struct admin_client **out,
 				  struct fault *f);
 void admin_client_free(struct admin_client *c);

@@ -167,3 +167,71 @@ outcome admin_key_create(const struct admin_key_request *request, char id_out[AC
 		unlink(request->key_file);
 	return result;
 }
+
+/* ---- afterwards ---- */
+
+/* A database that is not there is not made by looking. */
+static outcome open_existing(const char *db_path, sqlite3 **db, struct fault *f)
+{
+	if (access(db_path, F_OK))
+		return file_fault(f, errno, "open", db_path);
+	return db_open(db_path, table, 0, db, f);
+}
+
+static outcome end_key(sqlite3 *db, const char *id, struct fault *f)
+{
+	sqlite3_stmt *q = NULL;
+	outcome result = db_prepare(
+		db, "UPDATE admin_keys SET state = 'ended' WHERE id = ? AND state = 'active'", &q, f);
+	if (!result.ok)
+		return result;
+	sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
+	if (sqlite3_step(q) != SQLITE_DONE)
+		result = db_fault(db, f, "ending the access key");
+	else if (sqlite3_changes(db) == 0)
+		result = refuse(f, REASON_NOT_FOUND, "there is no active access key %s", id);
+	sqlite3_finalize(q);
+	return result;
+}
+
+outcome admin_key_end(const char *db_path, const char *id, struct fault *f)
+{
+	sqlite3 *db = NULL;
+	outcome result = open_existing(db_path, &db, f);
+	if (result.ok)
+		result = end_key(db, id, f);
+	sqlite3_close(db);
+	return result;
+}
+
+static outcome list_keys(sqlite3 *db, void (*row)(const struct admin_key_row *key, void *arg), void *arg,
+			 struct fault *f)
+{
+	sqlite3_stmt *q = NULL;
+	int rc;
+	outcome result =
+		db_prepare(db, "SELECT id, role, state, created FROM admin_keys ORDER BY created, id", &q, f);
+	if (!result.ok)
+		return result;
+	while ((rc = sqlite3_step(q)) == SQLITE_ROW)
+		row(&(struct admin_key_row){(const char *)sqlite3_column_text(q, 0),
+					    (const char *)sqlite3_column_text(q, 1),
+					    (const char *)sqlite3_column_text(q, 2),
+					    sqlite3_column_int64(q, 3)},
+		    arg);
+	if (rc != SQLITE_DONE)
+		result = db_fault(db, f, "reading the access keys");
+	sqlite3_finalize(q);
+	return result;
+}
+
+outcome admin_key_list(const char *db_path, void (*row)(const struct admin_key_row *key, void *arg),
+		       void *arg, struct fault *f)
+{
+	sqlite3 *db = NULL;
+	outcome result = open_existing(db_path, &db, f);
+	if (result.ok)
+		result = list_keys(db, row, arg, f);
+	sqlite3_close(db);
+	return result;
+}

@@ -110,6 +110,19 @@ def test_roles_bound_what_a_key_may_do(shared, enrolled, tmp_path):
     assert json.loads(operator.read_text())["access_key_id"] in actors
 
 
+def test_an_ended_key_is_refused_at_once(shared, tmp_path):
+    key = new_key(shared, "gateway", "viewer", tmp_path)
+    state, owner = shared.folder / "gateway/state", (shared.folder / "gateway/state").stat().st_uid
+    assert with_key(shared, key, "devices").returncode == 0
+    key_id = json.loads(key.read_text())["access_key_id"]
+    ctl = shared.program("mooringctl")
+    shared.run(ctl, "admin", "end", key_id, "--state-dir", state, user=owner or None)
+    done = with_key(shared, key, "devices")
+    assert (done.returncode, "unauthenticated" in done.stderr) == (1, True)
+    listed = shared.run(ctl, "admin", "keys", "--state-dir", state, user=owner or None).stdout
+    assert re.search(rf"^{key_id} +viewer +ended ", listed, re.MULTILINE)
+
+
 def test_an_unknown_key_and_a_wrong_secret_look_the_same(shared, tmp_path):
     genuine, said = json.loads((shared.pki / "admin.json").read_text()), set()
     for spoil in ({"secret_access_key": "A" * 40}, {"access_key_id": "MOORNOBODY"}):

@@ -256,6 +256,33 @@ static void test_a_key_taken_out_of_the_store_ends_at_once(void **state)
 	admin_auth_close(a);
 }
 
+static void take_row(const struct admin_key_row *key, void *arg)
+{
+	char *text = arg;
+	sprintf(text + strlen(text), "%s %s %s;", key->id, key->role, key->state);
+	assert_true(key->created > 0);
+}
+
+static void test_an_ended_key_is_refused_and_stays_listed(void **state)
+{
+	(void)state;
+	struct key key = make_key(ADMIN_ROLE_OPERATOR);
+	struct admin_auth *a = open_auth();
+	struct admin_caller caller;
+	struct fault f = {0};
+	char list[200] = "", expected[200];
+	assert_true(ask(a, &key, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f).ok);
+	assert_true(admin_key_end(db_path, key.id, &f).ok);
+	expect_refused(ask(a, &key, "GET", NOW, 1, ADMIN_ROLE_VIEWER, &caller, &f), &f, REASON_UNKNOWN_KEY);
+	expect_refused(admin_key_end(db_path, key.id, &f), &f, REASON_NOT_FOUND);
+	expect_refused(admin_key_end(db_path, "nobody", &f), &f, REASON_NOT_FOUND);
+	assert_true(admin_key_list(db_path, take_row, list, &f).ok);
+	snprintf(expected, sizeof expected, "%s operator ended;", key.id);
+	assert_string_equal(list, expected);
+	expect_refused(admin_key_end("/nonexistent/gateway.db", "x", &f), &f, REASON_IO);
+	admin_auth_close(a);
+}
+
 static void test_other_region_service_time_and_secret_are_refused(void **state)
 {
 	(void)state;
@@ -396,6 +423,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_a_master_that_others_can_read_is_refused, remove_files),
 		cmocka_unit_test_teardown(test_before_init_all_are_refused_and_after_it_none, remove_files),
 		cmocka_unit_test_teardown(test_a_key_taken_out_of_the_store_ends_at_once, remove_files),
+		cmocka_unit_test_teardown(test_an_ended_key_is_refused_and_stays_listed, remove_files),
 		cmocka_unit_test_teardown(test_other_region_service_time_and_secret_are_refused,
 					  remove_files),
 		cmocka_unit_test_teardown(test_a_change_is_accepted_once_also_over_a_restart, remove_files),
