@@ -118,6 +118,9 @@ outcome policy_glob_compile(struct bytes source, bool variables, const char *pla
 		}
 		i += used;
 	}
+	struct policy_token *fitting = realloc(g.tokens, (g.count ? g.count : 1) * sizeof *g.tokens);
+	if (fitting)
+		g.tokens = fitting;
 	*out = g;
 	return DONE;
 }

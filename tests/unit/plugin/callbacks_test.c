@@ -345,7 +345,7 @@ static void test_sighup_refuses_nobody_and_tick_cuts(void **state)
 
 static struct table *another_table(void)
 {
-	struct table *table = table_new(&t.m->retire);
+	struct table *table = table_new(&t.retire);
 	struct feed_record p = {.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str(policy)};
 	struct feed_record r = record_of(t.fingerprints[1], FEED_ACTIVE, 0);
 	put(table, &p);
@@ -377,7 +377,7 @@ static void test_a_new_table_is_in_force_at_once(void **state)
 static void test_many_are_cut_in_turns(void **state)
 {
 	(void)state;
-	struct table *table = atomic_load(&t.m->table);
+	struct table *table = another_table(), *old = atomic_exchange(&t.m->table, table);
 	for (unsigned n = 0; n < DEVICES; n++) {
 		uint8_t fp[SHA256_SIZE];
 		sha256(bytes_of(&n, sizeof n), fp);
@@ -396,6 +396,8 @@ static void test_many_are_cut_in_turns(void **state)
 	tick();
 	assert_int_equal(stub.kicks, DEVICES);
 	assert_int_equal(atomic_load(&t.m->receipts.cuts_done), receipts_cuts_wanted(&t.m->receipts));
+	atomic_store(&t.m->table, old);
+	table_free(table);
 }
 
 static void test_a_session_the_broker_does_not_find_does_not_hold_up_tick(void **state)
