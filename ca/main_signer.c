@@ -220,5 +220,6 @@ int main(int argc, char **argv)
 			log_line(LOG_LEVEL_INFO, NULL, "stopped");
 	}
 	signer_config_free(&config);
+	crypto_end();
 	return code;
 }

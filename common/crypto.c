@@ -2,16 +2,16 @@
 
 #include "file.h"
 
+#include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
-#include <openssl/hmac.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* What a thread keeps: its library context, and what was fetched from it. */
 struct thread_crypto {
@@ -106,10 +106,22 @@ OSSL_LIB_CTX *crypto_ctx(void)
 	return thread_crypto()->ctx;
 }
 
+void crypto_end(void)
+{
+	thread_crypto_free(thread_crypto());
+	pthread_setspecific(thread_key, NULL);
+}
+
+/* The kernel's generator, once: OpenSSL's own costs a chain of two more in front of it, and a fork could share it. */
 void crypto_random(uint8_t *out, size_t n)
 {
-	if (RAND_bytes_ex(crypto_ctx(), out, n, 0) != 1)
-		abort();
+	while (n) {
+		ssize_t got = getrandom(out, n, 0);
+		if (got < 0 && errno != EINTR)
+			abort();
+		out += got > 0 ? got : 0;
+		n -= got > 0 ? (size_t)got : 0;
+	}
 }
 
 void sha256(struct bytes in, uint8_t out[SHA256_SIZE])
@@ -127,11 +139,23 @@ void sha256_parts(const struct bytes *parts, size_t count, uint8_t out[SHA256_SI
 		abort();
 }
 
+/* RFC 2104 2, over the digest that is there: OpenSSL's HMAC() fetches its algorithm anew at each call. */
 void hmac_sha256(struct bytes key, struct bytes in, uint8_t out[SHA256_SIZE])
 {
-	unsigned n = SHA256_SIZE;
-	if (!HMAC(thread_crypto()->digest[0], key.p, (int)key.n, in.p, in.n, out, &n))
-		abort();
+	enum { BLOCK = 64 };
+	uint8_t inner[BLOCK] = {0}, outer[BLOCK], digest[SHA256_SIZE];
+	if (key.n > BLOCK)
+		sha256(key, inner);
+	else if (key.n)
+		memcpy(inner, key.p, key.n);
+	for (size_t i = 0; i < BLOCK; i++) {
+		outer[i] = inner[i] ^ 0x5c;
+		inner[i] ^= 0x36;
+	}
+	sha256_parts((const struct bytes[]){{inner, BLOCK}, in}, 2, digest);
+	sha256_parts((const struct bytes[]){{outer, BLOCK}, {digest, sizeof digest}}, 2, out);
+	OPENSSL_cleanse(inner, sizeof inner);
+	OPENSSL_cleanse(outer, sizeof outer);
 }
 
 static const struct curve *curve_of_key(EVP_PKEY *key)

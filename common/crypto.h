@@ -17,6 +17,9 @@ enum { SHA256_SIZE = 32, P256_SIGNATURE_SIZE = 64, ECDSA_SIGNATURE_MAX = 132, SP
 
 /* The calling thread's library context; freed at thread exit. */
 OSSL_LIB_CTX *crypto_ctx(void);
+/* Frees it now, with all that OpenSSL keeps of secrets in it: for the main thread, which ends the process instead of
+ * itself. Nothing made in it may be alive. */
+void crypto_end(void);
 
 /* CSPRNG; aborts the process if the operating system gives no randomness. */
 void crypto_random(uint8_t *out, size_t n);
