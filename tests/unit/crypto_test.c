@@ -3,6 +3,7 @@
 #include "vectors.h"
 
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/x509.h>
 #include <pthread.h>
 
@@ -146,9 +147,70 @@ static void test_each_thread_has_its_own(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* RFC 4231 4.2, 4.3, 4.7: the last key is longer than a block. */
+static void test_hmac_is_the_rfcs(void **state)
+{
+	(void)state;
+	uint8_t short_key[20], long_key[131], mac[SHA256_SIZE];
+	char text[HEX_SIZE(SHA256_SIZE)];
+	memset(short_key, 0x0b, sizeof short_key);
+	memset(long_key, 0xaa, sizeof long_key);
+	const struct {
+		struct bytes key;
+		const char *message, *mac;
+	} cases[] = {
+		{{short_key, sizeof short_key},
+		 "Hi There",
+		 "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+		{bytes_str("Jefe"),
+		 "what do ya want for nothing?",
+		 "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+		{{long_key, sizeof long_key},
+		 "Test Using Larger Than Block-Size Key - Hash Key First",
+		 "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		hmac_sha256(cases[i].key, bytes_str(cases[i].message), mac);
+		hex_encode(bytes_of(mac, sizeof mac), text);
+		assert_string_equal(text, cases[i].mac);
+	}
+}
+
+static void test_hmac_is_openssls_for_every_length(void **state)
+{
+	(void)state;
+	uint8_t key[130], message[130], ours[SHA256_SIZE], theirs[SHA256_SIZE];
+	crypto_random(key, sizeof key);
+	crypto_random(message, sizeof message);
+	for (size_t n = 0; n <= sizeof key; n++) {
+		unsigned size = sizeof theirs;
+		assert_non_null(HMAC(EVP_sha256(), key, (int)n, message, sizeof message - n, theirs, &size));
+		hmac_sha256(bytes_of(key, n), bytes_of(message, sizeof message - n), ours);
+		assert_memory_equal(ours, theirs, sizeof ours);
+	}
+}
+
+/* Every byte is written, beyond what one system call has to give as well, and never the same ones. */
+static void test_random_bytes_fill_any_length(void **state)
+{
+	(void)state;
+	static uint8_t a[100000], b[sizeof a];
+	size_t zeros = 0;
+	crypto_random(a, sizeof a);
+	crypto_random(b, sizeof b);
+	for (size_t i = 0; i + 8 <= sizeof a; i += 8)
+		zeros += !memcmp(a + i, (const uint8_t[8]){0}, 8);
+	assert_int_equal(zeros, 0);
+	assert_memory_not_equal(a, b, 16);
+	assert_memory_not_equal(a + sizeof a - 16, b + sizeof b - 16, 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hmac_is_the_rfcs),
+		cmocka_unit_test(test_hmac_is_openssls_for_every_length),
+		cmocka_unit_test(test_random_bytes_fill_any_length),
 		cmocka_unit_test(test_public_keys_go_to_spki_and_back),
 		cmocka_unit_test(test_points_off_the_curve_and_other_lengths_are_no_keys),
 		cmocka_unit_test(test_signatures_verify_under_their_key_alone),
