@@ -351,9 +351,13 @@ class Stack:
 
     def ready(self, seconds=30):
         """Every part has said so itself: the services over HTTPS, the broker by a live feed."""
+        self.services_ready(seconds)
+        wait_until(self.broker_live, "the broker's feed", seconds)
+        return self
+
+    def services_ready(self, seconds=30):
         wait_until(lambda: self._says_ready("attestation", "attestation-ca.pem"), "the attestation service", seconds)
         wait_until(lambda: self._says_ready("admin", "root.pem"), "the gateway", seconds)
-        wait_until(self.broker_live, "the broker's feed", seconds)
         return self
 
     def _says_ready(self, port, ca):
