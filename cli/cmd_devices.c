@@ -120,7 +120,7 @@ static void print_device(const struct ctl *c, json_t *answer)
 	print_certificates(c, json_object_get(answer, "certificates"));
 	puts("\nhistory");
 	json_array_foreach(json_object_get(answer, "history"), i, entry)
-		entry_print_story(c, entry);
+		entry_print_story(c, entry, false);
 }
 
 static int show(struct ctl *c, const struct arguments *a)

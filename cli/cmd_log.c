@@ -29,7 +29,7 @@ static int explain(struct ctl *c, const struct arguments *a)
 	printf(": %zu log entr%s\n", json_array_size(entries), json_array_size(entries) == 1 ? "y" : "ies");
 	json_array_foreach(entries, i, entry) {
 		putchar('\n');
-		entry_print_story(c, entry);
+		entry_print_story(c, entry, true);
 	}
 	if (!json_array_size(entries))
 		puts("a request that was refused before it reached the gateway stands in the edge's log "
@@ -215,7 +215,7 @@ static int alarms(struct ctl *c, const struct arguments *a)
 	if (!json_array_size(entries))
 		puts("no alarms");
 	json_array_foreach(entries, i, entry)
-		entry_print_story(c, entry);
+		entry_print_story(c, entry, true);
 	json_decref(answer);
 	return EXIT_DONE;
 }

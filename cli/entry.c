@@ -45,13 +45,14 @@ void entry_print_line(const struct ctl *c, const json_t *entry)
 	text_print_colour(c->colour, kind_colour(kind), kind);
 	pad(kind, 20);
 	text_print(thing);
-	pad(thing, 24);
+	pad(thing, 25);
 	text_print(reason);
 	pad(reason, 24);
-	text_print(dash(api_text(entry, "actor")));
-	if (api_text(entry, "request_id")[0]) {
-		fputs("  ", stdout);
-		text_print(api_text(entry, "request_id"));
+	const char *actor = dash(api_text(entry, "actor")), *request = api_text(entry, "request_id");
+	text_print(actor);
+	if (request[0]) {
+		pad(actor, 20);
+		text_print(request);
 	}
 	putchar('\n');
 }
@@ -93,7 +94,7 @@ static json_t *detail_of(const json_t *entry)
 	return json_incref(detail);
 }
 
-void entry_print_story(const struct ctl *c, const json_t *entry)
+void entry_print_story(const struct ctl *c, const json_t *entry, bool names_device)
 {
 	char when[TEXT_TIME_SIZE];
 	const char *kind = api_text(entry, "kind"), *reason = api_text(entry, "reason"), *key;
@@ -109,8 +110,10 @@ void entry_print_story(const struct ctl *c, const json_t *entry)
 	putchar('\n');
 	story_field("rule", rule[0] ? rule : api_text(detail, "rule"));
 	story_field("by", api_text(entry, "actor"));
-	story_field("thing", api_text(entry, "thing"));
-	story_field("instance ID", api_text(entry, "instance_id"));
+	if (names_device) {
+		story_field("thing", api_text(entry, "thing"));
+		story_field("instance ID", api_text(entry, "instance_id"));
+	}
 	story_field("certificate", api_text(entry, "certificateId"));
 	json_object_foreach(detail, key, value)
 		if (strcmp(key, "rule"))

@@ -9,8 +9,8 @@
 
 /* One line: number, time, kind, thing, reason, who. */
 void entry_print_line(const struct ctl *c, const json_t *entry);
-/* The same as a paragraph, with the rule and every detail. */
-void entry_print_story(const struct ctl *c, const json_t *entry);
+/* The same as a paragraph, with the rule and every detail; without the device where that is said already. */
+void entry_print_story(const struct ctl *c, const json_t *entry, bool names_device);
 
 /* The entry as it is hashed. `room` keeps what the JSON has in another form, and must outlive `out`.
  * REASON_BAD_FIELD. */
