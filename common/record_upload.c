@@ -23,7 +23,8 @@ struct upload {
 	struct record_upload_progress *progress;
 };
 
-/* --- the file ---------------------------------------------------------------------------------------------- */
+/* --- the file ----------------------------------------------------------------------------------------------
+ */
 
 static outcome open_file(const char *path, FILE **out, uint64_t *size, struct fault *f)
 {
@@ -106,7 +107,8 @@ static outcome fill_batch(struct upload *u, bool *end, struct fault *f)
 	return DONE;
 }
 
-/* --- the service --------------------------------------------------------------------------------------------- */
+/* --- the service
+ * --------------------------------------------------------------------------------------------- */
 
 static outcome refused(const struct upload *u, const struct httpc_answer *answer, struct fault *f)
 {
@@ -115,11 +117,12 @@ static outcome refused(const struct upload *u, const struct httpc_answer *answer
 	const char *detail = json_string_value(json_object_get(problem, "detail"));
 	const char *request = json_string_value(json_object_get(problem, "request_id"));
 	enum reason reason = code ? reason_find(code) : REASON_NONE;
-	outcome r = refuse(f, reason == REASON_NONE ? REASON_PEER_ANSWER : reason,
-			   "batch %llu (%s, from line %llu): status %d, %s%s%s (request %s)",
-			   (unsigned long long)u->progress->batches + 1, u->path, (unsigned long long)u->batch_from,
-			   answer->status, code ? code : "no problem document", detail ? ": " : "",
-			   detail ? detail : "", request ? request : "unknown");
+	outcome r =
+		refuse(f, reason == REASON_NONE ? REASON_PEER_ANSWER : reason,
+		       "batch %llu (%s, from line %llu): status %d, %s%s%s (request %s)",
+		       (unsigned long long)u->progress->batches + 1, u->path,
+		       (unsigned long long)u->batch_from, answer->status, code ? code : "no problem document",
+		       detail ? ": " : "", detail ? detail : "", request ? request : "unknown");
 	json_decref(problem);
 	return r;
 }
@@ -128,8 +131,8 @@ static outcome take_counts(struct upload *u, const struct httpc_answer *answer, 
 {
 	json_int_t records, inserted, unchanged;
 	json_t *counts = json_loadb((const char *)answer->body.p, answer->body.n, 0, NULL);
-	bool ok = !json_unpack(counts, "{s:I,s:I,s:I}", "records", &records, "inserted", &inserted, "unchanged",
-			       &unchanged);
+	bool ok = !json_unpack(counts, "{s:I,s:I,s:I}", "records", &records, "inserted", &inserted,
+			       "unchanged", &unchanged);
 	json_decref(counts);
 	if (!ok || records < 0 || inserted < 0 || unchanged < 0)
 		return refuse(f, REASON_PEER_ANSWER, "batch %llu: the answer does not say what was recorded",
@@ -166,7 +169,8 @@ static outcome send_batch(struct upload *u, struct fault *f)
 			r = refused(u, &answer, f);
 		if (!again)
 			return r;
-		struct timespec asked = {.tv_sec = answer.retry_after_s > 0 ? answer.retry_after_s : wait.tv_sec};
+		struct timespec asked = {.tv_sec = answer.retry_after_s > 0 ? answer.retry_after_s
+									    : wait.tv_sec};
 		nanosleep(&asked, NULL);
 		wait.tv_sec *= 2;
 	}
@@ -186,7 +190,8 @@ outcome record_upload(struct admin_client *client, const char *path, const char 
 	struct upload u = {.client = client, .path = path, .import_id = import_id, .progress = progress};
 	*progress = (struct record_upload_progress){0};
 	if (!is_import_id(import_id))
-		return refuse(f, REASON_BAD_FIELD, "%s: an import id is 1 to 64 of A-Z a-z 0-9 . _ -", import_id);
+		return refuse(f, REASON_BAD_FIELD, "%s: an import id is 1 to 64 of A-Z a-z 0-9 . _ -",
+			      import_id);
 	outcome r = open_file(path, &u.file, &progress->bytes_total, f);
 	if (!r.ok)
 		return r;

@@ -21,11 +21,13 @@ outcome confine_enter(const struct confine *c, struct fault *f)
 	struct stat st;
 	if (stat(c->folder, &st))
 		return file_fault(f, errno, "stat", c->folder);
-	/* Folders of root's are those of someone who tries it out as root: Landlock keeps root out of them as well. */
+	/* Folders of root's are those of someone who tries it out as root: Landlock keeps root out of them as
+	 * well. */
 	bool stays_root = geteuid() == 0 && st.st_uid == 0;
 	if (stays_root && !has_landlock() && !c->insecure)
 		return refuse(f, REASON_CONFIG,
-			      "%s is root's and this kernel has no Landlock: nothing keeps the worlds apart. Give the "
+			      "%s is root's and this kernel has no Landlock: nothing keeps the worlds apart. "
+			      "Give the "
 			      "folders two owners, or say --insecure-single-user",
 			      c->folder);
 	const struct sandbox sandbox = {

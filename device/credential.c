@@ -16,7 +16,8 @@ static outcome read_chain(BIO *bio, struct credential *out, struct fault *f)
 		OPENSSL_free(header);
 		OPENSSL_free(der);
 		if (!cert)
-			return refuse(f, REASON_PEER_ANSWER, "RFC 7468 5: a block of the chain is not a certificate");
+			return refuse(f, REASON_PEER_ANSWER,
+				      "RFC 7468 5: a block of the chain is not a certificate");
 		if (!out->leaf) {
 			out->leaf = cert;
 		} else if (out->chain_count < CREDENTIAL_CHAIN_MAX) {
@@ -39,7 +40,8 @@ static outcome check_signed_by(X509 *issuer, X509 *subject, struct fault *f)
 		  X509_verify(subject, X509_get0_pubkey(issuer)) == 1;
 	ERR_clear_error();
 	return ok ? DONE
-		  : refuse(f, REASON_PEER_ANSWER, "RFC 5280 6.1.3: the chain does not lead to the pinned root");
+		  : refuse(f, REASON_PEER_ANSWER,
+			   "RFC 5280 6.1.3: the chain does not lead to the pinned root");
 }
 
 static outcome check_chain(const struct credential *c, X509 *root, struct fault *f)
@@ -68,14 +70,16 @@ static outcome describe(struct credential *c, struct fault *f)
 	c->spki_size = key ? ec_key_to_spki(key, c->spki, sizeof c->spki) : 0;
 	if (ok && c->spki_size && cert_common_name(c->leaf, c->thing, sizeof c->thing))
 		return DONE;
-	return refuse(f, REASON_PEER_ANSWER, "RFC 5280 4.1.2: the certificate has no usable key or no common name");
+	return refuse(f, REASON_PEER_ANSWER,
+		      "RFC 5280 4.1.2: the certificate has no usable key or no common name");
 }
 
 outcome credential_parse(struct bytes pem, X509 *root, struct credential *out, struct fault *f)
 {
 	*out = (struct credential){0};
 	BIO *bio = pem.n && pem.n <= CREDENTIAL_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
-	outcome r = bio ? read_chain(bio, out, f) : refuse(f, REASON_PEER_ANSWER, "no certificate, or too large");
+	outcome r =
+		bio ? read_chain(bio, out, f) : refuse(f, REASON_PEER_ANSWER, "no certificate, or too large");
 	BIO_free(bio);
 	if (r.ok)
 		r = describe(out, f);

@@ -29,12 +29,13 @@ static enum enrol_verdict verdict_of(int status)
 	if (status == 403)
 		return ENROL_REFUSED;
 	return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429 ? ENROL_FAILED
-											     : ENROL_RETRY;
+												: ENROL_RETRY;
 }
 
 static void read_problem(const struct httpc_answer *answer, struct enrol_answer *out)
 {
-	json_t *problem = json_loadb((const char *)answer->body.p, answer->body.n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *problem =
+		json_loadb((const char *)answer->body.p, answer->body.n, JSON_REJECT_DUPLICATES, NULL);
 	copy_text(out->code, sizeof out->code, json_string_value(json_object_get(problem, "code")));
 	copy_text(out->request_id, sizeof out->request_id,
 		  json_string_value(json_object_get(problem, "request_id")));
@@ -50,7 +51,8 @@ static void unusable(struct enrol_answer *out, const char *why)
 }
 
 /* Posts, and judges all but a success. *json is the success's object; caller json_decref. */
-static void post(const struct device *d, const char *path, struct bytes body, struct enrol_answer *out, json_t **json)
+static void post(const struct device *d, const char *path, struct bytes body, struct enrol_answer *out,
+		 json_t **json)
 {
 	struct httpc_answer answer;
 	struct fault f;
@@ -75,7 +77,8 @@ static void post(const struct device *d, const char *path, struct bytes body, st
 		unusable(out, "the answer is not a JSON object");
 }
 
-outcome enrol_challenge(const struct device *d, uint8_t nonce[NONCE_SIZE], struct enrol_answer *out, struct fault *f)
+outcome enrol_challenge(const struct device *d, uint8_t nonce[NONCE_SIZE], struct enrol_answer *out,
+			struct fault *f)
 {
 	json_t *json;
 	size_t n;
@@ -113,7 +116,8 @@ static outcome build(const struct device *d, uint32_t key, const struct request_
 }
 
 /* A certificate is taken only if it is for this key and its chain leads to the pinned root. */
-static outcome check_certificate(const struct device *d, uint32_t key, struct enrol_answer *out, struct fault *f)
+static outcome check_certificate(const struct device *d, uint32_t key, struct enrol_answer *out,
+				 struct fault *f)
 {
 	uint8_t spki[SPKI_MAX];
 	size_t n;
@@ -132,12 +136,13 @@ static outcome check_certificate(const struct device *d, uint32_t key, struct en
 	return DONE;
 }
 
-static outcome take_certificate(const struct device *d, uint32_t key, const json_t *json, struct enrol_answer *out,
-				struct fault *f)
+static outcome take_certificate(const struct device *d, uint32_t key, const json_t *json,
+				struct enrol_answer *out, struct fault *f)
 {
 	const char *leaf = json_string_value(json_object_get(json, "certificatePem"));
 	const char *chain = json_string_value(json_object_get(json, "chainPem"));
-	copy_text(out->request_id, sizeof out->request_id, json_string_value(json_object_get(json, "requestId")));
+	copy_text(out->request_id, sizeof out->request_id,
+		  json_string_value(json_object_get(json, "requestId")));
 	if (!leaf || !chain) {
 		unusable(out, "the answer has no certificatePem or no chainPem");
 		return DONE;
@@ -173,11 +178,12 @@ outcome enrol_attempt(const struct device *d, uint32_t key, const struct request
 
 void enrol_report_no(const char *event, const struct enrol_answer *a, int64_t wait_ms)
 {
-	report(event, "{s:s,s:i,s:s,s:s,s:s,s:I}", "by", "gateway", "status", a->status, "code", a->code, "request_id",
-	       a->request_id, "detail", a->detail, "wait_ms", (json_int_t)wait_ms);
+	report(event, "{s:s,s:i,s:s,s:s,s:s,s:I}", "by", "gateway", "status", a->status, "code", a->code,
+	       "request_id", a->request_id, "detail", a->detail, "wait_ms", (json_int_t)wait_ms);
 }
 
-/* Only the first spent challenge is answered at once: a gateway that calls each one spent must not be hammered. */
+/* Only the first spent challenge is answered at once: a gateway that calls each one spent must not be
+ * hammered. */
 static int64_t wait_after(struct backoff *backoff, const struct enrol_answer *a)
 {
 	uint32_t random;

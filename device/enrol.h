@@ -31,13 +31,14 @@ void enrol_answer_free(struct enrol_answer *a);
 /* A fresh challenge: verdict ENROL_CERTIFIED means that `nonce` was filled. */
 MUST_USE outcome enrol_challenge(const struct device *d, uint8_t nonce[NONCE_SIZE], struct enrol_answer *out,
 				 struct fault *f);
-/* One attempt for `key`: challenge, evidence, request. A fault is the device's own; what the network or the gateway did is the
- * verdict. `renews` NULL: enrolment. */
+/* One attempt for `key`: challenge, evidence, request. A fault is the device's own; what the network or the
+ * gateway did is the verdict. `renews` NULL: enrolment. */
 MUST_USE outcome enrol_attempt(const struct device *d, uint32_t key, const struct request_renews *renews,
 			       struct enrol_answer *out, struct fault *f);
 /* Prints "refused" or "retry" with what the gateway said. */
 void enrol_report_no(const char *event, const struct enrol_answer *a, int64_t wait_ms);
-/* Attempts until certified, refused or stopped, with waits in between; reports each. Same key, new evidence. */
+/* Attempts until certified, refused or stopped, with waits in between; reports each. Same key, new evidence.
+ */
 MUST_USE outcome enrol_run(const struct device *d, uint32_t key, const struct request_renews *renews,
 			   struct enrol_answer *out, struct fault *f);
 

@@ -17,7 +17,8 @@ struct line {
 	char software_signer[HEX_SIZE(SHA256_SIZE)];
 };
 
-/* What a product's boards and its software have in common: named by the model, since there is no other board here. */
+/* What a product's boards and its software have in common: named by the model, since there is no other board
+ * here. */
 static void hex_of(const char *label, const char *model, char out[HEX_SIZE(SHA256_SIZE)])
 {
 	const struct bytes parts[] = {bytes_of(label, strlen(label) + 1), bytes_str(model)};
@@ -45,7 +46,8 @@ static outcome get_key(const struct factory_order *order, EVP_PKEY **out, struct
 	return r;
 }
 
-static outcome inject(const struct line *l, uint64_t n, EVP_PKEY *key, const char *instance_id, struct fault *f)
+static outcome inject(const struct line *l, uint64_t n, EVP_PKEY *key, const char *instance_id,
+		      struct fault *f)
 {
 	char device[PATH_ROOM - 64], secure[PATH_ROOM - 32], path[PATH_ROOM];
 	struct buf identity = {0};
@@ -58,7 +60,8 @@ static outcome inject(const struct line *l, uint64_t n, EVP_PKEY *key, const cha
 	if (r.ok)
 		r = key_save_private_pem(path, key, f);
 	buf_printf(&identity,
-		   "{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"software_signer\":\"%s\",\"batch\":\"%s\","
+		   "{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"software_signer\":\"%s\","
+		   "\"batch\":\"%s\","
 		   "\"model\":\"%s\"}\n",
 		   instance_id, l->implementation_id, l->software_signer, l->order->batch, l->order->model);
 	snprintf(path, sizeof path, "%s/identity.json", secure);
@@ -78,12 +81,13 @@ static outcome write_record(const struct line *l, EVP_PKEY *key, const char *ins
 	if (!n)
 		return crypto_fault(f, "a RoT public key");
 	base64_encode(bytes_of(spki, n), public_key);
-	int written = fprintf(l->records,
-			      "{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"public_key\":\"%s\",\"batch\":\"%s\","
-			      "\"model\":\"%s\",\"evidence\":[%s%s%s]}\n",
-			      instance_id, l->implementation_id, public_key, o->batch, o->model,
-			      o->psa_token ? "\"psa-token\"" : "", o->psa_token && o->cose_csr ? "," : "",
-			      o->cose_csr ? "\"cose-csr\"" : "");
+	int written = fprintf(
+		l->records,
+		"{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"public_key\":\"%s\",\"batch\":\"%s\","
+		"\"model\":\"%s\",\"evidence\":[%s%s%s]}\n",
+		instance_id, l->implementation_id, public_key, o->batch, o->model,
+		o->psa_token ? "\"psa-token\"" : "", o->psa_token && o->cose_csr ? "," : "",
+		o->cose_csr ? "\"cose-csr\"" : "");
 	return written < 0 ? file_fault(f, errno, "write", "records.ndjson") : DONE;
 }
 
@@ -132,7 +136,8 @@ static outcome open_records(struct line *l, const char *part, const char *path, 
 	if (!r.ok)
 		return r;
 	if (!access(path, F_OK))
-		return refuse(f, REASON_CONFLICT, "%s exists: a batch is made once; give it another folder", path);
+		return refuse(f, REASON_CONFLICT, "%s exists: a batch is made once; give it another folder",
+			      path);
 	l->records = fopen(part, "we");
 	return l->records ? DONE : file_fault(f, errno, "create", part);
 }

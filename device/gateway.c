@@ -6,7 +6,8 @@
 struct gateway_https {
 	struct gateway base;
 	struct gateway_options options;
-	struct httpc_sync *client; /* NULL after a call that had no answer: the next one begins anew, at its own time */
+	struct httpc_sync
+		*client; /* NULL after a call that had no answer: the next one begins anew, at its own time */
 };
 
 static outcome connect_client(struct gateway_https *g, struct fault *f)
@@ -22,7 +23,8 @@ static outcome connect_client(struct gateway_https *g, struct fault *f)
 static outcome call(struct gateway *base, const char *path, struct bytes json, struct httpc_answer *answer,
 		    struct fault *f)
 {
-	static const char *const headers[] = {"Content-Type: application/json", "Accept: application/json", NULL};
+	static const char *const headers[] = {"Content-Type: application/json", "Accept: application/json",
+					      NULL};
 	struct gateway_https *g = (struct gateway_https *)base;
 	char url[512];
 	outcome r = connect_client(g, f);

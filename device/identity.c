@@ -52,8 +52,10 @@ static outcome save_state(struct device *d, uint32_t key, int64_t certified_at, 
 	return store_save_state(&d->store, &d->state, f);
 }
 
-/* Why a stored certificate is of no use, NULL when it is. A key that a renewal left for the next one becomes current. */
-static outcome judge_stored(struct device *d, const struct credential *c, const char **useless, struct fault *f)
+/* Why a stored certificate is of no use, NULL when it is. A key that a renewal left for the next one becomes
+ * current. */
+static outcome judge_stored(struct device *d, const struct credential *c, const char **useless,
+			    struct fault *f)
 {
 	*useless = NULL;
 	if (is_for_key(d, c, d->state.key + 1)) {
@@ -100,9 +102,10 @@ outcome identity_adopt(struct device *d, uint32_t key, const struct enrol_answer
 	credential_free(out);
 	r = credential_parse(buf_view(&answer->pem), d->root, out, f);
 	if (r.ok)
-		report(event, "{s:s,s:s,s:I,s:I,s:i,s:s}", "thing", out->thing, "certificateId", out->certificate_id,
-		       "notBefore", (json_int_t)out->not_before, "notAfter", (json_int_t)out->not_after, "status",
-		       answer->status, "request_id", answer->request_id);
+		report(event, "{s:s,s:s,s:I,s:I,s:i,s:s}", "thing", out->thing, "certificateId",
+		       out->certificate_id, "notBefore", (json_int_t)out->not_before, "notAfter",
+		       (json_int_t)out->not_after, "status", answer->status, "request_id",
+		       answer->request_id);
 	return r;
 }
 

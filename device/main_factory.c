@@ -13,18 +13,24 @@
 static const char HELP[] =
 	"mooring-factory: what happens to a thermometer before it is sold.\n"
 	"\n"
-	"  mooring-factory make --count N --dir OUT [--batch B] [--model M] [--evidence psa-token|cose-csr|both]\n"
+	"  mooring-factory make --count N --dir OUT [--batch B] [--model M] [--evidence "
+	"psa-token|cose-csr|both]\n"
 	"  mooring-factory publish RECORDS --endpoint URL --ca PEM --key KEYFILE [--import-id ID]\n"
 	"\n"
-	"make     makes N devices: OUT/<n>/secure with a new Root of Trust key and the device's identity, and\n"
-	"         OUT/records.ndjson, one record a device: instance ID, public key, batch, model, kinds of evidence.\n"
+	"make     makes N devices: OUT/<n>/secure with a new Root of Trust key and the device's identity, "
+	"and\n"
+	"         OUT/records.ndjson, one record a device: instance ID, public key, batch, model, kinds of "
+	"evidence.\n"
 	"  --count N           how many\n"
 	"  --dir OUT           a folder that has no records yet\n"
 	"  --batch B           production batch (B1), --model M  product (thermo-1)\n"
-	"  --evidence TYPE     what its devices are registered to give: psa-token, cose-csr or both (the default)\n"
+	"  --evidence TYPE     what its devices are registered to give: psa-token, cose-csr or both (the "
+	"default)\n"
 	"  --rot-key PEM       inject this key instead of a new one, into one device: an emulator\n"
-	"  --records-only      only the records; the keys are thrown away. For trying an import of a million\n"
-	"publish  sends the records to the attestation service, in batches. Interrupted, it is run again: what was\n"
+	"  --records-only      only the records; the keys are thrown away. For trying an import of a "
+	"million\n"
+	"publish  sends the records to the attestation service, in batches. Interrupted, it is run again: "
+	"what was\n"
 	"         recorded is not recorded twice.\n"
 	"  --endpoint URL      the attestation service, https://host[:port]\n"
 	"  --ca PEM            its CA, the only one that is trusted\n"
@@ -35,11 +41,25 @@ static const char HELP[] =
 	"Exit code: 0 done, 1 failed or refused, 2 wrong command line.\n"
 	"\n"
 	"  mooring-factory make --count 3 --dir factory --batch 2026-47\n"
-	"  mooring-factory publish factory/records.ndjson --endpoint https://attest.example.com --ca ca.pem --key admin.json\n";
+	"  mooring-factory publish factory/records.ndjson --endpoint https://attest.example.com --ca ca.pem "
+	"--key admin.json\n";
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
-enum { OPT_COUNT = 256, OPT_DIR, OPT_BATCH, OPT_MODEL, OPT_EVIDENCE, OPT_ROT_KEY, OPT_RECORDS_ONLY, OPT_ENDPOINT, OPT_CA,
-       OPT_KEY, OPT_IMPORT_ID, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_COUNT = 256,
+	OPT_DIR,
+	OPT_BATCH,
+	OPT_MODEL,
+	OPT_EVIDENCE,
+	OPT_ROT_KEY,
+	OPT_RECORDS_ONLY,
+	OPT_ENDPOINT,
+	OPT_CA,
+	OPT_KEY,
+	OPT_IMPORT_ID,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option long_options[] = {
 	{"count", required_argument, NULL, OPT_COUNT},
@@ -90,8 +110,8 @@ static bool show_now(bool last)
 static void show_made(uint64_t made, uint64_t count)
 {
 	if (count > 100 && show_now(made == count))
-		fprintf(stderr, "\r%llu of %llu devices%s", (unsigned long long)made, (unsigned long long)count,
-			made == count ? "\n" : "");
+		fprintf(stderr, "\r%llu of %llu devices%s", (unsigned long long)made,
+			(unsigned long long)count, made == count ? "\n" : "");
 }
 
 static void show_sent(const struct record_upload_progress *p, void *arg)
@@ -100,7 +120,8 @@ static void show_sent(const struct record_upload_progress *p, void *arg)
 	(void)arg;
 	if (show_now(last))
 		fprintf(stderr, "\r%llu records, %llu %%%s", (unsigned long long)p->records,
-			(unsigned long long)(p->bytes_total ? p->bytes * 100 / p->bytes_total : 100), last ? "\n" : "");
+			(unsigned long long)(p->bytes_total ? p->bytes * 100 / p->bytes_total : 100),
+			last ? "\n" : "");
 }
 
 static bool take_count(const char *text, uint64_t *out)
@@ -176,13 +197,15 @@ static int publish(const struct arguments *a, const char *records)
 	       (unsigned long long)p.unchanged);
 	if (r.ok)
 		return EXIT_DONE;
-	fprintf(stderr, "mooring-factory: not all records were taken; the same command goes on with the import\n");
+	fprintf(stderr,
+		"mooring-factory: not all records were taken; the same command goes on with the import\n");
 	return fail(&f);
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments a = {.order = {.batch = "B1", .model = "thermo-1", .psa_token = true, .cose_csr = true}};
+	struct arguments a = {
+		.order = {.batch = "B1", .model = "thermo-1", .psa_token = true, .cose_csr = true}};
 	int option;
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -191,7 +214,8 @@ int main(int argc, char **argv)
 			return EXIT_DONE;
 		}
 		if (!take(option, optarg, &a))
-			return usage(option == '?' ? "unknown option, or one without its value" : "a value is out of range");
+			return usage(option == '?' ? "unknown option, or one without its value"
+						   : "a value is out of range");
 	}
 	const char *command = optind < argc ? argv[optind] : "";
 	if (!strcmp(command, "make") && optind + 1 == argc)

@@ -28,10 +28,12 @@ static void end(struct mqtt *m, int reason)
 		return;
 	m->over = true;
 	m->connected = false;
-	m->to.ended(m->to.arg, reason, reason >= 128 ? mosquitto_reason_string(reason) : mosquitto_strerror(reason));
+	m->to.ended(m->to.arg, reason,
+		    reason >= 128 ? mosquitto_reason_string(reason) : mosquitto_strerror(reason));
 }
 
-static void on_connect(struct mosquitto *client, void *arg, int reason, int flags, const mosquitto_property *props)
+static void on_connect(struct mosquitto *client, void *arg, int reason, int flags,
+		       const mosquitto_property *props)
 {
 	struct mqtt *m = arg;
 	(void)client;
@@ -54,7 +56,8 @@ static void on_disconnect(struct mosquitto *client, void *arg, int reason, const
 	end(arg, reason);
 }
 
-static void on_publish(struct mosquitto *client, void *arg, int mid, int reason, const mosquitto_property *props)
+static void on_publish(struct mosquitto *client, void *arg, int mid, int reason,
+		       const mosquitto_property *props)
 {
 	struct mqtt *m = arg;
 	(void)client;
@@ -107,9 +110,11 @@ static outcome connect_tcp(struct mqtt *m, const struct mqtt_options *options, s
 	mosquitto_property *props = NULL;
 	int rc = mosquitto_property_add_int32(&props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, SESSION_EXPIRY_S);
 	if (!rc)
-		rc = mosquitto_connect_bind_v5(m->client, options->host, options->port, KEEPALIVE_S, NULL, props);
+		rc = mosquitto_connect_bind_v5(m->client, options->host, options->port, KEEPALIVE_S, NULL,
+					       props);
 	mosquitto_property_free_all(&props);
-	return rc ? refuse(f, REASON_UNREACHABLE, "%s:%d: %s", options->host, options->port, mosquitto_strerror(rc))
+	return rc ? refuse(f, REASON_UNREACHABLE, "%s:%d: %s", options->host, options->port,
+			   mosquitto_strerror(rc))
 		  : DONE;
 }
 

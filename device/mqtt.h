@@ -1,6 +1,6 @@
 /*
- * mqtt.h - one connection to the broker: MQTT 5 over TLS, with libmosquitto. It is never mended: when it ends, the
- * caller opens another.
+ * mqtt.h - one connection to the broker: MQTT 5 over TLS, with libmosquitto. It is never mended: when it
+ * ends, the caller opens another.
  */
 #ifndef MOORING_MQTT_H
 #define MOORING_MQTT_H
@@ -8,12 +8,13 @@
 #include "bytes.h"
 #include "tls_key.h"
 
-/* What a connection tells its owner, from within mqtt_service. Reason codes are those of MQTT 5 2.4 where they are 128 or
- * more; else libmosquitto's errors, with their text. */
+/* What a connection tells its owner, from within mqtt_service. Reason codes are those of MQTT 5 2.4 where
+ * they are 128 or more; else libmosquitto's errors, with their text. */
 struct mqtt_listener {
 	void (*connected)(void *arg, bool session_present);
 	void (*refused)(void *arg, int reason, const char *text); /* CONNACK */
-	void (*acknowledged)(void *arg, int mid, int reason);	  /* PUBACK; 0 = accepted, 16 = nobody subscribed */
+	void (*acknowledged)(void *arg, int mid,
+			     int reason); /* PUBACK; 0 = accepted, 16 = nobody subscribed */
 	void (*message)(void *arg, const char *topic, struct bytes payload);
 	void (*ended)(void *arg, int reason, const char *text); /* once, last, unless refused came */
 	void *arg;
@@ -48,7 +49,8 @@ short mqtt_events(const struct mqtt *m);
 void mqtt_service(struct mqtt *m, short revents);
 
 /* QoS 1. *mid comes back with the acknowledgement. */
-MUST_USE outcome mqtt_publish(struct mqtt *m, const char *topic, struct bytes payload, int *mid, struct fault *f);
+MUST_USE outcome mqtt_publish(struct mqtt *m, const char *topic, struct bytes payload, int *mid,
+			      struct fault *f);
 MUST_USE outcome mqtt_subscribe(struct mqtt *m, const char *filter, struct fault *f);
 
 #endif

@@ -40,14 +40,16 @@ static void finish(struct operation *op, int code)
 	op->finished = true;
 }
 
-/* --- connections --------------------------------------------------------------------------------------------- */
+/* --- connections
+ * --------------------------------------------------------------------------------------------- */
 
 static void begin(struct operation *op)
 {
 	struct connection *c = &op->current;
 	struct fault f;
 	c->begun = true;
-	report("connected", "{s:s,s:b}", "certificateId", c->certificate_id, "session_present", c->session_present);
+	report("connected", "{s:s,s:b}", "certificateId", c->certificate_id, "session_present",
+	       c->session_present);
 	backoff_reset(&op->reconnect);
 	op->refusals = 0;
 	outbox_connection_began(&op->outbox);
@@ -68,8 +70,8 @@ static void report_end(struct operation *op, const struct connection *c)
 	if (c->refused) {
 		op->refusals++;
 		report("refused", "{s:s,s:s,s:i,s:s}", "by", "broker", "code",
-		       c->reason == 135 ? "not-authorised" : "connection-refused", "reason", c->reason, "detail",
-		       c->text);
+		       c->reason == 135 ? "not-authorised" : "connection-refused", "reason", c->reason,
+		       "detail", c->text);
 	} else if (c->begun) {
 		report("cut-off", "{s:i,s:s}", "reason", c->reason, "detail", c->text);
 	} else {
@@ -77,15 +79,15 @@ static void report_end(struct operation *op, const struct connection *c)
 	}
 }
 
-/* The broker ends the current connection when the next one has come up, and that may be heard first; Mosquitto closes it
- * with or without giving the reason. */
+/* The broker ends the current connection when the next one has come up, and that may be heard first;
+ * Mosquitto closes it with or without giving the reason. */
 static bool is_taken_over(const struct operation *op)
 {
 	return op->next.mqtt && (op->current.reason < 128 || op->current.reason == TAKEN_OVER);
 }
 
-/* What came of the last turn. The next connection, once it stands, replaces the current one: the broker itself ends that,
- * since both have the same client id. */
+/* What came of the last turn. The next connection, once it stands, replaces the current one: the broker
+ * itself ends that, since both have the same client id. */
 static void settle(struct operation *op)
 {
 	struct connection *current = &op->current, *next = &op->next;
@@ -120,7 +122,8 @@ static void open_connection(struct operation *op, struct connection *c)
 	connect_later(op);
 }
 
-/* --- the certificate ------------------------------------------------------------------------------------------ */
+/* --- the certificate
+ * ------------------------------------------------------------------------------------------ */
 
 static bool has_expired(const struct operation *op)
 {
@@ -163,7 +166,8 @@ static void enrol_again(struct operation *op)
 	plan_renewal(op);
 }
 
-/* The broker keeps refusing a certificate that looks good: is it one still? Asked once, since it may be the broker. */
+/* The broker keeps refusing a certificate that looks good: is it one still? Asked once, since it may be the
+ * broker. */
 static void ask_gateway(struct operation *op)
 {
 	struct enrol_answer answer = {0};
@@ -174,7 +178,8 @@ static void ask_gateway(struct operation *op)
 	if (r.ok && answer.verdict == ENROL_CERTIFIED)
 		r = identity_adopt(d, d->state.key, &answer, "enrolled", &op->identity->credential, &f);
 	else if (r.ok)
-		enrol_report_no(answer.verdict == ENROL_REFUSED || answer.verdict == ENROL_FAILED ? "refused" : "retry",
+		enrol_report_no(answer.verdict == ENROL_REFUSED || answer.verdict == ENROL_FAILED ? "refused"
+												  : "retry",
 				&answer, 0);
 	take_verdict(op, r, answer.verdict, &f);
 	enrol_answer_free(&answer);
@@ -201,7 +206,8 @@ static void begin_renewal(struct operation *op)
 {
 	struct fault f;
 	const struct credential *c = &op->identity->credential;
-	report("renewing", "{s:s,s:I}", "certificateId", c->certificate_id, "notAfter", (json_int_t)c->not_after);
+	report("renewing", "{s:s,s:I}", "certificateId", c->certificate_id, "notAfter",
+	       (json_int_t)c->not_after);
 	if (renewal_start(op->device, c->certificate_id, &op->renewal, &f).ok)
 		return;
 	log_fault(LOG_LEVEL_ERROR, NULL, &f, "no renewal");
@@ -231,7 +237,8 @@ static void end_renewal(struct operation *op)
 	enrol_answer_free(&answer);
 }
 
-/* --- readings ------------------------------------------------------------------------------------------------- */
+/* --- readings
+ * ------------------------------------------------------------------------------------------------- */
 
 static bool wants_reading(const struct operation *op)
 {
@@ -264,7 +271,8 @@ static void send_readings(struct operation *op)
 	struct outbox_entry *e;
 	struct fault f;
 	int mid;
-	while (c->begun && !mqtt_is_over(c->mqtt) && op->outbox.in_flight < WINDOW && (e = outbox_unsent(&op->outbox))) {
+	while (c->begun && !mqtt_is_over(c->mqtt) && op->outbox.in_flight < WINDOW &&
+	       (e = outbox_unsent(&op->outbox))) {
 		if (!mqtt_publish(c->mqtt, op->topic, bytes_str(e->payload), &mid, &f).ok) {
 			log_fault(LOG_LEVEL_WARN, NULL, &f, "a reading waits");
 			return;
@@ -285,7 +293,8 @@ void operation_acknowledged(struct operation *op, int mid, int reason)
 		finish(op, op->denied ? EXIT_FAILED : EXIT_DONE);
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------- */
+/* --- the loop
+ * ------------------------------------------------------------------------------------------------- */
 
 static int64_t least(int64_t a, int64_t b)
 {

@@ -16,8 +16,9 @@ struct operation_options {
 	uint64_t count;	     /* readings, then it ends; 0 = endless */
 };
 
-/* Until `count` readings are acknowledged, a stop, or a refusal for good. Returns the exit code; `identity` is replaced by
- * renewals. */
-MUST_USE int operation_run(struct device *d, struct identity *identity, const struct operation_options *options);
+/* Until `count` readings are acknowledged, a stop, or a refusal for good. Returns the exit code; `identity`
+ * is replaced by renewals. */
+MUST_USE int operation_run(struct device *d, struct identity *identity,
+			   const struct operation_options *options);
 
 #endif

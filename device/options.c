@@ -8,21 +8,26 @@
 #include <string.h>
 
 static const char HELP[] =
-	"mooring-device: a secure thermometer. Its secure world, a process of its own, holds the Root of Trust key and\n"
-	"the device key; its normal world gets a certificate from the gateway and publishes temperatures over MQTT.\n"
+	"mooring-device: a secure thermometer. Its secure world, a process of its own, holds the Root of "
+	"Trust key and\n"
+	"the device key; its normal world gets a certificate from the gateway and publishes temperatures "
+	"over MQTT.\n"
 	"\n"
 	"  mooring-device run --dir DIR --gateway ORIGIN --ca root.pem --mqtt HOST:PORT [options]\n"
 	"  mooring-device request --dir DIR --gateway ORIGIN --ca root.pem --out FILE [options]\n"
 	"\n"
-	"run      power-on: makes a key if there is none, enrols if there is no certificate, connects, publishes to\n"
+	"run      power-on: makes a key if there is none, enrols if there is no certificate, connects, "
+	"publishes to\n"
 	"         dt/<thing>/temperature, takes commands from cmd/<thing>/#, renews at two thirds of the\n"
 	"         certificate's life. Without --mqtt it ends once it has a certificate.\n"
 	"request  takes a fresh challenge and writes the enrolment request to FILE instead of sending it.\n"
 	"\n"
-	"  --dir DIR             made by `mooring-factory make`: DIR/secure is the secure world's, DIR/normal is made\n"
+	"  --dir DIR             made by `mooring-factory make`: DIR/secure is the secure world's, "
+	"DIR/normal is made\n"
 	"  --gateway ORIGIN      https://host[:port]; its certificate must be for this host\n"
 	"  --ca FILE             the OEM's root certificate, the only one that is trusted\n"
-	"  --connect HOST:PORT   dial this address for the gateway; whom it must be is still said by --gateway\n"
+	"  --connect HOST:PORT   dial this address for the gateway; whom it must be is still said by "
+	"--gateway\n"
 	"  --mqtt HOST:PORT      the broker; its certificate must be for this host\n"
 	"  --evidence TYPE       psa-token (default) or cose-csr\n"
 	"  --lifetime SECONDS    ask for a certificate that lives this long\n"
@@ -32,15 +37,33 @@ static const char HELP[] =
 	"  --insecure-single-user  go on where nothing keeps the two worlds apart\n"
 	"  --help, --version\n"
 	"\n"
-	"Standard output: one JSON object a line, {\"event\": ..., \"t_ms\": ...}: key-made, challenge, evidence, enrolled,\n"
-	"certificate-kept, connected, published, puback, renewing, renewed, retry, refused, cut-off, message.\n"
-	"Exit code: 0 done, 2 refused for good (the operator finds the reason under request_id), 1 anything else.\n"
+	"Standard output: one JSON object a line, {\"event\": ..., \"t_ms\": ...}: key-made, challenge, "
+	"evidence, enrolled,\n"
+	"certificate-kept, connected, published, puback, renewing, renewed, retry, refused, cut-off, "
+	"message.\n"
+	"Exit code: 0 done, 2 refused for good (the operator finds the reason under request_id), 1 anything "
+	"else.\n"
 	"\n"
 	"  mooring-factory make --count 1 --dir factory\n"
-	"  mooring-device run --dir factory/1 --gateway https://gw.example.com:8443 --ca root.pem --mqtt mq.example.com:8883\n";
+	"  mooring-device run --dir factory/1 --gateway https://gw.example.com:8443 --ca root.pem --mqtt "
+	"mq.example.com:8883\n";
 
-enum { OPT_DIR = 256, OPT_GATEWAY, OPT_CA, OPT_CONNECT, OPT_MQTT, OPT_EVIDENCE, OPT_LIFETIME, OPT_INTERVAL, OPT_COUNT,
-       OPT_TOPIC, OPT_OUT, OPT_INSECURE, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_DIR = 256,
+	OPT_GATEWAY,
+	OPT_CA,
+	OPT_CONNECT,
+	OPT_MQTT,
+	OPT_EVIDENCE,
+	OPT_LIFETIME,
+	OPT_INTERVAL,
+	OPT_COUNT,
+	OPT_TOPIC,
+	OPT_OUT,
+	OPT_INSECURE,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option long_options[] = {
 	{"dir", required_argument, NULL, OPT_DIR},
@@ -62,7 +85,8 @@ static const struct option long_options[] = {
 
 static bool wrong(const char *what, const char *value)
 {
-	fprintf(stderr, "mooring-device: %s%s%s. --help explains.\n", what, value ? ": " : "", value ? value : "");
+	fprintf(stderr, "mooring-device: %s%s%s. --help explains.\n", what, value ? ": " : "",
+		value ? value : "");
 	return false;
 }
 

@@ -27,8 +27,8 @@ struct options {
 
 enum options_result { OPTIONS_GO, OPTIONS_ANSWERED, OPTIONS_WRONG };
 
-/* OPTIONS_ANSWERED: --help or --version was printed. OPTIONS_WRONG: what is wrong was printed to standard error. Strings
- * are those of argv. */
+/* OPTIONS_ANSWERED: --help or --version was printed. OPTIONS_WRONG: what is wrong was printed to standard
+ * error. Strings are those of argv. */
 enum options_result options_parse(int argc, char **argv, struct options *out);
 
 #endif

@@ -54,7 +54,8 @@ outcome psa_open(int fd, struct psa **out, struct fault *f)
 }
 
 /* Appends the output; `size` is what it must have, 0 = any length but none. */
-static enum psa_status call(struct psa *psa, const struct psa_request *request, size_t size, struct buf *output)
+static enum psa_status call(struct psa *psa, const struct psa_request *request, size_t size,
+			    struct buf *output)
 {
 	struct buf message = {0};
 	struct psa_answer answer = {.status = PSA_ERROR_COMMUNICATION_FAILURE};
@@ -64,7 +65,8 @@ static enum psa_status call(struct psa *psa, const struct psa_request *request, 
 	pthread_mutex_lock(&psa->lock);
 	if (!psa_channel_send(psa->fd, buf_view(&message)) || !receive_answer(psa, &answer))
 		answer.status = PSA_ERROR_COMMUNICATION_FAILURE;
-	else if (answer.status == PSA_SUCCESS && output && (size ? answer.output.n != size : answer.output.n == 0))
+	else if (answer.status == PSA_SUCCESS && output &&
+		 (size ? answer.output.n != size : answer.output.n == 0))
 		answer.status = PSA_ERROR_COMMUNICATION_FAILURE;
 	if (answer.status == PSA_SUCCESS && output)
 		buf_bytes(output, answer.output);
@@ -75,7 +77,8 @@ static enum psa_status call(struct psa *psa, const struct psa_request *request, 
 	return answer.status;
 }
 
-static enum psa_status call_fixed(struct psa *psa, const struct psa_request *request, uint8_t *out, size_t size)
+static enum psa_status call_fixed(struct psa *psa, const struct psa_request *request, uint8_t *out,
+				  size_t size)
 {
 	struct buf output = {0};
 	enum psa_status status = call(psa, request, size, &output);
@@ -112,13 +115,13 @@ enum psa_status psa_destroy_key(struct psa *psa, uint32_t key)
 enum psa_status psa_initial_attest_get_token(struct psa *psa, const uint8_t challenge[PSA_CHALLENGE_SIZE],
 					     struct buf *token)
 {
-	const struct psa_request request = {
-		.call = PSA_INITIAL_ATTEST_GET_TOKEN, .input = {challenge, PSA_CHALLENGE_SIZE}};
+	const struct psa_request request = {.call = PSA_INITIAL_ATTEST_GET_TOKEN,
+					    .input = {challenge, PSA_CHALLENGE_SIZE}};
 	return call(psa, &request, 0, token);
 }
 
-enum psa_status psa_cose_sign_csr(struct psa *psa, const uint8_t challenge[PSA_CHALLENGE_SIZE], struct bytes csr,
-				  struct buf *evidence)
+enum psa_status psa_cose_sign_csr(struct psa *psa, const uint8_t challenge[PSA_CHALLENGE_SIZE],
+				  struct bytes csr, struct buf *evidence)
 {
 	const struct psa_request request = {
 		.call = PSA_COSE_SIGN_CSR, .input = {challenge, PSA_CHALLENGE_SIZE}, .second = csr};
@@ -146,13 +149,14 @@ outcome psa_sign_hash_der(struct psa *psa, uint32_t key, const uint8_t hash[PSA_
 		return psa_fault(f, "psa_sign_hash", status);
 	size_t n = ecdsa_raw_to_der(bytes_of(raw, sizeof raw), encoded, sizeof encoded);
 	buf_add(der, encoded, n);
-	return n && !der->failed ? DONE : refuse(f, REASON_CRYPTO, "RFC 3279 2.2.3: no DER form of a signature");
+	return n && !der->failed ? DONE
+				 : refuse(f, REASON_CRYPTO, "RFC 3279 2.2.3: no DER form of a signature");
 }
 
 outcome psa_fault(struct fault *f, const char *call_name, enum psa_status status)
 {
-	enum reason reason = status == PSA_ERROR_INSUFFICIENT_STORAGE ? REASON_DISK_FULL
-			     : status == PSA_ERROR_STORAGE_FAILURE    ? REASON_IO
+	enum reason reason = status == PSA_ERROR_INSUFFICIENT_STORAGE  ? REASON_DISK_FULL
+			     : status == PSA_ERROR_STORAGE_FAILURE     ? REASON_IO
 			     : status == PSA_ERROR_INSUFFICIENT_MEMORY ? REASON_NO_MEMORY
 								       : REASON_CRYPTO;
 	return refuse(f, reason, "%s: %s", call_name, psa_status_name(status));

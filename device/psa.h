@@ -12,8 +12,8 @@
 
 struct psa;
 
-/* Takes over the socket, and waits for the greeting of the secure world: REASON_IO with its words where it could not
- * start. */
+/* Takes over the socket, and waits for the greeting of the secure world: REASON_IO with its words where it
+ * could not start. */
 MUST_USE outcome psa_open(int fd, struct psa **out, struct fault *f);
 void psa_close(struct psa *psa);
 
@@ -27,18 +27,19 @@ MUST_USE enum psa_status psa_sign_hash(struct psa *psa, uint32_t key, const uint
 				       uint8_t signature[PSA_SIGNATURE_SIZE]);
 MUST_USE enum psa_status psa_destroy_key(struct psa *psa, uint32_t key);
 /* PSA attestation token whose nonce is the challenge, signed by the RoT key. Appends it. */
-MUST_USE enum psa_status psa_initial_attest_get_token(struct psa *psa, const uint8_t challenge[PSA_CHALLENGE_SIZE],
-						      struct buf *token);
-/* The CSR as payload of a COSE_Sign1 by the RoT key, with the challenge as nonce. PSA_ERROR_NOT_PERMITTED unless the
- * CSR is for a key of this secure world. Appends it. */
+MUST_USE enum psa_status
+psa_initial_attest_get_token(struct psa *psa, const uint8_t challenge[PSA_CHALLENGE_SIZE], struct buf *token);
+/* The CSR as payload of a COSE_Sign1 by the RoT key, with the challenge as nonce. PSA_ERROR_NOT_PERMITTED
+ * unless the CSR is for a key of this secure world. Appends it. */
 MUST_USE enum psa_status psa_cose_sign_csr(struct psa *psa, const uint8_t challenge[PSA_CHALLENGE_SIZE],
 					   struct bytes csr, struct buf *evidence);
 
 /* SubjectPublicKeyInfo of a key (91 bytes for P-256). */
-MUST_USE outcome psa_key_spki(struct psa *psa, uint32_t key, uint8_t spki[SPKI_MAX], size_t *n, struct fault *f);
+MUST_USE outcome psa_key_spki(struct psa *psa, uint32_t key, uint8_t spki[SPKI_MAX], size_t *n,
+			      struct fault *f);
 /* The DER form of psa_sign_hash's signature. */
-MUST_USE outcome psa_sign_hash_der(struct psa *psa, uint32_t key, const uint8_t hash[PSA_HASH_SIZE], struct buf *der,
-				   struct fault *f);
+MUST_USE outcome psa_sign_hash_der(struct psa *psa, uint32_t key, const uint8_t hash[PSA_HASH_SIZE],
+				   struct buf *der, struct fault *f);
 /* Refuses with the name of call and status. */
 outcome psa_fault(struct fault *f, const char *call, enum psa_status status);
 

@@ -96,7 +96,8 @@ bool psa_request_decode(struct bytes body, struct psa_request *out)
 		return false;
 	out->call = (enum psa_call)head[1];
 	out->key = get_be32(head + 2);
-	return take_bytes(&body, &out->input) && take_bytes(&body, &out->second) && body.n == 0 && in_shape(out);
+	return take_bytes(&body, &out->input) && take_bytes(&body, &out->second) && body.n == 0 &&
+	       in_shape(out);
 }
 
 bool psa_answer_decode(struct bytes body, struct psa_answer *out)

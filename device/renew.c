@@ -49,7 +49,8 @@ static bool pause_renewal(void *arg, int64_t ms)
 	int64_t until = clock_monotonic_ms() + ms;
 	for (;;) {
 		int64_t left = until - clock_monotonic_ms();
-		struct pollfd p[] = {{.fd = r->cancelled, .events = POLLIN}, {.fd = stop_fd(), .events = POLLIN}};
+		struct pollfd p[] = {{.fd = r->cancelled, .events = POLLIN},
+				     {.fd = stop_fd(), .events = POLLIN}};
 		if (poll(p, 2, left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left) > 0)
 			return false;
 		if (left <= 0)
@@ -73,8 +74,9 @@ static void *run(void *arg)
 {
 	struct renewal *r = arg;
 	r->device.root = cert_from_der(buf_view(&r->root_der));
-	r->outcome = r->device.root ? renew(r, &r->fault)
-				    : refuse(&r->fault, REASON_NO_MEMORY, "no memory for the root certificate");
+	r->outcome = r->device.root
+			     ? renew(r, &r->fault)
+			     : refuse(&r->fault, REASON_NO_MEMORY, "no memory for the root certificate");
 	X509_free(r->device.root);
 	set_event(r->ended);
 	return NULL;
@@ -101,7 +103,8 @@ static outcome start_thread(struct renewal *r, struct fault *f)
 	return error ? refuse(f, REASON_NO_MEMORY, "no thread for a renewal: %s", strerror(error)) : DONE;
 }
 
-outcome renewal_start(const struct device *d, const char *certificate_id, struct renewal **out, struct fault *f)
+outcome renewal_start(const struct device *d, const char *certificate_id, struct renewal **out,
+		      struct fault *f)
 {
 	struct renewal *r = calloc(1, sizeof *r);
 	if (!r)

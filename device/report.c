@@ -20,8 +20,10 @@ void report(const char *event, const char *format, ...)
 	va_start(args, format);
 	json_t *members = json_vpack_ex(NULL, 0, format, args);
 	va_end(args);
-	json_t *line = json_pack("{s:s,s:I}", "event", event, "t_ms", (json_int_t)device_clock_ms(reported_clock));
-	char *text = line && members && !json_object_update(line, members) ? json_dumps(line, JSON_COMPACT) : NULL;
+	json_t *line =
+		json_pack("{s:s,s:I}", "event", event, "t_ms", (json_int_t)device_clock_ms(reported_clock));
+	char *text =
+		line && members && !json_object_update(line, members) ? json_dumps(line, JSON_COMPACT) : NULL;
 	struct buf out = {0};
 	if (text) {
 		buf_str(&out, text);

@@ -75,8 +75,8 @@ static outcome put_json(const struct request_input *in, struct bytes csr, struct
 	outcome r = DONE;
 	base64url_encode(bytes_of(in->nonce, sizeof in->nonce), nonce);
 	json_t *body = json_pack("{s:o,s:{s:s,s:o},s:s,s:s,s:s}", "csr", base64_of(csr), "evidence", "type",
-				 evidence_type_name(in->evidence), "value", base64_of(evidence), "nonce", nonce,
-				 "audience", in->origin, "mode", "C");
+				 evidence_type_name(in->evidence), "value", base64_of(evidence), "nonce",
+				 nonce, "audience", in->origin, "mode", "C");
 	if (body && in->lifetime_s)
 		json_object_set_new(body, "lifetime_s", json_integer(in->lifetime_s));
 	if (body && in->renews)

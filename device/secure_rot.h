@@ -19,9 +19,10 @@ struct secure_rot {
 	uint8_t signer[SHA256_SIZE];
 };
 
-/* `measurement` is that of the software that was started, taken before anything else ran. Makes this boot's seed. */
-MUST_USE outcome secure_rot_open(struct secure_rot *rot, const char *folder, const uint8_t measurement[SHA256_SIZE],
-				 struct fault *f);
+/* `measurement` is that of the software that was started, taken before anything else ran. Makes this boot's
+ * seed. */
+MUST_USE outcome secure_rot_open(struct secure_rot *rot, const char *folder,
+				 const uint8_t measurement[SHA256_SIZE], struct fault *f);
 void secure_rot_close(struct secure_rot *rot);
 
 /* Append the signed evidence. */

@@ -92,7 +92,8 @@ static enum psa_status export_public_key(const struct secure_world *w, uint32_t 
 	return PSA_SUCCESS;
 }
 
-static enum psa_status sign_hash(const struct secure_world *w, uint32_t id, struct bytes hash, struct buf *out)
+static enum psa_status sign_hash(const struct secure_world *w, uint32_t id, struct bytes hash,
+				 struct buf *out)
 {
 	uint8_t der[PSA_SIGNATURE_SIZE + 16], raw[PSA_SIGNATURE_SIZE];
 	EVP_PKEY *key = secure_keys_find(&w->keys, id);
@@ -158,7 +159,8 @@ int secure_world_main(const struct secure_world_options *options, int fd)
 {
 	struct secure_world w = {.lock = -1};
 	struct fault f;
-	/* The end of the socket ends this world, not a terminal's Ctrl-C: the normal world may still need a signature. */
+	/* The end of the socket ends this world, not a terminal's Ctrl-C: the normal world may still need a
+	 * signature. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	log_init("mooring-device/secure", LOG_LEVEL_WARN);
@@ -179,7 +181,8 @@ static void run_child(const struct secure_world_options *options, int fd)
 	_exit(kept < 0 ? 1 : secure_world_main(options, kept));
 }
 
-outcome secure_world_start(const struct secure_world_options *options, struct psa **out, pid_t *pid, struct fault *f)
+outcome secure_world_start(const struct secure_world_options *options, struct psa **out, pid_t *pid,
+			   struct fault *f)
 {
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))

@@ -41,12 +41,6 @@ int stop_fd(void)
 	return fd;
 }
 
-bool stop_requested(void)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	return poll(&p, 1, 0) == 1;
-}
-
 bool stop_pause(void *arg, int64_t ms)
 {
 	int64_t until = clock_monotonic_ms() + ms;

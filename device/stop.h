@@ -12,7 +12,6 @@
 MUST_USE outcome stop_catch(struct fault *f);
 /* Readable from the first of them on. */
 int stop_fd(void);
-bool stop_requested(void);
 /* Waits; false when the device is to stop. `arg` is not used. */
 bool stop_pause(void *arg, int64_t ms);
 

@@ -21,7 +21,8 @@ static void path_of(const struct store *s, const char *name, char out[4096])
 outcome store_create(const char *device_folder, struct store *out, struct fault *f)
 {
 	struct stat st;
-	if ((size_t)snprintf(out->folder, sizeof out->folder, "%s/normal", device_folder) >= sizeof out->folder)
+	if ((size_t)snprintf(out->folder, sizeof out->folder, "%s/normal", device_folder) >=
+	    sizeof out->folder)
 		return file_fault(f, ENAMETOOLONG, "open", device_folder);
 	if (stat(device_folder, &st))
 		return file_fault(f, errno, "open", device_folder);
@@ -47,8 +48,8 @@ static outcome read_state(const json_t *text, const char *path, struct device_st
 {
 	json_int_t key, time, certified_at;
 	json_error_t e;
-	if (json_unpack_ex((json_t *)(uintptr_t)text, &e, JSON_STRICT, "{s:I,s:I,s:I}", "key", &key, "clock", &time,
-			   "certified_at", &certified_at))
+	if (json_unpack_ex((json_t *)(uintptr_t)text, &e, JSON_STRICT, "{s:I,s:I,s:I}", "key", &key, "clock",
+			   &time, "certified_at", &certified_at))
 		return refuse(f, REASON_BAD_FIELD, "%s: %s", path, e.text);
 	if (key < 1 || key > PSA_KEY_ID_MAX || time < 0 || certified_at < 0)
 		return refuse(f, REASON_BAD_FIELD, "%s: a number is out of range", path);

@@ -1,5 +1,5 @@
-/* EC_KEY_METHOD is OpenSSL's shortest way to a key that is elsewhere, in 3.0 as in 3.5; the other one is a provider of
- * key management and signature, many times as long. */
+/* EC_KEY_METHOD is OpenSSL's shortest way to a key that is elsewhere, in 3.0 as in 3.5; the other one is a
+ * provider of key management and signature, many times as long. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "tls_key.h"
@@ -10,7 +10,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Every digest is SHA-256, since that is what the key may sign; the broker's own certificate may be EC or RSA. */
+/* Every digest is SHA-256, since that is what the key may sign; the broker's own certificate may be EC or
+ * RSA. */
 static const char SIGNATURE_ALGORITHMS[] = "ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256";
 
 struct key_place {

@@ -1,4 +1,5 @@
-/* Records to an attestation service that is not ours: what it is sent, signed, and what comes of its answers. */
+/* Records to an attestation service that is not ours: what it is sent, signed, and what comes of its answers.
+ */
 #include "record_upload.h"
 
 #include "clock.h"
@@ -32,7 +33,8 @@ static struct {
 static char *respond(int status, const char *headers, const char *body)
 {
 	struct buf b = {0};
-	buf_printf(&b, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers, body);
+	buf_printf(&b, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers,
+		   body);
 	return buf_take_str(&b);
 }
 
@@ -84,7 +86,8 @@ static char *count_batch(unsigned n, const char *body)
 		return respond(409, "", "{\"code\":\"conflict\",\"request_id\":\"R7\"}");
 	if (!known)
 		service.body[n] = strdup(body);
-	snprintf(text, sizeof text, "{\"import\":\"x\",\"number\":%u,\"records\":%zu,\"inserted\":%zu,\"unchanged\":%zu}", n,
+	snprintf(text, sizeof text,
+		 "{\"import\":\"x\",\"number\":%u,\"records\":%zu,\"inserted\":%zu,\"unchanged\":%zu}", n,
 		 lines, known ? 0 : lines, known ? lines : 0);
 	return respond(200, "", text);
 }
@@ -98,14 +101,17 @@ static char *serve(const char *head, const char *body, const char *client)
 		service.bad_signatures++;
 	if (strlen(body) > service.largest)
 		service.largest = strlen(body);
-	if (sscanf(head, "POST /v1/records/imports/%79[^/]/batches/%u", service.import, &n) != 2 || n < 1 || n > BATCHES_MAX)
+	if (sscanf(head, "POST /v1/records/imports/%79[^/]/batches/%u", service.import, &n) != 2 || n < 1 ||
+	    n > BATCHES_MAX)
 		return respond(404, "", "{\"code\":\"not-found\"}");
 	if (service.unavailable) {
 		service.unavailable--;
 		return respond(503, "Retry-After: 1\r\n", "{\"code\":\"try-later\"}");
 	}
 	if (n == service.refuse)
-		return respond(400, "", "{\"code\":\"field-invalid\",\"detail\":\"line 2: model\",\"request_id\":\"R8\"}");
+		return respond(
+			400, "",
+			"{\"code\":\"field-invalid\",\"detail\":\"line 2: model\",\"request_id\":\"R8\"}");
 	return count_batch(n, body);
 }
 
@@ -136,7 +142,9 @@ static int open_site(void **state)
 	site_path(&site, "key.json", key_file);
 	site_path(&site, "records.ndjson", records);
 	snprintf(endpoint, sizeof endpoint, "https://127.0.0.1:%d", site.port);
-	snprintf(key, sizeof key, "{\"access_key_id\":\"MOORTEST1\",\"secret_access_key\":\"%s\",\"region\":\"mooring-1\"}", SECRET);
+	snprintf(key, sizeof key,
+		 "{\"access_key_id\":\"MOORTEST1\",\"secret_access_key\":\"%s\",\"region\":\"mooring-1\"}",
+		 SECRET);
 	write_text(key_file, key, 0600);
 	return 0;
 }
@@ -307,16 +315,19 @@ static void refuses_key(const char *text, mode_t mode, enum reason reason)
 static void test_key_file_that_is_none_is_refused(void **state)
 {
 	(void)state;
-	refuses_key("{\"access_key_id\":\"A\",\"secret_access_key\":\"s\",\"region\":\"r\"}", 0644, REASON_IO);
+	refuses_key("{\"access_key_id\":\"A\",\"secret_access_key\":\"s\",\"region\":\"r\"}", 0644,
+		    REASON_IO);
 	refuses_key("{\"access_key_id\":\"A\"", 0600, REASON_BAD_JSON);
 	refuses_key("{\"access_key_id\":\"A\",\"region\":\"r\"}", 0600, REASON_BAD_FIELD);
-	refuses_key("{\"access_key_id\":\"\",\"secret_access_key\":\"s\",\"region\":\"r\"}", 0600, REASON_BAD_FIELD);
+	refuses_key("{\"access_key_id\":\"\",\"secret_access_key\":\"s\",\"region\":\"r\"}", 0600,
+		    REASON_BAD_FIELD);
 }
 
 static void test_endpoint_is_an_https_origin_and_nothing_more(void **state)
 {
 	(void)state;
-	static const char *const wrong[] = {"http://127.0.0.1", "https://", "https://host/", "https://host/path", "https://a@host", "host"};
+	static const char *const wrong[] = {"http://127.0.0.1",	 "https://",	   "https://host/",
+					    "https://host/path", "https://a@host", "host"};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		struct admin_client *c;
 		struct fault f = {0};

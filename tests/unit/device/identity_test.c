@@ -1,10 +1,10 @@
 /*
  * The way to a certificate, with the power cut at every step.
  *
- * A boot is a child process with its own secure world. Whatever makes something durable (rename, unlink, fsync) and each
- * exchange with the gateway counts as a step, before and after; at a chosen step both worlds are killed. Then
- * the device is powered on again, and must come to the one certificate with the one key. The gateway lives in
- * memory that the processes share, and answers the same key with the same certificate.
+ * A boot is a child process with its own secure world. Whatever makes something durable (rename, unlink,
+ * fsync) and each exchange with the gateway counts as a step, before and after; at a chosen step both worlds
+ * are killed. Then the device is powered on again, and must come to the one certificate with the one key. The
+ * gateway lives in memory that the processes share, and answers the same key with the same certificate.
  */
 #include "device/identity.h"
 
@@ -28,17 +28,18 @@
 
 enum { KEYS_MAX = 8, LIFETIME_S = 3600, STEPS_MAX = 400 };
 
-/* --- the power ------------------------------------------------------------------------------------------------ */
+/* --- the power
+ * ------------------------------------------------------------------------------------------------ */
 
 static struct power {
 	atomic_int steps; /* so far in this boot */
 	atomic_int cut;	  /* the step at which the power fails; 0 = never */
 	atomic_bool off;
 	sem_t over; /* the boot has ended, one way or the other */
-} *power;
+} * power;
 
-/* A world may not signal the other (Landlock), so the one that the cut finds stands still until both are killed: the other
- * waits for it. */
+/* A world may not signal the other (Landlock), so the one that the cut finds stands still until both are
+ * killed: the other waits for it. */
 static void step(void)
 {
 	int now = atomic_fetch_add(&power->steps, 1) + 1;
@@ -53,7 +54,8 @@ static void step(void)
 /* These stand before the C library's own for everything that is linked into this program. */
 int rename(const char *from, const char *to)
 {
-	int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+	int (*real)(const char *, const char *) =
+		(int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
 	step();
 	int rc = real(from, to);
 	step();
@@ -78,7 +80,8 @@ int fsync(int fd)
 	return rc;
 }
 
-/* --- the gateway ---------------------------------------------------------------------------------------------- */
+/* --- the gateway
+ * ---------------------------------------------------------------------------------------------- */
 
 struct authority {
 	EVP_PKEY *root_key, *issuer_key;
@@ -98,7 +101,7 @@ static struct shop {
 		uint8_t certificate[CERT_DER_MAX];
 		size_t certificate_size;
 	} certified[KEYS_MAX];
-} *shop;
+} * shop;
 
 static void extend(X509 *cert, int nid, const char *value)
 {
@@ -111,8 +114,8 @@ static void extend(X509 *cert, int nid, const char *value)
 	X509_EXTENSION_free(e);
 }
 
-static X509 *sign_certificate(const char *name, EVP_PKEY *key, const char *issuer, EVP_PKEY *issuer_key, bool ca,
-			      long lifetime_s)
+static X509 *sign_certificate(const char *name, EVP_PKEY *key, const char *issuer, EVP_PKEY *issuer_key,
+			      bool ca, long lifetime_s)
 {
 	static long serial;
 	X509 *cert = X509_new();
@@ -120,8 +123,10 @@ static X509 *sign_certificate(const char *name, EVP_PKEY *key, const char *issue
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), lifetime_s);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-	X509_NAME_add_entry_by_txt(X509_get_issuer_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)issuer, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+				   (const unsigned char *)name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_issuer_name(cert), "CN", MBSTRING_ASC,
+				   (const unsigned char *)issuer, -1, -1, 0);
 	X509_set_pubkey(cert, key);
 	extend(cert, NID_basic_constraints, ca ? "critical,CA:TRUE" : "CA:FALSE");
 	if (!ca)
@@ -135,7 +140,8 @@ static void open_authority(void)
 	authority.root_key = p256_key_generate();
 	authority.issuer_key = p256_key_generate();
 	X509 *root = sign_certificate("root", authority.root_key, "root", authority.root_key, true, 86400);
-	X509 *issuer = sign_certificate("issuer", authority.issuer_key, "root", authority.root_key, true, 86400);
+	X509 *issuer =
+		sign_certificate("issuer", authority.issuer_key, "root", authority.root_key, true, 86400);
 	authority.root = root;
 	authority.issuer = issuer;
 }
@@ -144,12 +150,14 @@ static size_t entry_of(EVP_PKEY *key)
 {
 	uint8_t spki[SPKI_MAX];
 	size_t n = ec_key_to_spki(key, spki, sizeof spki), i = 0;
-	while (i < shop->keys && !bytes_equal(bytes_of(spki, n), bytes_of(shop->certified[i].spki, shop->certified[i].spki_size)))
+	while (i < shop->keys && !bytes_equal(bytes_of(spki, n), bytes_of(shop->certified[i].spki,
+									  shop->certified[i].spki_size)))
 		i++;
 	assert_true(i < KEYS_MAX);
 	if (i < shop->keys)
 		return i;
-	X509 *cert = sign_certificate("thing-1", key, "issuer", authority.issuer_key, false, shop->lifetime_s);
+	X509 *cert =
+		sign_certificate("thing-1", key, "issuer", authority.issuer_key, false, shop->lifetime_s);
 	struct buf der = {0};
 	assert_true(cert_to_der(cert, &der));
 	memcpy(shop->certified[i].spki, spki, n);
@@ -193,11 +201,13 @@ static json_t *certify(struct bytes request)
 	csr_free(&csr);
 	json_decref(json);
 	assert_true(cert_to_der(authority.issuer, &issuer));
-	assert_true(cert_to_pem(bytes_of(shop->certified[i].certificate, shop->certified[i].certificate_size), &leaf));
+	assert_true(cert_to_pem(bytes_of(shop->certified[i].certificate, shop->certified[i].certificate_size),
+				&leaf));
 	assert_true(cert_to_pem(buf_view(&issuer), &chain));
 	buf_byte(&leaf, 0);
 	buf_byte(&chain, 0);
-	json_t *answer = json_pack("{s:s,s:s,s:s}", "certificatePem", (char *)leaf.p, "chainPem", (char *)chain.p, "requestId", "R1");
+	json_t *answer = json_pack("{s:s,s:s,s:s}", "certificatePem", (char *)leaf.p, "chainPem",
+				   (char *)chain.p, "requestId", "R1");
 	buf_free(&leaf);
 	buf_free(&chain);
 	buf_free(&issuer);
@@ -211,9 +221,11 @@ static outcome call_shop(struct gateway *g, const char *path, struct bytes json,
 	(void)f;
 	step();
 	if (!strcmp(path, "/v1/challenges")) {
-		answer_with(json_pack("{s:s}", "nonce", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 201, answer);
+		answer_with(json_pack("{s:s}", "nonce", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 201,
+			    answer);
 	} else if (shop->refuse_status) {
-		answer_with(json_pack("{s:s,s:s}", "code", "policy-refused", "request_id", "R9"), shop->refuse_status, answer);
+		answer_with(json_pack("{s:s,s:s}", "code", "policy-refused", "request_id", "R9"),
+			    shop->refuse_status, answer);
 	} else {
 		atomic_fetch_add(&shop->requests, 1);
 		answer_with(certify(json), 201, answer);
@@ -222,7 +234,8 @@ static outcome call_shop(struct gateway *g, const char *path, struct bytes json,
 	return DONE;
 }
 
-/* --- one boot --------------------------------------------------------------------------------------------------- */
+/* --- one boot
+ * --------------------------------------------------------------------------------------------------- */
 
 static struct workbench bench;
 
@@ -344,7 +357,8 @@ static void new_device(int lifetime_s)
 	shop->lifetime_s = lifetime_s;
 }
 
-/* The certificate in store is of `key`, which the secure world has, and of no other; nothing half written is left. */
+/* The certificate in store is of `key`, which the secure world has, and of no other; nothing half written is
+ * left. */
 static void check_end(uint32_t key)
 {
 	char command[512];
@@ -364,7 +378,8 @@ static void check_end(uint32_t key)
 	buf_free(&pem);
 	credential_free(&c);
 	close_boot(&b);
-	snprintf(command, sizeof command, "test $(ls %s/secure/device-* | wc -l) = 1 && test $(find %s -name '*.*.*' | wc -l) = 0",
+	snprintf(command, sizeof command,
+		 "test $(ls %s/secure/device-* | wc -l) = 1 && test $(find %s -name '*.*.*' | wc -l) = 0",
 		 bench.device, bench.device);
 	if (system(command))
 		fail_msg("more is left than one key and one certificate");
@@ -393,7 +408,8 @@ static void test_power_cut_at_any_step_of_the_first_boot_leaves_one_key_and_one_
 	(void)state;
 	int steps = cut_everywhere(false);
 	print_message("%d steps\n", steps);
-	assert_true(steps >= 20); /* three files with fsync, rename and the folder's fsync, and two exchanges */
+	assert_true(steps >=
+		    20); /* three files with fsync, rename and the folder's fsync, and two exchanges */
 }
 
 static void test_power_cut_at_any_step_of_a_renewal_leaves_the_next_key_and_its_certificate(void **state)
@@ -416,7 +432,8 @@ static void test_several_power_cuts_in_a_row_leave_one_key(void **state)
 	workbench_remove(&bench);
 }
 
-/* --- what is found at power-on ----------------------------------------------------------------------------------- */
+/* --- what is found at power-on
+ * ----------------------------------------------------------------------------------- */
 
 static void power_on(struct boot *b, struct identity *id, int64_t system_ms)
 {
@@ -547,8 +564,10 @@ static int unshare_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_power_cut_at_any_step_of_the_first_boot_leaves_one_key_and_one_certificate),
-		cmocka_unit_test(test_power_cut_at_any_step_of_a_renewal_leaves_the_next_key_and_its_certificate),
+		cmocka_unit_test(
+			test_power_cut_at_any_step_of_the_first_boot_leaves_one_key_and_one_certificate),
+		cmocka_unit_test(
+			test_power_cut_at_any_step_of_a_renewal_leaves_the_next_key_and_its_certificate),
 		cmocka_unit_test(test_several_power_cuts_in_a_row_leave_one_key),
 		cmocka_unit_test(test_expired_certificate_is_replaced_for_the_same_key),
 		cmocka_unit_test(test_certificate_of_no_key_of_ours_is_not_used),

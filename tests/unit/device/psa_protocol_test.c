@@ -133,7 +133,8 @@ static void test_another_version_and_unknown_calls_are_malformed(void **state)
 static void test_lengths_that_no_body_has_lose_the_stream(void **state)
 {
 	(void)state;
-	static const uint8_t none[4] = {0}, most[4] = {0, 0, 0x20, 0}, over[4] = {0, 0, 0x20, 1}, huge[4] = {0xff, 0xff, 0xff, 0xff};
+	static const uint8_t none[4] = {0}, most[4] = {0, 0, 0x20, 0}, over[4] = {0, 0, 0x20, 1},
+			     huge[4] = {0xff, 0xff, 0xff, 0xff};
 	size_t length;
 	assert_false(psa_length_decode(none, &length));
 	assert_false(psa_length_decode(over, &length));
@@ -145,7 +146,8 @@ static void test_lengths_that_no_body_has_lose_the_stream(void **state)
 static void test_answers_carry_status_and_output(void **state)
 {
 	(void)state;
-	static const enum psa_status statuses[] = {PSA_SUCCESS, PSA_ERROR_INVALID_HANDLE, PSA_ERROR_STORAGE_FAILURE};
+	static const enum psa_status statuses[] = {PSA_SUCCESS, PSA_ERROR_INVALID_HANDLE,
+						   PSA_ERROR_STORAGE_FAILURE};
 	for (size_t i = 0; i < 3; i++) {
 		struct buf b = {0};
 		struct psa_answer a;
@@ -162,7 +164,7 @@ static void test_answers_carry_status_and_output(void **state)
 		buf_free(&b);
 	}
 	assert_string_equal(psa_status_name(PSA_ERROR_NOT_PERMITTED), "PSA_ERROR_NOT_PERMITTED");
-	assert_string_equal(psa_status_name((enum psa_status)-1), "unknown status");
+	assert_string_equal(psa_status_name((enum psa_status) - 1), "unknown status");
 }
 
 int main(void)

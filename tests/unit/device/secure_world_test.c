@@ -1,4 +1,5 @@
-/* The secure world, as its own process: what it does for the normal world, what it refuses, who can look into it. */
+/* The secure world, as its own process: what it does for the normal world, what it refuses, who can look into
+ * it. */
 #include "device/secure_world.h"
 
 #include "csr.h"
@@ -225,7 +226,8 @@ static void test_csr_of_a_foreign_key_is_not_signed(void **state)
 	assert_int_equal(psa_cose_sign_csr(psa, challenge, buf_view(&csr), &out), PSA_ERROR_NOT_PERMITTED);
 	csr.p[csr.n - 1] ^= 1;
 	assert_int_equal(psa_cose_sign_csr(psa, challenge, buf_view(&csr), &out), PSA_ERROR_NOT_PERMITTED);
-	assert_int_equal(psa_cose_sign_csr(psa, challenge, bytes_str("no CSR"), &out), PSA_ERROR_NOT_PERMITTED);
+	assert_int_equal(psa_cose_sign_csr(psa, challenge, bytes_str("no CSR"), &out),
+			 PSA_ERROR_NOT_PERMITTED);
 	assert_int_equal(out.n, 0);
 	EVP_PKEY_free(foreign);
 	buf_free(&csr);
@@ -239,7 +241,8 @@ static void test_call_that_the_protocol_does_not_know_is_a_programmer_error(void
 	struct buf out = {0};
 	assert_int_equal(psa_generate_key(psa, 0), PSA_ERROR_PROGRAMMER_ERROR);
 	assert_int_equal(psa_generate_key(psa, PSA_KEY_ID_MAX + 1u), PSA_ERROR_PROGRAMMER_ERROR);
-	assert_int_equal(psa_cose_sign_csr(psa, challenge, (struct bytes){0}, &out), PSA_ERROR_PROGRAMMER_ERROR);
+	assert_int_equal(psa_cose_sign_csr(psa, challenge, (struct bytes){0}, &out),
+			 PSA_ERROR_PROGRAMMER_ERROR);
 	assert_int_equal(psa_generate_key(psa, 1), PSA_SUCCESS);
 	buf_free(&out);
 }
@@ -309,7 +312,8 @@ static void test_half_written_key_of_a_power_cut_is_removed(void **state)
 	assert_int_equal(psa_generate_key(psa, 1), PSA_SUCCESS);
 }
 
-/* --- who can look into it: from a process that is confined as the normal world is ------------------------------ */
+/* --- who can look into it: from a process that is confined as the normal world is
+ * ------------------------------ */
 
 static bool cannot_open(const char *path)
 {

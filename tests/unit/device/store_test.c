@@ -129,7 +129,8 @@ static void test_what_a_power_cut_left_is_removed_and_nothing_else(void **state)
 	(void)state;
 	struct fault f;
 	static const char *const left[] = {"state.json.aB3xY9", "certificate.pem.000000"};
-	static const char *const kept[] = {"state.json", "certificate.pem", "certificate.pem.old", "state.json.backup7"};
+	static const char *const kept[] = {"state.json", "certificate.pem", "certificate.pem.old",
+					   "state.json.backup7"};
 	for (size_t i = 0; i < 2; i++)
 		write_file(left[i], "half");
 	for (size_t i = 0; i < 4; i++)
@@ -144,12 +145,16 @@ static void test_what_a_power_cut_left_is_removed_and_nothing_else(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_new_device_starts_with_key_one_and_nothing_else, make, remove_all),
-		cmocka_unit_test_setup_teardown(test_folder_is_the_owners_alone_and_is_taken_as_it_is_the_second_time, make,
+		cmocka_unit_test_setup_teardown(test_new_device_starts_with_key_one_and_nothing_else, make,
 						remove_all),
+		cmocka_unit_test_setup_teardown(
+			test_folder_is_the_owners_alone_and_is_taken_as_it_is_the_second_time, make,
+			remove_all),
 		cmocka_unit_test_setup_teardown(test_state_and_certificate_come_back, make, remove_all),
-		cmocka_unit_test_setup_teardown(test_damaged_state_is_refused_and_says_where, make, remove_all),
-		cmocka_unit_test_setup_teardown(test_what_a_power_cut_left_is_removed_and_nothing_else, make, remove_all),
+		cmocka_unit_test_setup_teardown(test_damaged_state_is_refused_and_says_where, make,
+						remove_all),
+		cmocka_unit_test_setup_teardown(test_what_a_power_cut_left_is_removed_and_nothing_else, make,
+						remove_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

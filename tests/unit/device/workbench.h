@@ -26,8 +26,12 @@ static inline void workbench_make(struct workbench *w)
 	struct fault f = {0};
 	strcpy(w->folder, "/tmp/workbench.XXXXXX");
 	assert_non_null(mkdtemp(w->folder));
-	const struct factory_order order = {
-		.count = 1, .folder = w->folder, .batch = "B1", .model = "thermo-1", .psa_token = true, .cose_csr = true};
+	const struct factory_order order = {.count = 1,
+					    .folder = w->folder,
+					    .batch = "B1",
+					    .model = "thermo-1",
+					    .psa_token = true,
+					    .cose_csr = true};
 	if (!factory_make(&order, &f).ok)
 		fail_msg("%s", f.text);
 	snprintf(w->device, sizeof w->device, "%s/1", w->folder);
