@@ -54,14 +54,36 @@ static bool has_key(const struct ledger_entry *e, int table)
 	       (table == BY_BINDING && e->attested);
 }
 
-static void index_entry(struct ledger *l, size_t number)
+/* Puts an entry into the tables; false, and nothing is changed, where one of its keys is there already. */
+static bool index_entry(struct ledger *l, size_t number)
 {
+	uint32_t *slots[TABLES] = {NULL};
+	for (int t = 0; t < TABLES; t++) {
+		if (!has_key(&l->entries[number], t))
+			continue;
+		slots[t] = probe(l, &l->tables[t], key_of(l, &l->tables[t], (uint32_t)number + 1));
+		if (*slots[t])
+			return false;
+	}
 	for (int t = 0; t < TABLES; t++)
-		if (has_key(&l->entries[number], t)) {
-			uint32_t *slot =
-				probe(l, &l->tables[t], key_of(l, &l->tables[t], (uint32_t)number + 1));
-			*slot = (uint32_t)number + 1;
-		}
+		if (slots[t])
+			*slots[t] = (uint32_t)number + 1;
+	return true;
+}
+
+/* Into tables made anew, from entries whose keys are known to differ: no key need be looked at but its own.
+ */
+static void index_again(struct ledger *l, size_t number)
+{
+	for (int t = 0; t < TABLES; t++) {
+		const struct table *table = &l->tables[t];
+		if (!has_key(&l->entries[number], t))
+			continue;
+		size_t at = slot_of(l, key_of(l, table, (uint32_t)number + 1));
+		while (table->slots[at])
+			at = (at + 1) & (l->slot_count - 1);
+		table->slots[at] = (uint32_t)number + 1;
+	}
 }
 
 /* All three tables anew, twice as large; the old ones stay where there is no memory. */
@@ -80,7 +102,7 @@ static bool grow_tables(struct ledger *l, size_t slot_count)
 		return false;
 	l->slot_count = slot_count;
 	for (size_t i = 0; i < l->count; i++)
-		index_entry(l, i);
+		index_again(l, i);
 	return true;
 }
 
@@ -135,7 +157,9 @@ outcome ledger_add(struct ledger *l, const struct journal_record *record, uint64
 	memcpy(e->intent, record->intent, sizeof e->intent);
 	memcpy(e->serial, record->serial, sizeof e->serial);
 	memcpy(e->binding, record->binding, sizeof e->binding);
-	index_entry(l, l->count++);
+	if (!index_entry(l, l->count))
+		return refuse(f, REASON_CONFLICT, "an intent, a serial or a binding is there twice");
+	l->count++;
 	return DONE;
 }
 

@@ -24,7 +24,7 @@ struct ledger_entry {
 struct ledger *ledger_new(void);
 void ledger_free(struct ledger *l);
 
-/* REASON_NO_MEMORY. */
+/* REASON_NO_MEMORY; REASON_CONFLICT where its intent, serial or binding is known already. */
 MUST_USE outcome ledger_add(struct ledger *l, const struct journal_record *record, uint64_t offset,
 			    struct fault *f);
 /* Forgets the `count` entries added last: their commit failed. */

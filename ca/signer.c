@@ -28,13 +28,15 @@ struct signer {
 static outcome learn(void *arg, const struct journal_record *r, uint64_t offset, struct fault *f)
 {
 	struct signer *s = arg;
-	if (ledger_by_intent(s->ledger, r->intent) ||
-	    (r->kind == JOURNAL_CERTIFICATE && ledger_by_serial(s->ledger, r->serial)))
-		return refuse(f, REASON_JOURNAL, "byte %llu: an intent or a serial is there twice",
-			      (unsigned long long)offset);
+	struct fault why;
 	if (r->attested && r->time > s->latest)
 		s->latest = r->time;
-	return ledger_add(s->ledger, r, offset, f);
+	outcome o = ledger_add(s->ledger, r, offset, &why);
+	if (o.ok)
+		return o;
+	enum reason reason = why.reason == REASON_CONFLICT ? REASON_JOURNAL : why.reason;
+	return refuse(f, reason, "the journal's record at byte %llu: %s", (unsigned long long)offset,
+		      why.text);
 }
 
 static void report(const struct signer *s, const char *path, int64_t took_ms)

@@ -85,10 +85,36 @@ static void test_the_last_entries_can_be_forgotten_also_across_growth(void **sta
 	ledger_free(l);
 }
 
+static void test_no_key_is_there_twice(void **state)
+{
+	(void)state;
+	struct ledger *l = ledger_new();
+	struct fault f = {0};
+	add(l, 1);
+	for (int key = 0; key < 3; key++) {
+		struct journal_record r = record_of(2);
+		const struct journal_record first = record_of(1);
+		if (key == 0)
+			memcpy(r.intent, first.intent, sizeof r.intent);
+		else if (key == 1)
+			memcpy(r.serial, first.serial, sizeof r.serial);
+		else
+			memcpy(r.binding, first.binding, sizeof r.binding);
+		refused(ledger_add(l, &r, 2000, &f), &f, REASON_CONFLICT, "twice");
+		assert_int_equal(ledger_count(l), 1);
+		must_know(l, 1, true);
+		must_know(l, 2, false);
+	}
+	add(l, 2);
+	must_know(l, 2, true);
+	ledger_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_entry_is_found_by_each_of_its_keys),
+		cmocka_unit_test(test_no_key_is_there_twice),
 		cmocka_unit_test(test_what_an_entry_does_not_have_is_not_found),
 		cmocka_unit_test(test_the_last_entries_can_be_forgotten_also_across_growth),
 	};
