@@ -43,7 +43,8 @@ static const cyaml_schema_value_t item_schema = {
 };
 
 /* Keeps the lines of warnings and errors, joined by "; ", as far as they fit. */
-static void hear(cyaml_log_t level, void *arg, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void hear(cyaml_log_t level, void *arg, const char *fmt,
+						       va_list args)
 {
 	struct complaint *c = arg;
 	char line[COMPLAINT_MAX];

@@ -84,21 +84,22 @@ static int deny_names(scmp_filter_ctx ctx)
 	return 0;
 }
 
+static int deny_family(scmp_filter_ctx ctx, enum scmp_compare compare, int family)
+{
+	const struct scmp_arg_cmp first = {.arg = 0, .op = compare, .datum_a = (scmp_datum_t)family};
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, &first);
+}
+
 /* The kernel looks at the low 32 bits of the family, the filter at 64: what has more bits is above every
  * limit. */
 static int deny_families(scmp_filter_ctx ctx, bool network)
 {
 	int last = network ? AF_NETLINK : AF_UNIX;
-	for (int family = AF_UNIX; family <= last; family++) {
-		if (is_wanted(family))
-			continue;
-		int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-					  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
-		if (rc)
-			return rc;
-	}
-	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-				SCMP_A0(SCMP_CMP_GT, (scmp_datum_t)last));
+	int rc = deny_family(ctx, SCMP_CMP_GT, last);
+	for (int family = AF_UNIX; !rc && family <= last; family++)
+		if (!is_wanted(family))
+			rc = deny_family(ctx, SCMP_CMP_EQ, family);
+	return rc;
 }
 
 outcome sandbox_seccomp(bool network, struct fault *f)
