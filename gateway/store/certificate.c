@@ -111,27 +111,10 @@ outcome device_apply(struct writer *w, const struct device *d, const struct caus
 
 /* ---- what was renewed ---- */
 
-static outcome find_device(struct conn *c, int64_t id, struct device *out, struct fault *f)
-{
-	static const char sql[] = "SELECT instance_id FROM devices WHERE id = ?";
-	uint8_t instance_id[INSTANCE_ID_SIZE];
-	struct query q = query_start(c, sql);
-	bool row;
-	query_int(&q, id);
-	outcome o = query_row(&q, &row, f);
-	if (!o.ok)
-		return o;
-	if (!row)
-		return refuse(f, REASON_INTERNAL, "a certificate without its device");
-	column_copy(&q, instance_id, INSTANCE_ID_SIZE);
-	query_end(&q);
-	return device_find(c, instance_id, out, f);
-}
-
 outcome certificate_supersede(struct writer *w, const struct certificate *c, const struct cause *cause, struct fault *f)
 {
 	struct device d;
-	outcome o = find_device(&w->conn, c->device_id, &d, f);
+	outcome o = device_find_id(&w->conn, c->device_id, &d, f);
 	return o.ok ? certificate_set_state(w, &d, c, STORE_REVOKED, cause, f) : o;
 }
 

@@ -7,7 +7,7 @@
  * device's answer should not wait for that. Under unbroken load such a checkpoint never catches up with the writer,
  * so beyond a hard limit the writer makes one itself, which lets the log file start again from its beginning.
  */
-enum { PAGES_WANTED = 1000, PAGES_LIMIT = 32768 };
+enum { PAGES_WANTED = 8192, PAGES_LIMIT = 32768 };
 
 static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 {

@@ -3,16 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEVICE_COLUMNS \
-	"id, instance_id, thing, generation, revoked, on_hold, quarantined, withdrawn, granted, revocation_reason"
-
-static outcome read_device(struct query *q, struct device *out, struct fault *f)
+void device_read(struct query *q, struct device *out)
 {
-	bool row;
-	*out = (struct device){0};
-	outcome o = query_row(q, &row, f);
-	if (!o.ok || !row)
-		return o;
 	out->id = column_int(q);
 	column_copy(q, out->instance_id, INSTANCE_ID_SIZE);
 	snprintf(out->thing, sizeof out->thing, "%s", column_text(q));
@@ -23,24 +15,42 @@ static outcome read_device(struct query *q, struct device *out, struct fault *f)
 	out->withdrawn = column_int(q);
 	out->granted = column_int(q);
 	snprintf(out->revocation_reason, sizeof out->revocation_reason, "%s", column_text(q));
-	query_end(q);
-	return DONE;
+}
+
+static outcome read_row(struct query *q, struct device *out, struct fault *f)
+{
+	bool row;
+	*out = (struct device){0};
+	outcome o = query_row(q, &row, f);
+	if (o.ok && row) {
+		device_read(q, out);
+		query_end(q);
+	}
+	return o;
 }
 
 outcome device_find(struct conn *c, const uint8_t instance_id[INSTANCE_ID_SIZE], struct device *out, struct fault *f)
 {
-	static const char sql[] = "SELECT " DEVICE_COLUMNS " FROM devices WHERE instance_id = ?";
+	static const char sql[] = "SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.instance_id = ?";
 	struct query q = query_start(c, sql);
 	query_blob(&q, instance_id, INSTANCE_ID_SIZE);
-	return read_device(&q, out, f);
+	return read_row(&q, out, f);
 }
 
 outcome device_find_thing(struct conn *c, const char *thing, struct device *out, struct fault *f)
 {
-	static const char sql[] = "SELECT " DEVICE_COLUMNS " FROM devices WHERE thing = ?";
+	static const char sql[] = "SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.thing = ?";
 	struct query q = query_start(c, sql);
 	query_text(&q, thing);
-	return read_device(&q, out, f);
+	return read_row(&q, out, f);
+}
+
+outcome device_find_id(struct conn *c, int64_t id, struct device *out, struct fault *f)
+{
+	static const char sql[] = "SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.id = ?";
+	struct query q = query_start(c, sql);
+	query_int(&q, id);
+	return read_row(&q, out, f);
 }
 
 outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE_ID_SIZE], const char *thing, struct device *out,

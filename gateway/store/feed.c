@@ -122,6 +122,17 @@ outcome feed_note(struct writer *w, const uint8_t fingerprint[FINGERPRINT_SIZE],
 	return add_certificate(&w->conn, &l, w->seq, fingerprint, f);
 }
 
+outcome feed_note_record(struct writer *w, const struct store_feed_record *known, struct fault *f)
+{
+	struct list l = writer_list(w);
+	struct store_feed_record *r = list_add(&l, f);
+	if (!r)
+		return (outcome){false};
+	*r = *known;
+	r->seq = w->seq;
+	return DONE;
+}
+
 outcome feed_note_policy(struct writer *w, const char *name, const char *document, struct fault *f)
 {
 	struct list l = writer_list(w);

@@ -37,7 +37,7 @@ static size_t page_limit(size_t asked)
 
 /* ---- devices ---- */
 
-#define DEVICE_COLUMNS                                                                                    \
+#define LISTED_DEVICE                                                                                    \
 	"d.instance_id, coalesce(d.thing, ''), d.generation, d.revoked, d.on_hold, d.quarantined, d.withdrawn, " \
 	"d.granted, d.first_seen_ms, "                                                                    \
 	"(SELECT count(*) FROM certificates c WHERE c.device_id = d.id AND c.state < 2 AND c.not_after > unixepoch())"
@@ -73,15 +73,15 @@ struct devices_op {
 	void *arg;
 };
 
-static const char sql_devices[] = "SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.thing > ? ORDER BY d.thing LIMIT ?";
+static const char sql_devices[] = "SELECT " LISTED_DEVICE " FROM devices d WHERE d.thing > ? ORDER BY d.thing LIMIT ?";
 static const char sql_active[] =
-	"SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.thing > ? AND d.revoked = 0 AND "
+	"SELECT " LISTED_DEVICE " FROM devices d WHERE d.thing > ? AND d.revoked = 0 AND "
 	"d.on_hold + d.quarantined + d.withdrawn = 0 ORDER BY d.thing LIMIT ?";
 static const char sql_suspended[] =
-	"SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.thing > ? AND d.revoked = 0 AND "
+	"SELECT " LISTED_DEVICE " FROM devices d WHERE d.thing > ? AND d.revoked = 0 AND "
 	"d.on_hold + d.quarantined + d.withdrawn > 0 ORDER BY d.thing LIMIT ?";
 static const char sql_revoked[] =
-	"SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.thing > ? AND d.revoked = 1 ORDER BY d.thing LIMIT ?";
+	"SELECT " LISTED_DEVICE " FROM devices d WHERE d.thing > ? AND d.revoked = 1 ORDER BY d.thing LIMIT ?";
 
 static const struct {
 	const char *state, *sql;
@@ -131,7 +131,7 @@ void store_devices(struct store *s, const struct store_device_query *query,
 
 /* ---- certificates ---- */
 
-#define CERTIFICATE_COLUMNS                                                                                    \
+#define LISTED_CERTIFICATE                                                                                    \
 	"c.fingerprint, c.serial, c.state, c.revocation_reason, c.not_before, c.not_after, c.issued_at_ms, "   \
 	"c.revoked_at_ms, c.generation, c.spki_sha256, d.instance_id, d.thing, v.evidence, v.assurance, v.ear, " \
 	"c.request_id, c.outgoing AND c.state < 2, c.der FROM certificates c JOIN devices d ON d.id = c.device_id "      \
@@ -170,7 +170,7 @@ struct certificate_op {
 
 static outcome run_certificate(struct op *op, struct conn *c, struct fault *f)
 {
-	static const char sql[] = "SELECT " CERTIFICATE_COLUMNS "WHERE c.fingerprint = ?";
+	static const char sql[] = "SELECT " LISTED_CERTIFICATE "WHERE c.fingerprint = ?";
 	struct certificate_op *x = (struct certificate_op *)op;
 	struct query q = query_start(c, sql);
 	bool row;
@@ -217,7 +217,7 @@ struct dossier_op {
 
 static outcome run_one_device(struct dossier_op *d, struct conn *c, int64_t *id, bool *found, struct fault *f)
 {
-	static const char sql[] = "SELECT d.id, " DEVICE_COLUMNS " FROM devices d WHERE d.thing = ?";
+	static const char sql[] = "SELECT d.id, " LISTED_DEVICE " FROM devices d WHERE d.thing = ?";
 	struct query q = query_start(c, sql);
 	query_text(&q, d->thing);
 	outcome o = query_row(&q, found, f);
@@ -231,7 +231,7 @@ static outcome run_one_device(struct dossier_op *d, struct conn *c, int64_t *id,
 
 static outcome run_certificates(struct dossier_op *d, struct conn *c, int64_t id, struct fault *f)
 {
-	static const char sql[] = "SELECT " CERTIFICATE_COLUMNS "WHERE c.device_id = ? ORDER BY c.id DESC LIMIT 500";
+	static const char sql[] = "SELECT " LISTED_CERTIFICATE "WHERE c.device_id = ? ORDER BY c.id DESC LIMIT 500";
 	struct page page = page_new(&d->op, sizeof(struct store_certificate));
 	struct query q = query_start(c, sql);
 	query_int(&q, id);

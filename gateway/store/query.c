@@ -53,10 +53,7 @@ void query_blob(struct query *q, const void *p, size_t n)
 
 void query_end(struct query *q)
 {
-	if (!q->statement)
-		return;
-	sqlite3_reset(q->statement);
-	sqlite3_clear_bindings(q->statement);
+	sqlite3_reset(q->statement); /* whose bindings stay, until the next use sets all of them again */
 }
 
 static outcome step_fault(struct query *q, struct fault *f)

@@ -18,42 +18,58 @@ struct recording {
 	struct writer *w;
 	bool found;
 	char state[8], doom[24];
-	uint8_t serial[SERIAL_SIZE], spki_sha256[SHA256_SIZE], instance_id[INSTANCE_ID_SIZE];
+	uint8_t serial[SERIAL_SIZE], spki_sha256[SHA256_SIZE];
 	int64_t generation, renews_id, not_before, not_after, verdict_id;
 	bool uses_grant;
 	char request_id[STORE_REQUEST_ID_SIZE], profile[16];
+	char evidence[16];
+	int64_t assurance;
+	uint8_t evidence_sha256[SHA256_SIZE], ear_sha256[SHA256_SIZE];
 	struct device device;
 	enum store_state result;
 	const char *revocation_reason;
+	bool has_predecessor; /* which stays active for a while */
 	uint8_t renews[FINGERPRINT_SIZE];
 };
+
+#define INTENT_COLUMNS                                                                              \
+	"i.state, i.doom, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, i.not_after, " \
+	"i.verdict_id, i.uses_grant, i.request_id, i.profile"
+
+static void read_intent(struct recording *x, struct query *q)
+{
+	snprintf(x->state, sizeof x->state, "%s", column_text(q));
+	snprintf(x->doom, sizeof x->doom, "%s", column_text(q));
+	column_copy(q, x->serial, SERIAL_SIZE);
+	column_copy(q, x->spki_sha256, SHA256_SIZE);
+	x->generation = column_int(q);
+	x->renews_id = column_int(q);
+	x->not_before = column_int(q);
+	x->not_after = column_int(q);
+	x->verdict_id = column_int(q);
+	x->uses_grant = column_int(q);
+	snprintf(x->request_id, sizeof x->request_id, "%s", column_text(q));
+	snprintf(x->profile, sizeof x->profile, "%s", column_text(q));
+}
 
 static outcome load_intent(struct recording *x, struct fault *f)
 {
 	static const char sql[] =
-		"SELECT i.state, i.doom, i.serial, i.spki_sha256, d.instance_id, i.generation, i.renews_id, i.not_before, "
-		"i.not_after, i.verdict_id, i.uses_grant, i.request_id, i.profile "
-		"FROM intents i JOIN devices d ON d.id = i.device_id WHERE i.id = ?";
+		"SELECT " INTENT_COLUMNS ", v.evidence, v.assurance, v.evidence_sha256, v.ear_sha256, " DEVICE_COLUMNS
+		" FROM intents i JOIN devices d ON d.id = i.device_id JOIN verdicts v ON v.id = i.verdict_id WHERE i.id = ?";
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, x->r->intent_id, INTENT_ID_SIZE);
 	outcome o = query_row(&q, &x->found, f);
 	if (!o.ok || !x->found)
 		return o;
-	snprintf(x->state, sizeof x->state, "%s", column_text(&q));
-	snprintf(x->doom, sizeof x->doom, "%s", column_text(&q));
-	column_copy(&q, x->serial, SERIAL_SIZE);
-	column_copy(&q, x->spki_sha256, SHA256_SIZE);
-	column_copy(&q, x->instance_id, INSTANCE_ID_SIZE);
-	x->generation = column_int(&q);
-	x->renews_id = column_int(&q);
-	x->not_before = column_int(&q);
-	x->not_after = column_int(&q);
-	x->verdict_id = column_int(&q);
-	x->uses_grant = column_int(&q);
-	snprintf(x->request_id, sizeof x->request_id, "%s", column_text(&q));
-	snprintf(x->profile, sizeof x->profile, "%s", column_text(&q));
+	read_intent(x, &q);
+	snprintf(x->evidence, sizeof x->evidence, "%s", column_text(&q));
+	x->assurance = column_int(&q);
+	column_copy(&q, x->evidence_sha256, SHA256_SIZE);
+	column_copy(&q, x->ear_sha256, SHA256_SIZE);
+	device_read(&q, &x->device);
 	query_end(&q);
-	return device_find(&x->w->conn, x->instance_id, &x->device, f);
+	return DONE;
 }
 
 /* The certificate is recorded whatever has become of its device; what it may do depends on that. */
@@ -93,6 +109,7 @@ static outcome set_outgoing(struct recording *x, const struct certificate *old, 
 	static const char sql[] = "UPDATE certificates SET outgoing = 1, supersede_at = ? WHERE id = ?";
 	int64_t after_s = x->r->op.store->options.supersede_after_s;
 	struct query q = query_start(&x->w->conn, sql);
+	x->has_predecessor = true;
 	memcpy(x->renews, old->fingerprint, FINGERPRINT_SIZE);
 	query_int(&q, x->w->now_ms / 1000 + after_s);
 	query_int(&q, old->id);
@@ -150,27 +167,8 @@ static outcome delete_intent(struct recording *x, struct fault *f)
 	return query_run(&q, f);
 }
 
-static outcome add_verdict(struct recording *x, struct buf *detail, struct fault *f)
-{
-	static const char sql[] = "SELECT evidence, assurance, evidence_sha256, ear_sha256 FROM verdicts WHERE id = ?";
-	struct query q = query_start(&x->w->conn, sql);
-	bool row;
-	query_int(&q, x->verdict_id);
-	outcome o = query_row(&q, &row, f);
-	if (!o.ok || !row)
-		return o;
-	detail_text(detail, "evidence", column_text(&q));
-	detail_int(detail, "assurance", column_int(&q));
-	struct bytes evidence = column_blob(&q), ear = column_blob(&q);
-	detail_hex(detail, "evidence_sha256", evidence.p, evidence.n);
-	detail_hex(detail, "ear_sha256", ear.p, ear.n);
-	query_end(&q);
-	return DONE;
-}
-
 static void add_certificate(const struct recording *x, struct buf *detail)
 {
-	static const uint8_t none[FINGERPRINT_SIZE];
 	static const char *const states[] = {"active", "inactive", "revoked", "expired"};
 	detail_hex(detail, "serial", x->serial, SERIAL_SIZE);
 	detail_text(detail, "state", states[x->result]);
@@ -179,15 +177,29 @@ static void add_certificate(const struct recording *x, struct buf *detail)
 	detail_int(detail, "not_after", x->not_after);
 	detail_text(detail, "profile", x->profile);
 	detail_hex(detail, "spki_sha256", x->spki_sha256, SHA256_SIZE);
-	if (memcmp(x->renews, none, FINGERPRINT_SIZE) != 0)
+	if (x->has_predecessor)
 		detail_hex(detail, "renews", x->renews, FINGERPRINT_SIZE);
+	detail_text(detail, "evidence", x->evidence);
+	detail_int(detail, "assurance", x->assurance);
+	detail_hex(detail, "evidence_sha256", x->evidence_sha256, SHA256_SIZE);
+	detail_hex(detail, "ear_sha256", x->ear_sha256, SHA256_SIZE);
+}
+
+static outcome tell_brokers(struct recording *x, struct fault *f)
+{
+	struct store_feed_record r = {.state = x->result, .not_before = x->not_before, .not_after = x->not_after,
+				      .report_first = x->has_predecessor};
+	if (x->result == STORE_EXPIRED)
+		return DONE;
+	memcpy(r.fingerprint, x->r->out.fingerprint, FINGERPRINT_SIZE);
+	snprintf(r.name, sizeof r.name, "%s", x->device.thing);
+	return feed_note_record(x->w, &r, f);
 }
 
 static outcome log_issued(struct recording *x, struct fault *f)
 {
 	struct buf detail = {0};
 	add_certificate(x, &detail);
-	outcome o = add_verdict(x, &detail, f);
 	struct log_new e = {
 		.kind = "issued",
 		.actor = "device",
@@ -199,10 +211,9 @@ static outcome log_issued(struct recording *x, struct fault *f)
 		.reason = x->revocation_reason,
 		.detail = detail_end(&detail),
 	};
-	if (o.ok)
-		o = log_append(x->w, &e, f);
+	outcome o = log_append(x->w, &e, f);
 	buf_free(&detail);
-	return o.ok ? feed_note(x->w, x->r->out.fingerprint, f) : o;
+	return o.ok ? tell_brokers(x, f) : o;
 }
 
 /* ---- the answer ---- */

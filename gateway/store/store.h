@@ -294,7 +294,7 @@ struct store_head {
 /* The newest durable head. With after > 0 also whether `hash` is this log's hash at `after`. */
 void store_feed_head(struct store *s, int64_t after, const uint8_t hash[SHA256_SIZE],
 		     void (*done)(const struct store_head *head, bool known, const struct fault *f, void *arg), void *arg);
-/* Changes after a number, at most `limit` log entries: `c` says what it covers (last < first: there is nothing newer). */
+/* Changes after a number, at most `limit` log entries: `c` says what it covers (last < first: there is nothing newer, and no head). */
 void store_feed_changes(struct store *s, int64_t after, size_t limit,
 			void (*done)(struct store_commit *c, const struct fault *f, void *arg), void *arg);
 /* A page of the table as it is now: policies first, then rows after *cursor (0 at first) up to `end`. `next` is the cursor to go on

@@ -193,10 +193,16 @@ struct device {
 	bool revoked, on_hold, quarantined, withdrawn, granted;
 	char revocation_reason[32];
 };
+/* Reads columns as DEVICE_COLUMNS lists them, of `devices d`. */
+#define DEVICE_COLUMNS                                                                              \
+	"d.id, d.instance_id, d.thing, d.generation, d.revoked, d.on_hold, d.quarantined, d.withdrawn, " \
+	"d.granted, d.revocation_reason"
+void device_read(struct query *q, struct device *out);
 /* id 0 where there is none. */
 MUST_USE outcome device_find(struct conn *c, const uint8_t instance_id[INSTANCE_ID_SIZE], struct device *out,
 			     struct fault *f);
 MUST_USE outcome device_find_thing(struct conn *c, const char *thing, struct device *out, struct fault *f);
+MUST_USE outcome device_find_id(struct conn *c, int64_t id, struct device *out, struct fault *f);
 MUST_USE outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE_ID_SIZE], const char *thing,
 			    struct device *out, struct fault *f);
 /* Writes the flags, the generation and the revocation reason back. */
@@ -251,6 +257,8 @@ MUST_USE outcome supersede_due(struct writer *w, int64_t *next_s, struct fault *
 
 /* Adds the certificate's (or service's) record as it now stands to the transaction's. */
 MUST_USE outcome feed_note(struct writer *w, const uint8_t fingerprint[FINGERPRINT_SIZE], struct fault *f);
+/* The same where all of it is known; seq is set here. */
+MUST_USE outcome feed_note_record(struct writer *w, const struct store_feed_record *r, struct fault *f);
 MUST_USE outcome feed_note_policy(struct writer *w, const char *name, const char *document, struct fault *f);
 void feed_records_free(struct store_feed_record *records, size_t count);
 

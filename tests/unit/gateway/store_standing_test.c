@@ -1,0 +1,282 @@
+#include "store_fixture.h"
+
+static void test_revocation_ends_every_certificate(void **state)
+{
+	uint8_t a[FINGERPRINT_SIZE], b[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	enrol((struct ask){.device = 1, .key = 2, .renews = a}, b);
+	struct got g = revoke_device(1, "key-compromise");
+	assert_false(g.refused);
+	assert_int_equal(g.changed.count, 2);
+	assert_int_equal(g.changed.seq, count_rows("SELECT max(seq) FROM log"));
+	assert_true(g.changed.durable_at_us > 0);
+	assert_int_equal(state_of(a), STORE_REVOKED);
+	assert_int_equal(state_of(b), STORE_REVOKED);
+	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'key-compromise' "
+				    "AND revoked_at_ms > 0"), 2);
+}
+
+static void test_revoked_is_final(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	struct got first = revoke_device(1, "unspecified");
+	struct got g = resume(1);
+	assert_refused(&g, REASON_CONFLICT);
+	g = suspend(1);
+	assert_refused(&g, REASON_CONFLICT);
+	g = revoke_device(1, "superseded");
+	assert_false(g.refused);
+	assert_int_equal(g.changed.count, 0);
+	assert_true(g.changed.seq >= first.changed.seq);
+	withdraw(1, true, 1);
+	withdraw(1, false, 2);
+	assert_int_equal(state_of(fp), STORE_REVOKED);
+	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'unspecified'"), 1);
+}
+
+static void test_revocation_needs_a_known_reason_and_thing(void **state)
+{
+	struct got g;
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	g = revoke_device(1, "because");
+	assert_refused(&g, REASON_BAD_FIELD);
+	g = revoke_device(1, "certificate-hold");
+	assert_refused(&g, REASON_BAD_FIELD);
+	g = revoke_device(2, "unspecified");
+	assert_refused(&g, REASON_NOT_FOUND);
+	assert_int_equal(state_of(fp), STORE_ACTIVE);
+}
+
+static void test_suspension_and_resumption(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	struct got g = suspend(1);
+	assert_int_equal(g.changed.count, 1);
+	assert_int_equal(state_of(fp), STORE_INACTIVE);
+	int64_t entries = count_rows("SELECT count(*) FROM log");
+	g = suspend(1); /* again: nothing new */
+	assert_int_equal(g.changed.count, 0);
+	assert_int_equal(count_rows("SELECT count(*) FROM log"), entries);
+	g = resume(1);
+	assert_int_equal(g.changed.count, 1);
+	assert_int_equal(state_of(fp), STORE_ACTIVE);
+	g = resume(1);
+	assert_false(g.refused);
+	assert_int_equal(g.changed.count, 0);
+}
+
+static void test_an_operator_does_not_lift_a_withdrawal(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	withdraw(1, true, 1);
+	assert_int_equal(state_of(fp), STORE_INACTIVE);
+	struct got g = resume(1);
+	assert_refused(&g, REASON_CONFLICT);
+	suspend(1);
+	g = resume(1); /* lifts the operator's own */
+	assert_false(g.refused);
+	assert_int_equal(g.changed.count, 0);
+	assert_int_equal(state_of(fp), STORE_INACTIVE);
+	withdraw(1, false, 2);
+	assert_int_equal(state_of(fp), STORE_ACTIVE);
+}
+
+static void test_the_attestation_service_does_not_lift_a_suspension(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	suspend(1);
+	withdraw(1, true, 1);
+	withdraw(1, false, 2);
+	assert_int_equal(state_of(fp), STORE_INACTIVE);
+	resume(1);
+	assert_int_equal(state_of(fp), STORE_ACTIVE);
+}
+
+/* ---- withdrawals ---- */
+
+static void on_last(int64_t last, const struct fault *f, void *arg)
+{
+	struct got *g = arg;
+	got_fault(g, f);
+	g->number = last;
+	sem_post(&g->ready);
+}
+
+static int64_t withdrawals_last(void)
+{
+	struct got g;
+	got_init(&g);
+	store_withdrawals_last(fixture_store, on_last, &g);
+	got_wait(&g);
+	assert_false(g.refused);
+	return g.number;
+}
+
+static void test_withdrawals_are_applied_with_their_number(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	assert_int_equal(withdrawals_last(), 0);
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	withdraw(1, true, 7);
+	assert_int_equal(withdrawals_last(), 7);
+	withdraw(1, false, 6); /* told again, out of turn: it was before what stands */
+	assert_int_equal(state_of(fp), STORE_INACTIVE);
+	assert_int_equal(withdrawals_last(), 7);
+	fixture_reopen();
+	assert_int_equal(withdrawals_last(), 7);
+}
+
+static void test_large_recall_is_applied_whole(void **state)
+{
+	enum { COUNT = 1000 };
+	static struct store_withdrawal entries[COUNT];
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct got g;
+	(void)state;
+	enrol((struct ask){.device = 500, .key = 1}, fp);
+	for (int i = 0; i < COUNT; i++) {
+		entries[i] = (struct store_withdrawal){.suspended = true, .seq = i + 1, .reason = "lot B7"};
+		fixture_instance(i, entries[i].instance_id);
+	}
+	got_init(&g);
+	store_withdrawals_apply(fixture_store, entries, COUNT, COUNT + 5, on_changed, &g);
+	got_wait(&g);
+	assert_false(g.refused);
+	assert_int_equal(withdrawals_last(), COUNT + 5);
+	assert_int_equal(count_rows("SELECT count(*) FROM devices WHERE withdrawn = 1"), COUNT);
+	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'device-withdrawn'"), COUNT);
+	assert_int_equal(state_of(fp), STORE_INACTIVE);
+}
+
+/* ---- lists ---- */
+
+struct listed {
+	sem_t ready;
+	size_t count;
+	char first[THING_NAME_SIZE], last[THING_NAME_SIZE];
+	char state[16];
+	struct fault fault;
+	bool refused;
+};
+
+static void on_devices(const struct store_device *devices, size_t count, const struct fault *f, void *arg)
+{
+	struct listed *l = arg;
+	l->refused = f != NULL;
+	if (f)
+		l->fault = *f;
+	l->count = count;
+	if (count) {
+		snprintf(l->first, sizeof l->first, "%s", devices[0].thing);
+		snprintf(l->last, sizeof l->last, "%s", devices[count - 1].thing);
+		snprintf(l->state, sizeof l->state, "%s", store_device_state(&devices[0]));
+	}
+	sem_post(&l->ready);
+}
+
+static struct listed list(const char *state, const char *after, size_t limit)
+{
+	struct listed l = {.count = 0};
+	struct store_device_query q = {.state = state, .after = after, .limit = limit};
+	sem_init(&l.ready, 0, 0);
+	store_devices(fixture_store, &q, on_devices, &l);
+	while (sem_wait(&l.ready))
+		;
+	return l;
+}
+
+static void test_devices_are_listed_by_state_and_page(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	for (int i = 1; i <= 9; i++)
+		enrol((struct ask){.device = i, .key = i}, fp);
+	suspend(2);
+	withdraw(3, true, 1);
+	revoke_device(4, "unspecified");
+	assert_int_equal(list(NULL, "", 100).count, 9);
+	assert_int_equal(list("active", "", 100).count, 6);
+	assert_int_equal(list("suspended", "", 100).count, 2);
+	struct listed l = list("revoked", "", 100);
+	assert_int_equal(l.count, 1);
+	assert_string_equal(l.first, fixture_thing(4));
+	assert_string_equal(l.state, "revoked");
+	l = list(NULL, "", 4);
+	assert_int_equal(l.count, 4);
+	assert_string_equal(l.last, fixture_thing(4));
+	l = list(NULL, l.last, 4);
+	assert_string_equal(l.first, fixture_thing(5));
+	l = list("odd", "", 4);
+	assert_true(l.refused);
+	assert_int_equal(l.fault.reason, REASON_BAD_FIELD);
+}
+
+static void on_dossier(const struct store_dossier *d, const struct fault *f, void *arg)
+{
+	struct got *g = arg;
+	got_fault(g, f);
+	if (d) {
+		assert_int_equal(d->certificate_count, 2);
+		assert_int_equal(d->certificates[0].state, STORE_ACTIVE); /* newest first */
+		assert_int_equal(d->certificates[1].state, STORE_REVOKED);
+		assert_string_equal(d->certificates[1].revocation_reason, "unspecified");
+		assert_string_equal(d->certificates[0].ear, "e.a.r");
+		assert_string_equal(d->certificates[0].evidence, "cose-csr");
+		assert_int_equal(d->device.generation, 2);
+		assert_int_equal(d->device.certificates, 1);
+		assert_string_equal(d->history[0].kind, "issued");
+		g->count = d->history_count;
+	}
+	sem_post(&g->ready);
+}
+
+static void test_a_device_is_told_with_its_history(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct got g;
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	revoke_device(1, "unspecified");
+	allow_reenrol(1);
+	enrol((struct ask){.device = 1, .key = 2}, fp);
+	got_init(&g);
+	store_device(fixture_store, fixture_thing(1), on_dossier, &g);
+	got_wait(&g);
+	assert_false(g.refused);
+	assert_int_equal(g.count, 5); /* issued, device and certificate revoked, grant, issued */
+	got_init(&g);
+	store_device(fixture_store, "nothing", on_dossier, &g);
+	got_wait(&g);
+	assert_refused(&g, REASON_NOT_FOUND);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_revocation_ends_every_certificate),
+		TEST(test_revoked_is_final),
+		TEST(test_revocation_needs_a_known_reason_and_thing),
+		TEST(test_suspension_and_resumption),
+		TEST(test_an_operator_does_not_lift_a_withdrawal),
+		TEST(test_the_attestation_service_does_not_lift_a_suspension),
+		TEST(test_withdrawals_are_applied_with_their_number),
+		TEST(test_large_recall_is_applied_whole),
+		TEST(test_devices_are_listed_by_state_and_page),
+		TEST(test_a_device_is_told_with_its_history),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
