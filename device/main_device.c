@@ -96,7 +96,9 @@ static int exit_code_of(enum enrol_verdict verdict)
 static outcome run(struct power_on *p, int *code, struct fault *f)
 {
 	struct identity identity;
+	stop_at_once(true);
 	outcome r = identity_power_on(&p->device, &identity, f);
+	stop_at_once(false);
 	*code = r.ok ? exit_code_of(identity.verdict) : EXIT_FAILED;
 	if (r.ok && identity.verdict == ENROL_CERTIFIED && p->options.mqtt_host[0]) {
 		const struct operation_options options = {
@@ -137,6 +139,7 @@ static outcome request(struct power_on *p, int *code, struct fault *f)
 {
 	uint8_t nonce[NONCE_SIZE];
 	struct enrol_answer answer;
+	stop_at_once(true);
 	outcome r = identity_ensure_key(&p->device, f);
 	if (r.ok)
 		r = enrol_challenge(&p->device, nonce, &answer, f);

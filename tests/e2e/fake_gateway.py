@@ -95,7 +95,7 @@ class FakeGateway:
         self.records = {r["instance_id"]: r for r in map(json.loads, records.read_text().splitlines())}
         self.lifetime, self.script, self.challenge_script = lifetime, [], []
         self.challenges, self.requests, self.broken, self.issued = {}, [], [], {}
-        self.lock = threading.Lock()
+        self.lock, self.released = threading.Lock(), threading.Event()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.authority.save(folder, "server", sans=sans))
@@ -106,6 +106,7 @@ class FakeGateway:
         self.thread.start()
 
     def stop(self):
+        self.released.set()
         self.server.shutdown()
         self.server.server_close()
         assert not self.broken, f"the device broke rules: {self.broken}"
@@ -134,6 +135,9 @@ class FakeGateway:
             status, code, headers = act
             return status, {"code": code, "title": code, "status": status, "request_id": "REQ1"}, headers
         key = ec.generate_private_key(ec.SECP256R1()).public_key() if act == "other-key" else asked["key"]
+        if act == "hang":
+            self.released.wait(60)
+            return None
         answer = self.issue(key, asked["thing"])
         return None if act == "lose" else answer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from fake_gateway import Authority, FakeGateway, der_spki, pem
-from stack import REPO, free_port
+from stack import REPO, free_port, wait_until
 
 BUILD = Path(os.environ.get("MOORING_BUILD") or REPO / "build").resolve()
 # LeakSanitizer would trace the process, which nobody may.
@@ -227,6 +227,19 @@ def test_power_cut_of_the_normal_world_alone_lets_the_next_power_on_in(bench):
         pass
     process.kill()
     process.communicate()
+    code, events = bench.power_on()
+    assert code == 0 and names(events)[0] == "key-kept"
+
+
+def test_gateway_that_hangs_does_not_keep_a_device_from_ending(bench):
+    bench.gateway.script = ["hang"]
+    process = bench.start()
+    while json.loads(process.stdout.readline())["event"] != "evidence":
+        pass
+    wait_until(lambda: bench.gateway.requests, "the request")
+    process.terminate()
+    assert process.wait(5) == 0
+    bench.gateway.released.set()
     code, events = bench.power_on()
     assert code == 0 and names(events)[0] == "key-kept"
 
