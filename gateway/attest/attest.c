@@ -57,6 +57,10 @@ static outcome refuse_answer(struct attest_call *call, const char *what, const s
 {
 	if (!answer->status)
 		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: %s", what, f->text);
+	if (answer->status == 401 || answer->status == 403)
+		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE,
+			      "%s: HTTP status %d: the service does not take this gateway's certificate", what,
+			      answer->status);
 	if (answer->status >= 500 || answer->status == 404 || answer->status == 429 || answer->status == 202)
 		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: HTTP status %d", what, answer->status);
 	return refuse(&call->fault, REASON_VERIFIER_LIES, "%s: HTTP status %d", what, answer->status);
