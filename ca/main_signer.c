@@ -201,12 +201,12 @@ int main(int argc, char **argv)
 	int code = parse_options(argc, argv, &options);
 	if (code >= 0)
 		return code;
-	log_init("mooring-signer", LOG_LEVEL_INFO);
+	log_init("signer", LOG_LEVEL_INFO);
 	if (!signer_config_load(options.config, &config, &f).ok) {
 		log_fault(LOG_LEVEL_ERROR, NULL, &f, "cannot start");
 		return EXIT_FAILURE;
 	}
-	log_init("mooring-signer", config_log_level(config.log_level));
+	log_init("signer", config_log_level(config.log_level));
 	if (options.print) {
 		code = print_config(&config);
 	} else {

@@ -92,7 +92,8 @@ outcome server_new(const char *socket_path, uid_t *uids, size_t uid_count, struc
 		   struct fault *f)
 {
 	struct server *v = calloc(1, sizeof *v);
-	if (!v) {
+	if (!v || (uid_count && !uids)) {
+		free(v);
 		free(uids);
 		return refuse(f, REASON_NO_MEMORY, "no memory for the server");
 	}

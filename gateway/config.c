@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "binding.h"
+#include "config_check.h"
 #include "gateway.h"
 
 #include <string.h>
@@ -12,14 +13,6 @@ static outcome check_origin(const char *value, struct fault *f)
 	return binding_check_origin(value, f);
 }
 
-static outcome check_uid(const char *value, struct fault *f)
-{
-	size_t n = strlen(value);
-	if (n == 0 || n > 9 || strspn(value, "0123456789") != n)
-		return refuse(f, REASON_CONFIG, "\"%s\" is not the number of a user", value);
-	return DONE;
-}
-
 static outcome check_https(const char *value, struct fault *f)
 {
 	size_t n = strlen(value);
@@ -29,21 +22,12 @@ static outcome check_https(const char *value, struct fault *f)
 	return DONE;
 }
 
-static outcome check_log_level(const char *value, struct fault *f)
-{
-	static const char *const levels[] = {"debug", "info", "warn", "error"};
-	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-		if (!strcmp(value, levels[i]))
-			return DONE;
-	return refuse(f, REASON_CONFIG, "\"%s\" is none of debug, info, warn, error", value);
-}
-
 #define AT(member) offsetof(struct gateway_config, member)
 
 static const struct config_key keys[] = {
 	{"socket", CONFIG_STRING, AT(socket), NULL, 0, 0, NULL,
 	 "Unix socket on which the edge reaches the gateway (SCGI)."},
-	{"peer_uids", CONFIG_STRINGS, AT(peer_uids), "", 0, 0, check_uid,
+	{"peer_uids", CONFIG_STRINGS, AT(peer_uids), "", 0, 0, config_check_uid,
 	 "Users besides root and the gateway's own that may connect to the socket: the edge's."},
 	{"state_dir", CONFIG_STRING, AT(state_dir), NULL, 0, 0, NULL, "Folder of the database; must exist."},
 	{"origins", CONFIG_STRINGS, AT(origins), NULL, 0, 0, check_origin,
@@ -91,7 +75,7 @@ static const struct config_key keys[] = {
 	 "User to become when started as root."},
 	{"run_as_gid", CONFIG_INT, AT(run_as_gid), "0", 0, INT32_MAX, NULL,
 	 "Group to become when started as root."},
-	{"log_level", CONFIG_STRING, AT(log_level), "info", 0, 0, check_log_level,
+	{"log_level", CONFIG_STRING, AT(log_level), "info", 0, 0, config_check_log_level,
 	 "Least level that is logged: debug, info, warn or error."},
 };
 

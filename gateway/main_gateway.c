@@ -3,6 +3,7 @@
  * attested, has certificates signed, keeps the records, and tells the brokers.
  */
 #include "admin_auth.h"
+#include "config_check.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
 #include "gateway/feed/feed.h"
@@ -74,20 +75,6 @@ static struct options parse_options(int argc, char **argv)
 	return o;
 }
 
-static enum log_level level_of(const char *name)
-{
-	switch (name[0]) {
-	case 'd':
-		return LOG_LEVEL_DEBUG;
-	case 'w':
-		return LOG_LEVEL_WARN;
-	case 'e':
-		return LOG_LEVEL_ERROR;
-	default:
-		return LOG_LEVEL_INFO;
-	}
-}
-
 /* The folder that a file is in; caller frees. */
 static char *folder_of(const char *path)
 {
@@ -155,14 +142,12 @@ static outcome serve(struct gateway *g, struct fault *f)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned workers = g->config.workers ? (unsigned)g->config.workers : cores > 0 && cores < 64 ? (unsigned)cores : 1;
-	uid_t *peers = calloc(g->config.peer_uids.count + 1, sizeof *peers);
+	uid_t *peers = config_uids(&g->config.peer_uids);
 	g->workers = calloc(workers, sizeof *g->workers);
-	if (!peers || !g->workers) {
+	if ((g->config.peer_uids.count && !peers) || !g->workers) {
 		free(peers);
 		return refuse(f, REASON_NO_MEMORY, "no memory for %u workers", workers);
 	}
-	for (size_t i = 0; i < g->config.peer_uids.count; i++)
-		peers[i] = (uid_t)strtoul(g->config.peer_uids.items[i], NULL, 10);
 	const struct scgi_options options = {
 		.socket_path = g->config.socket,
 		.peer_uids = peers,
@@ -248,7 +233,7 @@ int main(int argc, char **argv)
 	log_init("gateway", LOG_LEVEL_INFO);
 	if (!gateway_config_load(o.config, &gateway.config, &f).ok)
 		return fail(&f, "the configuration is refused");
-	log_init("gateway", level_of(gateway.config.log_level));
+	log_init("gateway", config_log_level(gateway.config.log_level));
 	if (o.print)
 		return print_config(&gateway.config);
 	if (!gateway_keys_load(&gateway.config, &gateway.keys, &f).ok)
