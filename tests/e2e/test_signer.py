@@ -102,7 +102,8 @@ def test_all_curves_and_bindings_are_signed(signer, curve, mode):
     assert certificate.public_key().curve.name == curve.name
 
 
-@pytest.mark.parametrize("serial", [b"\xff" * 16, b"\x00" * 7 + b"\x80" + os.urandom(8), b"\x7f" + b"\x00" * 15])
+@pytest.mark.parametrize("serial", [b"\xff" * 16, b"\x00" * 7 + b"\x80" + os.urandom(8), b"\x7f" + b"\x00" * 15],
+                         ids=["all-ones", "leading-zeros", "top-of-positive"])
 def test_serials_are_written_positive_and_short(signer, serial):
     serial = serial[:-1] + os.urandom(1)
     assert load(signer.ask(signer.request(serial=serial))).serial_number == int.from_bytes(serial, "big")
@@ -582,6 +583,16 @@ def test_two_signers_do_not_share_a_journal(lone):
     second = run_signer(lone)
     assert second.returncode == 1 and "another signer runs on it" in second.stderr
     assert lone.ask(find(bytes(16))) is None
+
+
+def test_no_signer_takes_anothers_socket(lone):
+    lone.start()
+    (lone.folder / "other").mkdir()
+    before, lone.settings["state_dir"] = lone.settings["state_dir"], lone.folder / "other"
+    second = run_signer(lone)
+    lone.settings["state_dir"] = before
+    assert second.returncode == 1 and "another process listens" in second.stderr
+    assert lone.peer().ask(find(bytes(16))) is None
 
 
 def test_configuration_is_tested_and_printed(lone):
