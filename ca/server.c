@@ -55,6 +55,15 @@ static outcome broken(const struct server *v, const char *verb, struct fault *f)
 	return refuse(f, REASON_IO, "%s %s: %s", verb, v->address.sun_path, strerror(errno));
 }
 
+static bool somebody_listens(const struct server *v)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)&v->address, sizeof v->address) == 0;
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
 static outcome remove_stale(const struct server *v, struct fault *f)
 {
 	struct stat st;
@@ -62,6 +71,8 @@ static outcome remove_stale(const struct server *v, struct fault *f)
 		return errno == ENOENT ? DONE : broken(v, "stat", f);
 	if (!S_ISSOCK(st.st_mode))
 		return refuse(f, REASON_CONFIG, "socket: %s exists and is no socket", v->address.sun_path);
+	if (somebody_listens(v))
+		return refuse(f, REASON_CONFIG, "socket: another process listens on %s", v->address.sun_path);
 	return unlink(v->address.sun_path) ? broken(v, "remove", f) : DONE;
 }
 
@@ -166,7 +177,7 @@ static outcome check_peer(const struct server *v, int fd, struct ucred *peer, st
 	if (peer->pid <= 0)
 		return refuse(f, REASON_SIGNER_PEER,
 			      "the peer is of another pid namespace: gateway and signer must share one");
-	if (peer->pid == getpid() || !is_peer_uid(v, peer->uid))
+	if (!is_peer_uid(v, peer->uid))
 		return refuse(f, REASON_SIGNER_PEER,
 			      "pid %ld of uid %lu may not ask: it is none of peer_uids", (long)peer->pid,
 			      (unsigned long)peer->uid);

@@ -10,9 +10,9 @@
 
 struct server;
 
-/* Binds the Unix socket, replacing one that nobody listens on any more: to be called by the holder of the
- * journal's lock. Anyone may connect; who is not one of `uids` (none: the own uid alone) is dropped
- * (SO_PEERCRED). Blocks SIGTERM and SIGINT, which end server_run. Takes the uids over. */
+/* Binds the Unix socket, replacing one that nobody listens on any more. Anyone may connect; who is not one
+ * of `uids` (none: the own uid alone) is dropped (SO_PEERCRED). Blocks SIGTERM and SIGINT, which end server_run.
+ * Takes the uids over. */
 MUST_USE outcome server_new(const char *socket_path, uid_t *uids, size_t uid_count, struct server **out,
 			    struct fault *f);
 /* Until SIGTERM or SIGINT. */
