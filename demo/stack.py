@@ -109,7 +109,8 @@ class Device:
                 "--ca", stack.pki / "root.pem", "--mqtt", f"127.0.0.1:{stack.ports['mqtt']}", *arguments]
         self.errors = open(self.folder / "device.log", "ab")
         self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=self.errors, text=True, start_new_session=True)
+                                        stderr=self.errors, text=True, start_new_session=True,
+                                        env={**os.environ, **stack.environment.get("device", {})})
         self.events, self.seen = queue.Queue(), []
         threading.Thread(target=self._read, daemon=True).start()
 

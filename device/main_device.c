@@ -147,7 +147,7 @@ static outcome request(struct power_on *p, int *code, struct fault *f)
 		return r;
 	*code = exit_code_of(answer.verdict);
 	if (answer.verdict != ENROL_CERTIFIED) {
-		enrol_report_no("refused", &answer, 0);
+		enrol_report_no(answer.verdict == ENROL_RETRY ? "unavailable" : "refused", &answer, 0);
 		return DONE;
 	}
 	r = write_request(p, nonce, f);
