@@ -25,7 +25,7 @@ def sanitizer_environment():
     runtime = [subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
                for name in ("libasan.so", "libubsan.so")]
     quiet = {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"}
-    daemons = {name: quiet for name in ("gateway", "signer", "attestd")}
+    daemons = {name: quiet for name in ("gateway", "signer", "attestd", "device")}
     daemons["broker"] = {**quiet, "LD_PRELOAD": ":".join(runtime)}
     return daemons
 
@@ -65,11 +65,30 @@ def cold():
         yield made.prepare()
 
 
+def configure(stack, name, **settings):
+    """Replaces keys of a daemon's configuration, or adds them."""
+    path = stack.folder / f"config/{name}.yaml"
+    lines = [line for line in path.read_text().splitlines() if line.split(":")[0] not in settings]
+    path.write_text("\n".join(lines + [f"{key}: {value}" for key, value in settings.items()]) + "\n")
+
+
+def start_services(stack):
+    """All but the broker."""
+    return stack.start("attestd", "attestation-edge", "signer", "gateway", "edge").services_ready()
+
+
+@pytest.fixture
+def services(cold):
+    """A running stack of the test's own, without a broker."""
+    return start_services(cold)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
     """A failing test shows the end of each daemon's log."""
     report = (yield).get_result()
     if report.failed:
-        for made in (item.funcargs.get(name) for name in ("shared", "own", "cold")):
-            for daemon in (made.daemons.values() if made else ()):
+        made = {id(value): value for value in item.funcargs.values() if isinstance(value, stacks.Stack)}
+        for stack in made.values():
+            for daemon in stack.daemons.values():
                 report.sections.append((f"log of {daemon.name}", daemon.tail(40)))

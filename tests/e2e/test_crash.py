@@ -6,79 +6,26 @@ are the journal and its answer; in the attestation service the session and the v
 """
 
 import concurrent.futures
-import contextlib
 import json
 import socket
-import sqlite3
 import ssl
-import subprocess
-from pathlib import Path
 
 import pytest
 from attester import Client, published
-from signer_peer import read_journal
+from conftest import configure, start_services
+from ledgers import check_agreement
 from stack import wait_until
+from tracing import Trap, needs_tracing
 
 CALLS_MAX = 60
-ONE_WORKER = ("gateway", "attestd")  # so that it is always the same thread that counts
-
-
-class Trap:
-    """Kills `daemon` at its k-th `call`, once armed."""
-
-    def __init__(self, daemon, call, k):
-        self.daemon = daemon
-        self.tracer = subprocess.Popen(
-            ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(daemon.pid), "-e", f"trace={call}", "-e",
-             f"inject={call}:signal=SIGKILL:when={k}"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_until(lambda: self.traced() or self.tracer.poll() is not None, "strace to attach")
-        assert self.tracer.poll() is None, self.tracer.stderr.read()
-
-    def threads(self):
-        """What /proc says of each thread; a thread that has gone meanwhile is left out."""
-        statuses = []
-        for task in Path(f"/proc/{self.daemon.pid}/task").glob("*/status"):
-            with contextlib.suppress(OSError):
-                statuses.append(task.read_text())
-        return statuses
-
-    def traced(self):
-        return all("TracerPid:\t0\n" not in status for status in self.threads())
-
-    def state(self):
-        """"dead"; "idle" where no thread is on its way to or from the tracer; else None."""
-        states = {status.split("State:\t")[1][0] for status in self.threads()}
-        if states <= {"Z", "X"}:
-            return "dead"
-        return "idle" if states == {"S"} else None
-
-    def dead(self):
-        return self.state() == "dead"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.tracer.kill()
-        self.tracer.wait()
-        self.tracer.stderr.close()
-
-    def release(self):
-        """True if the daemon died in it. strace that detaches from a dying process waits for ever, so it is left to end by itself."""
-        died = wait_until(self.state, f"{self.daemon.name} is dead or idle") == "dead"
-        if not died:
-            self.tracer.kill()
-        self.tracer.wait(20)
-        return died
 
 
 @pytest.fixture
 def services(cold):
-    """All but the broker, which has no part in this."""
-    for name in ONE_WORKER:
-        with open(cold.folder / f"config/{name}.yaml", "a") as config:
-            config.write("\nworkers: 1\n")
-    return cold.start("attestd", "attestation-edge", "signer", "gateway", "edge").services_ready()
+    """One worker each, so that it is always the same thread that counts."""
+    for name in ("gateway", "attestd"):
+        configure(cold, name, workers=1)
+    return start_services(cold)
 
 
 def ask(client, body):
@@ -115,18 +62,6 @@ def enrol_until_done(client, device):
     return wait_until(attempt, "the device's certificate", 30)
 
 
-def check_agreement(stack):
-    """No serial twice; what the store calls issued is what the signer's journal holds, byte for byte."""
-    journal = [r for _, r in read_journal(stack.folder / "signer/state/journal") if isinstance(r, dict) and r.get(7)]
-    serials = [r[3] for r in journal]
-    assert len(serials) == len(set(serials))
-    with contextlib.closing(sqlite3.connect(f"file:{stack.folder}/gateway/state/gateway.db?mode=ro", uri=True)) as db:
-        stored = [row[0] for row in db.execute("SELECT der FROM certificates")]
-        open_intents = db.execute("SELECT count(*) FROM intents WHERE state = 'open'").fetchone()[0]
-    assert sorted(stored) == sorted(r[7] for r in journal)
-    assert open_intents == 0
-
-
 # The daemon, the call, how many calls from one death to the next, and how many deaths there are at least.
 STEPS = [
     ("gateway", "fdatasync", 1, 2), ("gateway", "pwrite64", 4, 8), ("gateway", "write", 1, 3), ("gateway", "writev", 1, 1),
@@ -136,6 +71,7 @@ STEPS = [
 ]
 
 
+@needs_tracing
 @pytest.mark.parametrize("name,call,stride,least", STEPS, ids=[f"{name}-{call}" for name, call, _, _ in STEPS])
 def test_killed_at_every_call_of_an_enrolment(services, name, call, stride, least):
     client, daemon = Client(services), services.daemons[name]
