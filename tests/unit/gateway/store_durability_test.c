@@ -316,7 +316,7 @@ static void test_invariants_hold_in_the_database_itself(void **state)
 	assert_sql_refused("UPDATE certificates SET state = 0 WHERE state = 2");
 	assert_sql_refused("UPDATE log SET reason = 'nothing' WHERE seq = 1");
 	assert_sql_refused("DELETE FROM log WHERE seq = 1");
-	assert_sql_refused("INSERT INTO log VALUES (100, 0, 'k', '', '', NULL, NULL, '', NULL, '', '', zeroblob(32))");
+	assert_sql_refused("INSERT INTO log VALUES (1, 0, 'k', '', '', NULL, NULL, '', NULL, '', '', zeroblob(32))");
 	assert_sql_refused("INSERT INTO keys SELECT spki_sha256, 2 FROM keys WHERE device_id = 1");
 	assert_sql_refused("INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, not_before, "
 			   "not_after, issued_at_ms, request_id, verdict_id, der) SELECT zeroblob(32), zeroblob(16), 0, device_id, "

@@ -1,0 +1,450 @@
+#include "site_fixture.h"
+
+static int64_t last_seq(void)
+{
+	struct store_stats stats;
+	store_stats(fixture_store, &stats);
+	return stats.last_seq;
+}
+
+/* ---- streams ---- */
+
+static void test_first_stream_brings_a_snapshot_and_then_lives(void **state)
+{
+	uint8_t a[FINGERPRINT_SIZE], b[FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	enrol((struct ask){.device = 2, .key = 2}, b);
+	suspend(2);
+	site_broker_dial(broker);
+	site_broker_frame(broker);
+	assert_int_equal(broker->kind, FEED_SNAPSHOT_LAST);
+	assert_int_equal(broker->policies, 1);
+	assert_int_equal(site_broker_state(broker, a), FEED_ACTIVE);
+	assert_int_equal(site_broker_state(broker, b), FEED_INACTIVE);
+	site_broker_frame(broker); /* at once: the reader knows that it is up to date */
+	assert_int_equal(broker->kind, FEED_HEARTBEAT);
+	assert_int_equal(broker->chain.seq, last_seq());
+	site_broker_free(broker);
+}
+
+static void test_changes_are_pushed_as_they_happen(void **state)
+{
+	uint8_t a[FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	site_broker_follow(broker, last_seq());
+	assert_int_equal(site_broker_state(broker, a), FEED_ACTIVE);
+	struct got g = revoke_device(1, "unspecified");
+	site_broker_follow(broker, g.changed.seq);
+	assert_int_equal(broker->kind, FEED_CHANGES);
+	assert_int_equal(site_broker_state(broker, a), FEED_REVOKED);
+	site_broker_free(broker);
+}
+
+static void test_a_known_position_is_continued(void **state)
+{
+	uint8_t a[FINGERPRINT_SIZE], b[FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	site_broker_hang_up(broker);
+	enrol((struct ask){.device = 2, .key = 2}, b);
+	revoke_device(1, "unspecified");
+	site_restart();
+	site_broker_dial(broker);
+	site_broker_frame(broker);
+	assert_int_equal(broker->kind, FEED_CHANGES);
+	assert_int_equal(broker->records, 2);
+	assert_int_equal(site_broker_state(broker, a), FEED_REVOKED);
+	assert_int_equal(site_broker_state(broker, b), FEED_ACTIVE);
+	assert_int_equal(broker->chain.seq, last_seq());
+	site_broker_free(broker);
+}
+
+static void test_entries_that_concern_no_broker_move_the_number_by_heartbeat(void **state)
+{
+	struct site_broker *broker = site_broker_new("broker-a");
+	uint8_t a[FINGERPRINT_SIZE];
+	struct got g;
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	revoke_device(1, "unspecified");
+	site_broker_dial(broker);
+	do
+		site_broker_frame(broker);
+	while (broker->kind != FEED_HEARTBEAT); /* up to date */
+	for (int i = 0; i < 5; i++)
+		reserve((struct ask){.device = 1, .key = 1}, &g); /* refused, and logged */
+	size_t before = broker->frames;
+	site_broker_follow(broker, last_seq());
+	assert_int_equal(broker->frames - before, 1);
+	assert_int_equal(broker->kind, FEED_HEARTBEAT);
+	site_broker_free(broker);
+}
+
+static void test_a_large_snapshot_comes_in_parts_and_changes_meanwhile_are_not_lost(void **state)
+{
+	enum { MANY = 1500, MORE = 50 };
+	static uint8_t fp[MANY + MORE][FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	for (int i = 0; i < MANY; i++)
+		enrol((struct ask){.device = i + 1, .key = i + 1}, fp[i]);
+	site_broker_dial(broker);
+	site_broker_frame(broker);
+	assert_int_equal(broker->kind, FEED_SNAPSHOT);
+	for (int i = 0; i < MORE; i++) {
+		enrol((struct ask){.device = MANY + i + 1, .key = MANY + i + 1}, fp[MANY + i]);
+		revoke_device(1 + 7 * i, "unspecified");
+	}
+	site_broker_follow(broker, last_seq());
+	assert_true(broker->frames >= 4);
+	for (int i = 0; i < MANY + MORE; i++) {
+		bool revoked = i < 7 * MORE && i % 7 == 0;
+		assert_int_equal(site_broker_state(broker, fp[i]), revoked ? FEED_REVOKED : FEED_ACTIVE);
+	}
+	assert_int_equal(broker->row_count, MANY + MORE);
+	site_broker_free(broker);
+}
+
+static void test_a_commit_larger_than_a_frame_is_told_in_several(void **state)
+{
+	enum { MANY = 700 };
+	static struct store_withdrawal entries[MANY];
+	static uint8_t fp[MANY][FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	struct got g;
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		enrol((struct ask){.device = i + 1, .key = i + 1}, fp[i]);
+		entries[i] = (struct store_withdrawal){.suspended = true, .seq = i + 1, .reason = "recall"};
+		fixture_instance(i + 1, entries[i].instance_id);
+	}
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	got_init(&g);
+	store_withdrawals_apply(fixture_store, entries, MANY, MANY, on_changed, &g);
+	got_wait(&g);
+	site_broker_follow(broker, last_seq());
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(site_broker_state(broker, fp[i]), FEED_INACTIVE);
+	site_broker_free(broker);
+}
+
+/* ---- positions that cannot be ---- */
+
+static int64_t alarms(void)
+{
+	return count_rows("SELECT count(*) FROM log WHERE kind = 'alarm' AND reason = 'log-rolled-back'");
+}
+
+static void assert_rolled_back(struct site_broker *broker)
+{
+	int64_t before = alarms();
+	site_broker_dial(broker);
+	assert_int_equal(site_broker_status(broker), 503);
+	resume(12345); /* answered after the alarm has been written */
+	assert_int_equal(alarms(), before + 1);
+}
+
+static void test_a_log_that_was_rolled_back_feeds_no_broker(void **state)
+{
+	uint8_t a[FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	struct feed_chain good = broker->chain;
+	broker->chain.seq += 10; /* entries that this log does not have */
+	assert_rolled_back(broker);
+	broker->chain = good;
+	broker->chain.head[0] ^= 1; /* other entries than this log has */
+	assert_rolled_back(broker);
+	broker->chain = good;
+	broker->chain.epoch += 1; /* this log is of an older epoch */
+	assert_rolled_back(broker);
+	broker->chain = good;
+	site_broker_dial(broker);
+	site_broker_frame(broker);
+	assert_int_equal(broker->kind, FEED_HEARTBEAT);
+	site_broker_free(broker);
+}
+
+static void test_a_table_of_an_older_epoch_is_replaced(void **state)
+{
+	uint8_t a[FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	broker->chain.epoch = 5;
+	broker->chain.seq = 1000;
+	site_broker_dial(broker);
+	site_broker_frame(broker);
+	assert_int_equal(broker->kind, FEED_SNAPSHOT_LAST);
+	assert_int_equal(site_broker_state(broker, a), FEED_ACTIVE);
+	site_broker_free(broker);
+}
+
+/* ---- who may ---- */
+
+static void assert_peer_refused(const struct authority *ca, const char *role, int status, const char *code)
+{
+	struct buf pem = site_leaf(ca, role, "broker-a");
+	char *escaped = site_escape(buf_view(&pem));
+	const char *const params[] = {"CLIENT_CERT", escaped, "CONTENT_TYPE", "application/json", NULL};
+	struct site_answer a = site_receive(site_send("GET", "/v1/feed?epoch=0&after=0", bytes_of(NULL, 0), params));
+	assert_int_equal(a.status, status);
+	assert_string_equal(site_code(&a), code);
+	site_answer_free(&a);
+	a = site_receive(site_send("POST", "/v1/feed/receipts",
+				   bytes_str("{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[]}"), params));
+	assert_int_equal(a.status, status);
+	site_answer_free(&a);
+	free(escaped);
+	buf_free(&pem);
+}
+
+static void test_only_brokers_of_the_service_ca_are_fed(void **state)
+{
+	(void)state;
+	assert_peer_refused(&site.service_ca, "backend", 403, "forbidden");
+	assert_peer_refused(&site.other_ca, "broker", 401, "unauthenticated");
+	struct site_answer a = site_receive(site_send("GET", "/v1/feed", bytes_of(NULL, 0), NULL));
+	assert_int_equal(a.status, 401);
+	site_answer_free(&a);
+	assert_int_equal(count_rows("SELECT count(*) FROM brokers"), 0);
+}
+
+static void test_malformed_questions_are_refused(void **state)
+{
+	static const char *const uris[] = {"/v1/feed?epoch=x", "/v1/feed?epoch=1&after=-1", "/v1/feed?after=",
+					   "/v1/feed?epoch=1&after=2&head=00", "/v1/feed?epoch=1234567890123456789012"};
+	static const char *const bodies[] = {
+		"", "{}", "[]", "{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1}",
+		"{\"broker\":\"broker-b\",\"epoch\":1,\"seq\":1,\"connected\":[]}",
+		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":-1,\"connected\":[]}",
+		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[\"zz\"]}",
+		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[],\"more\":1}",
+	};
+	struct site_broker *broker = site_broker_new("broker-a");
+	const char *const params[] = {"CLIENT_CERT", broker->escaped, NULL};
+	(void)state;
+	for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
+		struct site_answer a = site_receive(site_send("GET", uris[i], bytes_of(NULL, 0), params));
+		assert_int_equal(a.status, 400);
+		site_answer_free(&a);
+	}
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+		struct site_answer a = site_broker_post(broker, bodies[i]);
+		assert_int_equal(a.status, 400);
+		site_answer_free(&a);
+	}
+	site_broker_free(broker);
+}
+
+/* ---- effective ---- */
+
+static int ask_to_revoke(int device, int wait_ms)
+{
+	char uri[128], body[96];
+	snprintf(uri, sizeof uri, "/v1/admin/devices/%s/revoke", fixture_thing(device));
+	snprintf(body, sizeof body, "{\"reason\":\"key-compromise\",\"wait_ms\":%d}", wait_ms);
+	return site_admin_send(site.operator, "POST", uri, body);
+}
+
+static const json_t *broker_of(const struct site_answer *a, size_t i)
+{
+	return json_array_get(json_object_get(a->json, "brokers"), i);
+}
+
+static const char *broker_text(const struct site_answer *a, size_t i, const char *key)
+{
+	const char *text = json_string_value(json_object_get(broker_of(a, i), key));
+	return text ? text : "";
+}
+
+static void test_revocation_is_effective_when_every_broker_says_so(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct site_broker *a = site_broker_new("broker-a"), *b = site_broker_new("broker-b");
+	struct pollfd p = {.events = POLLIN};
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(a);
+	site_broker_dial(b);
+	site_broker_follow(a, 1);
+	site_broker_follow(b, 1);
+	int admin = p.fd = ask_to_revoke(1, 20000);
+	while (site_broker_state(a, fp) != FEED_REVOKED)
+		site_broker_frame(a);
+	while (site_broker_state(b, fp) != FEED_REVOKED)
+		site_broker_frame(b);
+	site_broker_receipt(a, "broker-a", "");
+	assert_int_equal(poll(&p, 1, 100), 0); /* one of two is not all */
+	site_broker_receipt(b, "broker-b", "");
+	struct site_answer answer = site_receive(admin);
+	assert_int_equal(answer.status, 200);
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	assert_int_equal(json_array_size(json_object_get(answer.json, "brokers")), 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(broker_text(&answer, i, "state"), "effective");
+		assert_true(json_is_integer(json_object_get(broker_of(&answer, i), "effective_ms")));
+	}
+	assert_int_equal(json_integer_value(json_object_get(answer.json, "certificates")), 1);
+	site_answer_free(&answer);
+	site_broker_free(a);
+	site_broker_free(b);
+}
+
+static void test_a_broker_that_does_not_answer_is_named(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct site_broker *a = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(a);
+	site_broker_follow(a, 1);
+	struct site_answer answer = site_receive(ask_to_revoke(1, 50));
+	assert_int_equal(answer.status, 200);
+	assert_true(json_is_false(json_object_get(answer.json, "effective")));
+	assert_string_equal(broker_text(&answer, 0, "name"), "broker-a");
+	assert_string_equal(broker_text(&answer, 0, "state"), "pending");
+	site_answer_free(&answer);
+	/* a receipt for what came before, and one beyond what was told, do not count */
+	a->chain.seq = 1;
+	site_broker_receipt(a, "broker-a", "");
+	a->chain.seq = last_seq() + 1000;
+	site_broker_receipt(a, "broker-a", "");
+	answer = site_receive(ask_to_revoke(1, 50));
+	assert_string_equal(broker_text(&answer, 0, "state"), "pending");
+	site_answer_free(&answer);
+	site_broker_free(a);
+}
+
+static void test_a_lost_broker_is_not_waited_for_and_not_forgotten(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct site_broker *a = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(a);
+	site_broker_follow(a, 1);
+	site_broker_free(a);
+	site_restart(); /* what was known of it in memory is gone as well */
+	int64_t started = clock_monotonic_ms();
+	struct site_answer answer = site_receive(ask_to_revoke(1, 20000));
+	assert_true(clock_monotonic_ms() - started < 15000);
+	assert_true(json_is_false(json_object_get(answer.json, "effective")));
+	assert_string_equal(broker_text(&answer, 0, "state"), "lost");
+	assert_true(json_is_null(json_object_get(broker_of(&answer, 0), "lag_s")));
+	site_answer_free(&answer);
+	answer = site_admin_ask(site.operator, "DELETE", "/v1/admin/brokers/broker-a", "");
+	assert_int_equal(answer.status, 403);
+	site_answer_free(&answer);
+	answer = site_admin_ask(site.admin, "DELETE", "/v1/admin/brokers/broker-a", "");
+	assert_int_equal(answer.status, 200);
+	site_answer_free(&answer);
+	answer = site_receive(ask_to_revoke(1, 20000));
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	site_answer_free(&answer);
+}
+
+static void test_a_receipt_before_the_question_counts(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct site_broker *a = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(a);
+	revoke_device(1, "key-compromise");
+	site_broker_follow(a, last_seq());
+	site_broker_receipt(a, "broker-a", "");
+	struct site_answer answer = site_receive(ask_to_revoke(1, 20000)); /* revoked already: the same entry */
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	assert_int_equal(json_integer_value(json_object_get(answer.json, "certificates")), 0);
+	site_answer_free(&answer);
+	site_broker_free(a);
+}
+
+static void test_the_first_connection_ends_the_predecessor(void **state)
+{
+	uint8_t old[FINGERPRINT_SIZE], new[FINGERPRINT_SIZE];
+	char hex[HEX_SIZE(FINGERPRINT_SIZE)], list[80];
+	struct site_broker *a = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, old);
+	site_broker_dial(a);
+	site_broker_follow(a, last_seq());
+	enrol((struct ask){.device = 1, .key = 2, .renews = old}, new);
+	site_broker_follow(a, last_seq());
+	assert_int_equal(a->rows[1].flags, FEED_REPORT_CONNECT);
+	assert_int_equal(site_broker_state(a, old), FEED_ACTIVE);
+	hex_encode(bytes_of(new, sizeof new), hex);
+	snprintf(list, sizeof list, "\"%s\"", hex);
+	site_broker_receipt(a, "broker-a", list);
+	site_broker_follow(a, last_seq());
+	assert_int_equal(site_broker_state(a, old), FEED_REVOKED);
+	assert_int_equal(site_broker_state(a, new), FEED_ACTIVE);
+	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'certificate-revoked' AND reason = 'superseded' "
+				    "AND actor = 'broker-a'"), 1);
+	site_broker_free(a);
+}
+
+static void test_brokers_are_listed(void **state)
+{
+	struct site_broker *a = site_broker_new("broker-a"), *b = site_broker_new("broker-b");
+	(void)state;
+	site_broker_dial(a);
+	site_broker_dial(b);
+	site_broker_follow(a, last_seq());
+	site_broker_follow(b, last_seq());
+	site_broker_receipt(a, "broker-a", "");
+	site_broker_hang_up(b);
+	struct site_answer answer;
+	for (;;) { /* until the gateway has noticed that one is gone */
+		answer = site_admin_ask(site.viewer, "GET", "/v1/admin/brokers", "");
+		if (!strcmp(broker_text(&answer, 0, "state"), "lost") || !strcmp(broker_text(&answer, 1, "state"), "lost"))
+			break;
+		site_answer_free(&answer);
+	}
+	assert_int_equal(json_array_size(json_object_get(answer.json, "brokers")), 2);
+	size_t live = strcmp(broker_text(&answer, 0, "state"), "live") ? 1 : 0;
+	assert_string_equal(broker_text(&answer, live, "name"), "broker-a");
+	assert_int_equal(json_integer_value(json_object_get(broker_of(&answer, live), "lag_s")), 0);
+	site_answer_free(&answer);
+	site_broker_free(a);
+	site_broker_free(b);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, site_setup, site_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_first_stream_brings_a_snapshot_and_then_lives),
+		TEST(test_changes_are_pushed_as_they_happen),
+		TEST(test_a_known_position_is_continued),
+		TEST(test_entries_that_concern_no_broker_move_the_number_by_heartbeat),
+		TEST(test_a_large_snapshot_comes_in_parts_and_changes_meanwhile_are_not_lost),
+		TEST(test_a_commit_larger_than_a_frame_is_told_in_several),
+		TEST(test_a_log_that_was_rolled_back_feeds_no_broker),
+		TEST(test_a_table_of_an_older_epoch_is_replaced),
+		TEST(test_only_brokers_of_the_service_ca_are_fed),
+		TEST(test_malformed_questions_are_refused),
+		TEST(test_revocation_is_effective_when_every_broker_says_so),
+		TEST(test_a_broker_that_does_not_answer_is_named),
+		TEST(test_a_lost_broker_is_not_waited_for_and_not_forgotten),
+		TEST(test_a_receipt_before_the_question_counts),
+		TEST(test_the_first_connection_ends_the_predecessor),
+		TEST(test_brokers_are_listed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
