@@ -1,6 +1,7 @@
 #include "import.h"
 
 #include "clock.h"
+#include "lookup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +118,7 @@ static outcome check_same(const struct record *given, struct records *r, struct 
 	return refuse(f, REASON_CONFLICT, "instance ID %s is a record already, with other contents", id);
 }
 
-static outcome insert(const struct record *d, struct records *r, int64_t now, bool *inserted, struct fault *f)
+static outcome insert(const struct record *d, struct records *r, int64_t now, struct fault *f)
 {
 	sqlite3_stmt *s;
 	outcome o = records_statement(r, SQL_INSERT, &s, f);
@@ -132,8 +133,18 @@ static outcome insert(const struct record *d, struct records *r, int64_t now, bo
 	sqlite3_bind_int(s, 6, (int)d->evidence);
 	sqlite3_bind_int64(s, 7, now);
 	o = records_run(r, s, f);
-	*inserted = o.ok && sqlite3_changes(r->db) == 1;
-	return o.ok && !*inserted ? check_same(d, r, f) : o;
+	return o.ok ? lookup_add(r, d->instance_id, sqlite3_last_insert_rowid(r->db), f) : o;
+}
+
+/* The one writer is what keeps instance IDs unique: between look-up and insert nobody else inserts. */
+static outcome store(const struct record *d, struct records *r, int64_t now, bool *inserted, struct fault *f)
+{
+	int64_t id;
+	outcome o = lookup_find(r, d->instance_id, &id, f);
+	*inserted = o.ok && !id;
+	if (!o.ok)
+		return o;
+	return id ? check_same(d, r, f) : insert(d, r, now, f);
 }
 
 static outcome run_import(struct change *c, struct records *r, struct fault *f)
@@ -145,12 +156,14 @@ static outcome run_import(struct change *c, struct records *r, struct fault *f)
 	b->inserted = 0;
 	outcome o = find_batch(b, r, &known, f);
 	for (size_t i = 0; o.ok && !known && i < b->count; i++) {
-		o = insert(&b->records[i], r, now, &inserted, &why);
+		o = store(&b->records[i], r, now, &inserted, &why);
 		if (!o.ok)
 			return at_line(i + 1, &why, f);
 		b->inserted += inserted;
 	}
 	if (o.ok && !known)
 		o = remember_batch(b, r, now, f);
+	if (o.ok && !known)
+		o = lookup_settle(r, f);
 	return o.ok ? read_total(b, r, f) : o;
 }

@@ -1,15 +1,18 @@
 #include "records.h"
 
+#include "lookup.h"
+
 #include <stdio.h>
 #include <string.h>
 
 enum { SCHEMA_VERSION = 1, READ_TIMEOUT_MS = 5000 };
 
-/* A record's own number keeps the order of storing, and makes the index of instance IDs small. */
+/* Records in the order in which they were stored; `lookup` finds those up to number `indexed`: see lookup.h.
+ */
 static const char schema[] =
 	"CREATE TABLE records("
 	" id INTEGER PRIMARY KEY,"
-	" instance_id BLOB NOT NULL UNIQUE CHECK(length(instance_id) = 33),"
+	" instance_id BLOB NOT NULL CHECK(length(instance_id) = 33),"
 	" implementation_id BLOB CHECK(implementation_id IS NULL OR length(implementation_id) = 32),"
 	" public_key BLOB NOT NULL,"
 	" batch TEXT NOT NULL,"
@@ -19,6 +22,9 @@ static const char schema[] =
 	" created INTEGER NOT NULL"
 	") STRICT;"
 	"CREATE INDEX records_batch ON records(batch);"
+	"CREATE TABLE lookup(instance_id BLOB PRIMARY KEY, id INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE indexed(one INTEGER PRIMARY KEY CHECK(one = 1), id INTEGER NOT NULL) STRICT;"
+	"INSERT INTO indexed(one, id) VALUES(1, 0);"
 	"CREATE TABLE withdrawals("
 	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" time INTEGER NOT NULL,"
@@ -45,15 +51,20 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_SAVEPOINT] = "SAVEPOINT op",
 	[SQL_RELEASE] = "RELEASE op",
-	[SQL_FIND] = "SELECT " COLUMNS " FROM records WHERE instance_id = ?1",
+	[SQL_FIND] = "SELECT " COLUMNS " FROM records WHERE id = ?1",
+	[SQL_LOOKUP] = "SELECT id FROM lookup WHERE instance_id = ?1",
+	[SQL_BOUNDS] = "SELECT (SELECT id FROM indexed), (SELECT coalesce(max(id), 0) FROM records)",
+	[SQL_RECENT] = "SELECT id, instance_id FROM records WHERE id > ?1 ORDER BY id",
+	[SQL_SETTLE] =
+		"INSERT INTO lookup(instance_id, id) SELECT instance_id, id FROM records WHERE id > ?1 "
+		"ORDER BY instance_id",
+	[SQL_SETTLED] = "UPDATE indexed SET id = ?1",
 	[SQL_COUNT] = "SELECT count(*) FROM records",
 	[SQL_LIST_FIRST] = "SELECT " COLUMNS " FROM records WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[SQL_LIST_BATCH] =
 		"SELECT " COLUMNS " FROM records WHERE batch = ?3 AND id > ?1 ORDER BY id LIMIT ?2",
-	[SQL_ID] = "SELECT id FROM records WHERE instance_id = ?1",
-	[SQL_INSERT] = "INSERT INTO records(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7) "
-		       "ON CONFLICT(instance_id) DO NOTHING",
-	[SQL_SUSPEND] = "UPDATE records SET suspended = ?2 WHERE instance_id = ?1 AND suspended <> ?2",
+	[SQL_INSERT] = "INSERT INTO records(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
+	[SQL_SUSPEND] = "UPDATE records SET suspended = ?2 WHERE id = ?1 AND suspended <> ?2",
 	[SQL_BATCH_KNOWN] = "SELECT 1 FROM records WHERE batch = ?1 LIMIT 1",
 	[SQL_BATCH_WITHDRAW] = "INSERT INTO withdrawals(time, instance_id, suspended, reason) "
 			       "SELECT ?3, instance_id, ?2, ?4 FROM records WHERE batch = ?1 AND suspended "
@@ -74,14 +85,12 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[SQL_PROBE] = "INSERT INTO probe(one, time) VALUES(1, ?1) ON CONFLICT(one) DO UPDATE SET time = ?1",
 };
 
-/* Instance IDs are random: each new record touches another page of their index. Where the cache holds the
- * index of a million, and a checkpoint comes after many batches, a page is read seldom and written once for
- * several records. */
-static const char writer_pragmas[] = "PRAGMA cache_size=-81920; PRAGMA wal_autocheckpoint=16384";
+/* Room for the pages that a settling of the lookup touches, and fewer checkpoints that write them again. */
+static const char writer_pragmas[] = "PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=8192";
 
 outcome records_open(const char *path, struct records *out, struct fault *f)
 {
-	*out = (struct records){0};
+	*out = (struct records){.writer = true};
 	outcome r = db_open(path, schema, SCHEMA_VERSION, &out->db, f);
 	return r.ok ? db_exec(out->db, writer_pragmas, f) : r;
 }
@@ -103,6 +112,7 @@ outcome records_open_reader(const char *path, struct records *out, struct fault 
 
 void records_close(struct records *r)
 {
+	lookup_forget(r);
 	for (size_t i = 0; i < STATEMENT_COUNT; i++)
 		sqlite3_finalize(r->statements[i]);
 	sqlite3_close(r->db);
@@ -172,11 +182,15 @@ outcome records_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SI
 		     bool *found, struct fault *f)
 {
 	sqlite3_stmt *s;
+	int64_t id;
 	*found = false;
-	outcome o = records_statement(r, SQL_FIND, &s, f);
+	outcome o = lookup_find(r, instance_id, &id, f);
+	if (!o.ok || !id)
+		return o;
+	o = records_statement(r, SQL_FIND, &s, f);
 	if (!o.ok)
 		return o;
-	sqlite3_bind_blob(s, 1, instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 1, id);
 	o = records_step(r, s, found, f);
 	if (o.ok && *found)
 		take_record(s, out);
@@ -184,23 +198,13 @@ outcome records_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SI
 	return o;
 }
 
-static outcome find_id(struct records *r, const uint8_t *instance_id, int64_t *id, struct fault *f)
+static outcome place_of(struct records *r, const uint8_t *instance_id, int64_t *id, struct fault *f)
 {
-	sqlite3_stmt *s;
-	bool found;
 	*id = 0;
 	if (!instance_id)
 		return DONE;
-	outcome o = records_statement(r, SQL_ID, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_blob(s, 1, instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
-	o = records_step(r, s, &found, f);
-	if (o.ok && !found)
-		return refuse(f, REASON_NOT_FOUND, "after: no such record");
-	*id = found ? sqlite3_column_int64(s, 0) : 0;
-	sqlite3_reset(s);
-	return o;
+	outcome o = lookup_find(r, instance_id, id, f);
+	return o.ok && !*id ? refuse(f, REASON_NOT_FOUND, "after: no such record") : o;
 }
 
 outcome records_list(struct records *r, const char *batch, const uint8_t *after, struct record *out,
@@ -210,7 +214,7 @@ outcome records_list(struct records *r, const char *batch, const uint8_t *after,
 	int64_t id;
 	bool row = true;
 	*count = 0;
-	outcome o = find_id(r, after, &id, f);
+	outcome o = place_of(r, after, &id, f);
 	if (o.ok)
 		o = records_statement(r, batch ? SQL_LIST_BATCH : SQL_LIST_FIRST, &s, f);
 	if (!o.ok)

@@ -17,10 +17,14 @@ enum records_sql {
 	SQL_SAVEPOINT,
 	SQL_RELEASE,
 	SQL_FIND,
+	SQL_LOOKUP,
+	SQL_BOUNDS,
+	SQL_RECENT,
+	SQL_SETTLE,
+	SQL_SETTLED,
 	SQL_COUNT,
 	SQL_LIST_FIRST,
 	SQL_LIST_BATCH,
-	SQL_ID,
 	SQL_INSERT,
 	SQL_SUSPEND,
 	SQL_BATCH_KNOWN,
@@ -40,7 +44,13 @@ enum records_sql {
 /* A connection with its statements, prepared when first used. For one thread. */
 struct records {
 	sqlite3 *db;
+	bool writer;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
+	/* lookup.h: records that the index does not hold yet */
+	bool known; /* what follows was read */
+	int64_t indexed, newest;
+	struct recent *recent;
+	size_t recent_count, recent_room;
 };
 
 /* Creates the file and its schema where they are absent. For the writer. */

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "lookup.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -80,8 +81,10 @@ static outcome run_change(struct writer *w, struct change *c, struct fault *f)
 		*f = c->fault;
 		return (outcome){false};
 	}
-	if (!c->ok)
+	if (!c->ok) {
+		lookup_forget(&w->records);
 		o = db_exec(w->records.db, "ROLLBACK TO op", f);
+	}
 	return o.ok ? run_named(&w->records, SQL_RELEASE, f) : o;
 }
 
@@ -92,6 +95,8 @@ static outcome run_group(struct writer *w, struct change *group, struct fault *f
 		o = run_change(w, c, f);
 	if (o.ok)
 		o = run_named(&w->records, SQL_COMMIT, f);
+	if (!o.ok)
+		lookup_forget(&w->records);
 	if (!o.ok && !sqlite3_get_autocommit(w->records.db))
 		sqlite3_exec(w->records.db, "ROLLBACK", NULL, NULL, NULL);
 	return o;
