@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 /* Upper bounds of the buckets, in microseconds. */
-static const int64_t bounds_us[METRIC_BUCKETS] = {100,	 250,	500,	1000,	2500,	5000,	 10000,	  25000,
-						  50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+static const int64_t bounds_us[METRIC_BUCKETS] = {100,	   250,	    500,     1000,    2500,   5000,
+						  10000,   25000,   50000,   100000,  250000, 500000,
+						  1000000, 2500000, 5000000, 10000000};
 
 void metric_add(struct metric *m, uint64_t n)
 {
@@ -61,11 +62,13 @@ void metrics_write_histogram(struct buf *out, const struct metric_histogram *h)
 	buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", h->name, h->help, h->name);
 	for (size_t i = 0; i < METRIC_BUCKETS; i++) {
 		so_far += atomic_load_explicit(&h->bucket[i], memory_order_relaxed);
-		buf_printf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", h->name, (double)bounds_us[i] / 1e6, so_far);
+		buf_printf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", h->name, (double)bounds_us[i] / 1e6,
+			   so_far);
 	}
 	so_far += atomic_load_explicit(&h->bucket[METRIC_BUCKETS], memory_order_relaxed);
-	buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.6f\n%s_count %" PRIu64 "\n", h->name, so_far,
-		   h->name, (double)atomic_load_explicit(&h->sum_us, memory_order_relaxed) / 1e6, h->name, so_far);
+	buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.6f\n%s_count %" PRIu64 "\n", h->name,
+		   so_far, h->name, (double)atomic_load_explicit(&h->sum_us, memory_order_relaxed) / 1e6,
+		   h->name, so_far);
 }
 
 void metrics_write_reasons(struct buf *out, const struct metric_reasons *m)

@@ -78,12 +78,14 @@ void challenge_issue(struct challenge *c, int64_t now_ms, uint8_t nonce[NONCE_SI
 	compute_tag(c, nonce, nonce + TIME_SIZE + RANDOM_SIZE);
 }
 
-static outcome check_ours(const struct challenge *c, int64_t now_ms, const uint8_t nonce[NONCE_SIZE], struct fault *f)
+static outcome check_ours(const struct challenge *c, int64_t now_ms, const uint8_t nonce[NONCE_SIZE],
+			  struct fault *f)
 {
 	uint8_t tag[TAG_SIZE];
 	compute_tag(c, nonce, tag);
 	if (!bytes_equal_ct(bytes_of(tag, sizeof tag), bytes_of(nonce + TIME_SIZE + RANDOM_SIZE, TAG_SIZE)))
-		return refuse(f, REASON_NONCE_FORGED, "the nonce is none that this gateway gave out since its start");
+		return refuse(f, REASON_NONCE_FORGED,
+			      "the nonce is none that this gateway gave out since its start");
 	int64_t age_ms = now_ms - nonce_time_ms(nonce);
 	if (age_ms < 0 || age_ms > c->ttl_ms)
 		return refuse(f, REASON_NONCE_EXPIRED, "the nonce is %lld s old, more than %lld s",

@@ -17,8 +17,8 @@ static outcome check_https(const char *value, struct fault *f)
 {
 	size_t n = strlen(value);
 	if (strncmp(value, "https://", 8) || n < 9 || n > 1024 || value[n - 1] == '/')
-		return refuse(f, REASON_CONFIG, "\"%s\" is not https://host[:port][/path] without a slash at its end",
-			      value);
+		return refuse(f, REASON_CONFIG,
+			      "\"%s\" is not https://host[:port][/path] without a slash at its end", value);
 	return DONE;
 }
 
@@ -34,7 +34,8 @@ static const struct config_key keys[] = {
 	 "Origins under which devices know this gateway; evidence is bound to one of them."},
 	{"trust_domain", CONFIG_STRING, AT(trust_domain), NULL, 0, 0, NULL,
 	 "SPIFFE trust domain of the names in certificates."},
-	{"root_cert", CONFIG_STRING, AT(root_cert), NULL, 0, 0, NULL, "Root certificate (PEM) that devices pin."},
+	{"root_cert", CONFIG_STRING, AT(root_cert), NULL, 0, 0, NULL,
+	 "Root certificate (PEM) that devices pin."},
 	{"issuing_cert", CONFIG_STRING, AT(issuing_cert), NULL, 0, 0, NULL,
 	 "Certificate (PEM) of the CA that issues to devices; they send it after their own."},
 	{"service_cert", CONFIG_STRING, AT(service_cert), NULL, 0, 0, NULL,
@@ -53,7 +54,8 @@ static const struct config_key keys[] = {
 	 "Private key (PEM) that signs what brokers follow; brokers pin its public key."},
 	{"admin_master", CONFIG_STRING, AT(admin_master), NULL, 0, 0, NULL,
 	 "File of the secret that admin keys are derived from; made by `mooringctl admin init`."},
-	{"region", CONFIG_STRING, AT(region), "mooring-1", 0, 0, NULL, "Region in the scope of admin signatures."},
+	{"region", CONFIG_STRING, AT(region), "mooring-1", 0, 0, NULL,
+	 "Region in the scope of admin signatures."},
 	{"salt_file", CONFIG_STRING, AT(salt_file), NULL, 0, 0, NULL,
 	 "Secret of 32 bytes from which thing names are made; the signer has the same."},
 	{"default_policy", CONFIG_STRING, AT(default_policy), NULL, 0, 0, NULL,
@@ -68,7 +70,8 @@ static const struct config_key keys[] = {
 	 "Enrolments and renewals a minute that one device may make."},
 	{"workers", CONFIG_INT, AT(workers), "0", 0, 64, NULL, "Worker threads; 0: one a core."},
 	{"supersede_after_s", CONFIG_INT, AT(supersede_after_s), "86400", 60, 30 * DAY_S, NULL,
-	 "After a renewal the old certificate is revoked at the new one's first CONNECT, or after this many seconds."},
+	 "After a renewal the old certificate is revoked at the new one's first CONNECT, or after this many "
+	 "seconds."},
 	{"quarantine_clones", CONFIG_BOOL, AT(quarantine_clones), "true", 0, 0, NULL,
 	 "Suspend a device that presents a second key, besides refusing the key."},
 	{"run_as_uid", CONFIG_INT, AT(run_as_uid), "0", 0, INT32_MAX, NULL,
@@ -88,7 +91,8 @@ outcome gateway_config_load(const char *path, struct gateway_config *c, struct f
 	if (!loaded.ok || c->certificate_lifetime_min_s <= c->certificate_lifetime_s)
 		return loaded;
 	gateway_config_free(c);
-	return refuse(f, REASON_CONFIG, "%s: certificate_lifetime_min_s is more than certificate_lifetime_s", path);
+	return refuse(f, REASON_CONFIG, "%s: certificate_lifetime_min_s is more than certificate_lifetime_s",
+		      path);
 }
 
 void gateway_config_free(struct gateway_config *c)

@@ -58,14 +58,14 @@ struct ear_pin {
 /* What the files named in the configuration hold, read once, before the sandbox closes. */
 struct gateway_keys {
 	struct buf root_pem;
-	struct buf chain_pem;      /* the device issuing CA: what devices send after their leaf */
-	struct buf salt;           /* of thing names */
+	struct buf chain_pem;	   /* the device issuing CA: what devices send after their leaf */
+	struct buf salt;	   /* of thing names */
 	struct buf default_policy; /* JSON text, compiled once as a check */
 	X509 *issuing;
 	int64_t issuing_not_after;
-	X509 *service;      /* issuer of service certificates */
-	EVP_PKEY *feed_key; /* private; used by the feed's thread only */
-	struct ear_pin *ear;    /* pinned verification keys of attestation results */
+	X509 *service;	     /* issuer of service certificates */
+	EVP_PKEY *feed_key;  /* private; used by the feed's thread only */
+	struct ear_pin *ear; /* pinned verification keys of attestation results */
 	size_t ear_count;
 };
 
@@ -91,12 +91,12 @@ struct gateway {
 	struct gateway_keys keys;
 	struct scgi_server *server;
 	struct store *store;
-	struct feed *feed;             /* gateway/feed/: brokers and their streams */
+	struct feed *feed;	       /* gateway/feed/: brokers and their streams */
 	struct admin_auth *admin_auth; /* common/admin_auth.h: who may administer */
 	struct challenge *challenge;
 	struct rate *rate;
 	struct attest_health *attest; /* what is known of the attestation service; locks for itself */
-	struct worker *workers;       /* gateway/worker.h, one a loop; each is touched on its own loop only */
+	struct worker *workers;	      /* gateway/worker.h, one a loop; each is touched on its own loop only */
 	unsigned worker_count;
 	atomic_bool recovered; /* every intent of an earlier run is finished or closed */
 };

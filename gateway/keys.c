@@ -14,7 +14,8 @@ static outcome name_key(struct fault *f, const char *key, outcome result)
 	char text[FAULT_TEXT_MAX];
 	if (!result.ok && f) {
 		snprintf(text, sizeof text, "%s", f->text);
-		snprintf(f->text, sizeof f->text, "%s: %.*s", key, (int)(sizeof f->text - strlen(key) - 3), text);
+		snprintf(f->text, sizeof f->text, "%s: %.*s", key, (int)(sizeof f->text - strlen(key) - 3),
+			 text);
 		f->reason = REASON_CONFIG;
 	}
 	return result;
@@ -63,7 +64,8 @@ static outcome load_ear_keys(const struct config_strings *paths, struct gateway_
 	return DONE;
 }
 
-/* libcurl reads these files itself, at each connection: here it is only seen to that they are what they must be. */
+/* libcurl reads these files itself, at each connection: here it is only seen to that they are what they must
+ * be. */
 static outcome check_client_files(const struct gateway_config *c, struct fault *f)
 {
 	struct buf ca = {0}, cert = {0};

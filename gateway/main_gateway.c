@@ -3,6 +3,7 @@
  * attested, has certificates signed, keeps the records, and tells the brokers.
  */
 #include "admin_auth.h"
+#include "daemon.h"
 #include "config_check.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
@@ -14,9 +15,7 @@
 #include "gateway/worker.h"
 #include "log.h"
 #include "sandbox.h"
-#include "version.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,56 +23,13 @@
 #include <unistd.h>
 
 enum { STOP_GRACE_MS = 10000, CONNECTIONS_MAX = 4096, PATHS_MAX = 4 };
-enum { EXIT_USAGE = 2 };
-
-struct options {
-	const char *config;
-	bool test, print, insecure;
+static const struct daemon_about about = {
+	"mooring-gateway",
+	"the enrolment gateway: has devices attested and certified, keeps the records, tells the brokers",
+	"It answers its edge (nginx) on a Unix socket, asks the attestation service over HTTPS and the "
+	"signer on its\n"
+	"Unix socket. It holds no issuing key. At start it finishes or closes what a crash left open.\n",
 };
-
-static const char usage[] =
-	"Usage: mooring-gateway --config FILE [-t | --print-config] [--insecure-single-user]\n"
-	"  --config FILE            the configuration\n"
-	"  -t                       test the configuration and the files it names, then exit\n"
-	"  --print-config           print the configuration with defaults and documentation, then exit\n"
-	"  --insecure-single-user   run even where nothing confines the process\n"
-	"  --help, --version\n";
-
-/* Exits on --help, --version and mistakes. */
-static struct options parse_options(int argc, char **argv)
-{
-	static const struct option table[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"print-config", no_argument, NULL, 'p'},
-		{"insecure-single-user", no_argument, NULL, 'i'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},
-		{NULL, 0, NULL, 0},
-	};
-	struct options o = {0};
-	for (int c; (c = getopt_long(argc, argv, "t", table, NULL)) != -1;) {
-		if (c == 'c')
-			o.config = optarg;
-		else if (c == 't')
-			o.test = true;
-		else if (c == 'p')
-			o.print = true;
-		else if (c == 'i')
-			o.insecure = true;
-		else if (c == 'h' || c == 'v') {
-			fputs(c == 'h' ? usage : "mooring-gateway " MOORING_VERSION "\n", stdout);
-			exit(0);
-		} else {
-			fputs(usage, stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (!o.config || optind != argc) {
-		fputs(usage, stderr);
-		exit(EXIT_USAGE);
-	}
-	return o;
-}
 
 /* The folder that a file is in; caller frees. */
 static char *folder_of(const char *path)
@@ -88,8 +44,8 @@ static outcome enter_sandbox(const struct gateway_config *c, bool insecure, stru
 {
 	/* libcurl's files are read by each worker; the admin secret may be made later, hence its folder. */
 	char *socket_folder = folder_of(c->socket), *master_folder = folder_of(c->admin_master);
-	const char *const read_only[] = {c->attestation_ca, c->attestation_cert, c->attestation_key, master_folder,
-					 "/proc/self", NULL};
+	const char *const read_only[] = {c->attestation_ca, c->attestation_cert, c->attestation_key,
+					 master_folder,	    "/proc/self",	 NULL};
 	const char *const read_write[] = {c->state_dir, socket_folder, NULL};
 	const struct sandbox sandbox = {
 		.uid = (uid_t)c->run_as_uid,
@@ -107,7 +63,8 @@ static outcome enter_sandbox(const struct gateway_config *c, bool insecure, stru
 	return r;
 }
 
-/* Everything durable is opened as the gateway's own user: a database made by root could not be written later. */
+/* Everything durable is opened as the gateway's own user: a database made by root could not be written later.
+ */
 static outcome open_store(struct gateway *g, struct fault *f)
 {
 	char path[4096];
@@ -141,7 +98,9 @@ static outcome make_services(struct gateway *g, struct fault *f)
 static outcome serve(struct gateway *g, struct fault *f)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned workers = g->config.workers ? (unsigned)g->config.workers : cores > 0 && cores < 64 ? (unsigned)cores : 1;
+	unsigned workers = g->config.workers	     ? (unsigned)g->config.workers
+			   : cores > 0 && cores < 64 ? (unsigned)cores
+						     : 1;
 	uid_t *peers = config_uids(&g->config.peer_uids);
 	g->workers = calloc(workers, sizeof *g->workers);
 	if ((g->config.peer_uids.count && !peers) || !g->workers) {
@@ -195,16 +154,6 @@ static void block_signals(sigset_t *stopping)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static int print_config(const struct gateway_config *c)
-{
-	char *text = gateway_config_print(c);
-	if (!text)
-		return EXIT_FAILURE;
-	fputs(text, stdout);
-	free(text);
-	return EXIT_SUCCESS;
-}
-
 /* Threads and open requests are left to the kernel where the start fails half-way. */
 static int run(struct gateway *g, bool insecure)
 {
@@ -218,7 +167,8 @@ static int run(struct gateway *g, bool insecure)
 		fail(&f, "cannot start");
 		_exit(EXIT_FAILURE);
 	}
-	log_line(LOG_LEVEL_INFO, NULL, "serving on %s with %u workers", g->config.socket, scgi_worker_count(g->server));
+	log_line(LOG_LEVEL_INFO, NULL, "serving on %s with %u workers", g->config.socket,
+		 scgi_worker_count(g->server));
 	sigwait(&stopping, &received);
 	log_line(LOG_LEVEL_INFO, NULL, "stopping");
 	stop(g);
@@ -229,13 +179,16 @@ int main(int argc, char **argv)
 {
 	static struct gateway gateway;
 	struct fault f;
-	const struct options o = parse_options(argc, argv);
+	struct daemon_options o;
+	int code = daemon_options(argc, argv, &about, &o);
+	if (code != DAEMON_GO_ON)
+		return code;
 	log_init("gateway", LOG_LEVEL_INFO);
 	if (!gateway_config_load(o.config, &gateway.config, &f).ok)
 		return fail(&f, "the configuration is refused");
 	log_init("gateway", config_log_level(gateway.config.log_level));
 	if (o.print)
-		return print_config(&gateway.config);
+		return daemon_print_config(gateway_config_print(&gateway.config));
 	if (!gateway_keys_load(&gateway.config, &gateway.keys, &f).ok)
 		return fail(&f, "the configuration is refused");
 	if (o.test) {

@@ -6,7 +6,8 @@
 
 enum { BUCKET_SLOTS = 16, LOCKS = 64, MINUTE_US = 60000000 };
 
-/* GCRA's state is one time: when the device would be back at its full allowance ("theoretical arrival time"). */
+/* GCRA's state is one time: when the device would be back at its full allowance ("theoretical arrival time").
+ */
 struct cell {
 	uint64_t device;
 	int64_t full_at_us; /* in the past: as good as free */
@@ -83,17 +84,20 @@ static outcome ask(struct rate *r, int64_t now_us, const uint8_t instance_id[INS
 	pthread_mutex_unlock(lock);
 
 	if (wait_us > 0)
-		return refuse(f, REASON_RATE_LIMITED, "the device has used its enrolments; the next in %lld ms",
+		return refuse(f, REASON_RATE_LIMITED,
+			      "the device has used its enrolments; the next in %lld ms",
 			      (long long)(wait_us / 1000 + 1));
 	return DONE;
 }
 
-outcome rate_check(struct rate *r, int64_t now_us, const uint8_t instance_id[INSTANCE_ID_SIZE], struct fault *f)
+outcome rate_check(struct rate *r, int64_t now_us, const uint8_t instance_id[INSTANCE_ID_SIZE],
+		   struct fault *f)
 {
 	return ask(r, now_us, instance_id, false, f);
 }
 
-outcome rate_charge(struct rate *r, int64_t now_us, const uint8_t instance_id[INSTANCE_ID_SIZE], struct fault *f)
+outcome rate_charge(struct rate *r, int64_t now_us, const uint8_t instance_id[INSTANCE_ID_SIZE],
+		    struct fault *f)
 {
 	return ask(r, now_us, instance_id, true, f);
 }

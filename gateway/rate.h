@@ -1,5 +1,6 @@
 /*
- * rate.h - how often one device may enrol: the generic cell rate algorithm (ITU-T I.371) in memory of a fixed size.
+ * rate.h - how often one device may enrol: the generic cell rate algorithm (ITU-T I.371) in memory of a fixed
+ * size.
  *
  * A device has `per_minute` at once, and then one each 60/per_minute seconds. Only devices whose attestation
  * succeeded are charged, so that nobody can use up another device's allowance with forged evidence. Where

@@ -25,7 +25,8 @@ static void finish(struct settle *s, const struct fault *f)
 	free(s);
 }
 
-/* That the device lost its standing meanwhile settles the intent as well: the store keeps the certificate as revoked. */
+/* That the device lost its standing meanwhile settles the intent as well: the store keeps the certificate as
+ * revoked. */
 static void on_recorded(const struct store_recorded *answer, const struct fault *f, void *arg)
 {
 	bool standing = f && reason_public(f->reason) == reason_public(REASON_DEVICE_REVOKED);

@@ -2,8 +2,8 @@
  * recover.h - settles intents that were reserved and neither recorded nor closed.
  *
  * The signer is asked what became of the intent: a certificate is recorded, and where there is none the
- * signer is told never to sign it, and then the intent is closed. At start this is done for all that an earlier run
- * left open, before the first enrolment.
+ * signer is told never to sign it, and then the intent is closed. At start this is done for all that an
+ * earlier run left open, before the first enrolment.
  */
 #ifndef MOORING_RECOVER_H
 #define MOORING_RECOVER_H
@@ -16,7 +16,8 @@ MUST_USE outcome recover_start(struct worker *w, struct recover **out, struct fa
 /* After the store was closed and the worker's connections were freed. */
 void recover_free(struct recover *r);
 
-/* One intent. `done` is called once, on the worker's loop, never from within; f is NULL where it is settled, else it is still open. */
+/* One intent. `done` is called once, on the worker's loop, never from within; f is NULL where it is settled,
+ * else it is still open. */
 void recover_settle(struct worker *w, const uint8_t intent[INTENT_ID_SIZE],
 		    void (*done)(const struct fault *f, void *arg), void *arg);
 

@@ -63,8 +63,8 @@ static struct call *find_call(struct signer_client *c, const uint8_t intent[INTE
 {
 	struct call *call;
 	TAILQ_FOREACH(call, &c->calls, entry)
-		if (!memcmp(call->intent, intent, INTENT_ID_SIZE))
-			return call;
+	if (!memcmp(call->intent, intent, INTENT_ID_SIZE))
+		return call;
 	return NULL;
 }
 
@@ -109,7 +109,7 @@ static void on_connected(struct signer_client *c)
 	c->connected = true;
 	c->reconnect_ms = RECONNECT_MIN_MS;
 	TAILQ_FOREACH(call, &c->calls, entry)
-		bufferevent_write(c->connection, call->message.p, call->message.n);
+	bufferevent_write(c->connection, call->message.p, call->message.n);
 }
 
 static void on_event(struct bufferevent *b, short what, void *arg)
@@ -150,7 +150,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct call *call;
 	(void)fd, (void)what;
 	while ((call = TAILQ_FIRST(&c->calls)) && call->deadline_ms <= now_ms) {
-		refuse(&f, REASON_SIGNER_UNAVAILABLE, "the signer did not answer within %d ms", SIGNER_CALL_TIMEOUT_MS);
+		refuse(&f, REASON_SIGNER_UNAVAILABLE, "the signer did not answer within %d ms",
+		       SIGNER_CALL_TIMEOUT_MS);
 		end_call(c, call, NULL, &f);
 	}
 }
@@ -169,7 +170,8 @@ outcome signer_client_new(struct event_base *base, const char *socket_path, stru
 	TAILQ_INIT(&c->calls);
 	if (strlen(socket_path) >= sizeof c->address.sun_path) {
 		free(c);
-		return refuse(f, REASON_CONFIG, "signer_socket: %s is too long for a Unix socket", socket_path);
+		return refuse(f, REASON_CONFIG, "signer_socket: %s is too long for a Unix socket",
+			      socket_path);
 	}
 	memcpy(c->address.sun_path, socket_path, strlen(socket_path) + 1);
 	event_assign(&c->reconnect, base, -1, 0, on_reconnect, c);
@@ -196,8 +198,8 @@ void signer_client_free(struct signer_client *c)
 	free(c);
 }
 
-outcome signer_client_send(struct signer_client *c, const struct signer_request *r, signer_done *done, void *arg,
-			   struct fault *f)
+outcome signer_client_send(struct signer_client *c, const struct signer_request *r, signer_done *done,
+			   void *arg, struct fault *f)
 {
 	struct call *call = calloc(1, sizeof *call);
 	if (!call)

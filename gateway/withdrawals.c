@@ -16,7 +16,8 @@ enum { WAIT_S = 25, POLL_TIMEOUT_MS = 40000, LIST_MAX = 2 << 20, PAUSE_MIN_MS = 
 static struct metric applied = {METRIC_COUNTER, "mooring_withdrawals_applied_total",
 				"Verdicts that the attestation service took back or gave back.", 0};
 static struct metric answered = {METRIC_GAUGE, "mooring_withdrawals_answered_time_seconds",
-				 "When the attestation service last answered about withdrawals, Unix time.", 0};
+				 "When the attestation service last answered about withdrawals, Unix time.",
+				 0};
 
 struct withdrawals {
 	struct worker *worker;
@@ -76,7 +77,8 @@ static void on_applied(const struct store_changed *answer, const struct fault *f
 	} else if (!w->worker->stopping) {
 		w->last = a->last;
 		metric_add(&applied, a->count);
-		log_line(LOG_LEVEL_INFO, NULL, "withdrawals: %zu applied, up to number %" PRId64, a->count, a->last);
+		log_line(LOG_LEVEL_INFO, NULL, "withdrawals: %zu applied, up to number %" PRId64, a->count,
+			 a->last);
 		go_on(w, a->count);
 	}
 	free(a);
@@ -103,8 +105,8 @@ static outcome read_answer(struct withdrawals *w, const struct httpc_answer *ans
 	}
 	if (answer->status != 200)
 		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "withdrawals: HTTP status %d", answer->status);
-	return withdrawal_list_parse(answer->body, w->last, w->worker->ear_keys, w->worker->gateway->keys.ear_count, l,
-				     f);
+	return withdrawal_list_parse(answer->body, w->last, w->worker->ear_keys,
+				     w->worker->gateway->keys.ear_count, l, f);
 }
 
 static void on_answer(const struct httpc_answer *answer, const struct fault *why, void *arg)

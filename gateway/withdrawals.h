@@ -2,8 +2,8 @@
  * withdrawals.h - follows what the attestation service takes back: verdicts that no longer hold reach the
  * certificates that were issued on them, in the commit that stores how far was read.
  *
- * GET /v1/withdrawals?after=SEQ&wait=S (long poll); each entry is a JWS under a pinned key of attestation results.
- * A service without this resource (Veraison) is asked again now and then; there the admin does it.
+ * GET /v1/withdrawals?after=SEQ&wait=S (long poll); each entry is a JWS under a pinned key of attestation
+ * results. A service without this resource (Veraison) is asked again now and then; there the admin does it.
  */
 #ifndef MOORING_WITHDRAWALS_H
 #define MOORING_WITHDRAWALS_H

@@ -70,15 +70,17 @@ outcome withdrawal_list_parse(struct bytes json, int64_t after, EVP_PKEY *const 
 	size_t count = json_array_size(entries);
 	if (!json_is_array(entries) || !json_is_integer(last) || json_integer_value(last) < after ||
 	    count > WITHDRAWALS_MAX) {
-		r = refuse(f, REASON_VERIFIER_LIES, "withdrawals: not {\"entries\": up to %d, \"last\": at least %lld}",
+		r = refuse(f, REASON_VERIFIER_LIES,
+			   "withdrawals: not {\"entries\": up to %d, \"last\": at least %lld}",
 			   WITHDRAWALS_MAX, (long long)after);
 		goto out;
 	}
 	out->last = json_integer_value(last);
 	out->entries = calloc(count + 1, sizeof *out->entries);
 	out->reasons = calloc(count + 1, sizeof *out->reasons);
-	r = out->entries && out->reasons ? read_entries(entries, after, keys, key_count, out, f)
-					 : refuse(f, REASON_NO_MEMORY, "no memory for %zu withdrawals", count);
+	r = out->entries && out->reasons
+		    ? read_entries(entries, after, keys, key_count, out, f)
+		    : refuse(f, REASON_NO_MEMORY, "no memory for %zu withdrawals", count);
 out:
 	if (!r.ok)
 		withdrawal_list_free(out);

@@ -16,10 +16,10 @@ struct withdrawal_list {
 	int64_t last;
 };
 
-/* {"entries": [JWS...], "last": SEQ}: each entry's payload {"seq", "time", "instance_id", "state", "reason"}, the numbers
- * increasing, above `after` and not above `last`. VERIFIER_LIES, EAR_SIGNATURE. */
-MUST_USE outcome withdrawal_list_parse(struct bytes json, int64_t after, EVP_PKEY *const *keys, size_t key_count,
-				       struct withdrawal_list *out, struct fault *f);
+/* {"entries": [JWS...], "last": SEQ}: each entry's payload {"seq", "time", "instance_id", "state", "reason"},
+ * the numbers increasing, above `after` and not above `last`. VERIFIER_LIES, EAR_SIGNATURE. */
+MUST_USE outcome withdrawal_list_parse(struct bytes json, int64_t after, EVP_PKEY *const *keys,
+				       size_t key_count, struct withdrawal_list *out, struct fault *f);
 void withdrawal_list_free(struct withdrawal_list *l);
 
 #endif

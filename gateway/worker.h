@@ -24,16 +24,17 @@ struct worker {
 	EVP_PKEY **ear_keys; /* as many as gateway->keys.ear_count */
 	struct httpc *attestation;
 	struct signer_client *signer;
-	struct attest_probe *probe;      /* worker 0, else NULL */
+	struct attest_probe *probe;	 /* worker 0, else NULL */
 	struct withdrawals *withdrawals; /* worker 0, else NULL */
-	struct recover *recover;         /* worker 0, else NULL */
+	struct recover *recover;	 /* worker 0, else NULL */
 	bool stopping; /* the store is about to close: no new work, and what is under way ends unanswered */
 };
 
 /* For scgi_options: `arg` is the gateway, whose `workers` has a place for each. */
 MUST_USE outcome worker_start(struct loop *loop, unsigned index, void *arg, struct fault *f);
 void worker_stop(unsigned index, void *arg);
-/* Ends everything that could still ask the store, on every worker, and waits until that is done. After scgi_drain. */
+/* Ends everything that could still ask the store, on every worker, and waits until that is done. After
+ * scgi_drain. */
 void workers_quiesce(struct gateway *g);
 struct worker *worker_of(struct gateway *g, const struct scgi_request *r);
 

@@ -59,10 +59,11 @@ static outcome refuse_answer(struct attest_call *call, const char *what, const s
 		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: %s", what, f->text);
 	if (answer->status == 401 || answer->status == 403)
 		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE,
-			      "%s: HTTP status %d: the service does not take this gateway's certificate", what,
-			      answer->status);
+			      "%s: HTTP status %d: the service does not take this gateway's certificate",
+			      what, answer->status);
 	if (answer->status >= 500 || answer->status == 404 || answer->status == 429 || answer->status == 202)
-		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: HTTP status %d", what, answer->status);
+		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: HTTP status %d", what,
+			      answer->status);
 	return refuse(&call->fault, REASON_VERIFIER_LIES, "%s: HTTP status %d", what, answer->status);
 }
 
@@ -72,14 +73,15 @@ static outcome read_result(struct attest_call *call, const struct httpc_answer *
 	if (answer->status != 200)
 		return refuse_answer(call, "evidence", answer, f);
 	if (!is_session(answer))
-		return refuse(&call->fault, REASON_VERIFIER_LIES, "evidence: the answer is no session but \"%.60s\"",
-			      answer->content_type);
+		return refuse(&call->fault, REASON_VERIFIER_LIES,
+			      "evidence: the answer is no session but \"%.60s\"", answer->content_type);
 	outcome r = session_parse(answer->body, call->binding, &session, &call->fault);
 	if (!r.ok)
 		return r;
 	call->jwt = session.result;
 	if (session.status != SESSION_COMPLETE)
-		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "evidence: the session is not complete");
+		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE,
+			      "evidence: the session is not complete");
 	return check_result(call);
 }
 
@@ -113,7 +115,8 @@ static bool same_service(const struct gateway *g, const char *location)
 	return !strncmp(location, base, origin) && location[origin] == '/';
 }
 
-static outcome read_session(struct attest_call *call, const struct httpc_answer *answer, const struct fault *f)
+static outcome read_session(struct attest_call *call, const struct httpc_answer *answer,
+			    const struct fault *f)
 {
 	struct session session = {0};
 	if (answer->status != 201)
@@ -122,12 +125,13 @@ static outcome read_session(struct attest_call *call, const struct httpc_answer 
 		return refuse(&call->fault, REASON_VERIFIER_LIES,
 			      "newSession: the answer is no session but \"%.60s\"", answer->content_type);
 	if (!same_service(call->worker->gateway, answer->location))
-		return refuse(&call->fault, REASON_VERIFIER_LIES, "newSession: Location leads elsewhere: %.100s",
-			      answer->location);
+		return refuse(&call->fault, REASON_VERIFIER_LIES,
+			      "newSession: Location leads elsewhere: %.100s", answer->location);
 	outcome r = session_parse(answer->body, call->binding, &session, &call->fault);
 	free(session.result);
 	if (r.ok && session.status != SESSION_WAITING)
-		return refuse(&call->fault, REASON_VERIFIER_LIES, "newSession: the session does not wait for evidence");
+		return refuse(&call->fault, REASON_VERIFIER_LIES,
+			      "newSession: the session does not wait for evidence");
 	if (r.ok && !(call->session_url = strdup(answer->location)))
 		return refuse(&call->fault, REASON_NO_MEMORY, "no memory for a session's address");
 	return r;
@@ -141,7 +145,8 @@ static void on_session(const struct httpc_answer *answer, const struct fault *f,
 	outcome r = read_session(call, answer, f);
 	if (r.ok) {
 		send_evidence(call);
-	} else if (call->fault.reason == REASON_VERIFIER_UNAVAILABLE && !call->retried && !call->worker->stopping) {
+	} else if (call->fault.reason == REASON_VERIFIER_UNAVAILABLE && !call->retried &&
+		   !call->worker->stopping) {
 		call->retried = true;
 		open_session(call);
 	} else {

@@ -18,14 +18,14 @@ struct attest_call {
 	enum evidence_type type;
 	struct bytes evidence;
 	struct bytes csr_spki;
-	const uint8_t *binding; /* BINDING_SIZE: the nonce of the session */
+	const uint8_t *binding;	 /* BINDING_SIZE: the nonce of the session */
 	void (*done)(void *arg); /* on the worker's loop, once, never from within attest_ask */
 	void *arg;
 	/* out */
-	bool affirmed;       /* else `fault` says why not */
-	struct fault fault;  /* VERIFIER_UNAVAILABLE, VERIFIER_LIES, EAR_*, or the reason that the verifier itself gave */
+	bool affirmed;	    /* else `fault` says why not */
+	struct fault fault; /* VERIFIER_UNAVAILABLE, VERIFIER_LIES, EAR_*, or the verifier's reason */
 	struct ear ear;
-	char *jwt;           /* the signed result as it came, NULL where none came; attest_call_free */
+	char *jwt; /* the signed result as it came, NULL where none came; attest_call_free */
 	/* own */
 	bool retried;
 	char *session_url;

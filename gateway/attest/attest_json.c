@@ -10,7 +10,8 @@ static json_t *parse_object(struct bytes json, const char *what, struct fault *f
 	json_t *top = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, &error);
 	if (top && json_is_object(top))
 		return top;
-	refuse(f, REASON_VERIFIER_LIES, "the %s is no JSON object: %s", what, top ? "another type" : error.text);
+	refuse(f, REASON_VERIFIER_LIES, "the %s is no JSON object: %s", what,
+	       top ? "another type" : error.text);
 	json_decref(top);
 	return NULL;
 }
@@ -39,7 +40,8 @@ static enum session_status status_find(const char *name)
 	return 0;
 }
 
-outcome session_parse(struct bytes json, const uint8_t nonce[BINDING_SIZE], struct session *out, struct fault *f)
+outcome session_parse(struct bytes json, const uint8_t nonce[BINDING_SIZE], struct session *out,
+		      struct fault *f)
 {
 	*out = (struct session){0};
 	json_t *top = parse_object(json, "session", f);
@@ -79,7 +81,8 @@ outcome discovery_parse(struct bytes json, struct discovery *out, struct fault *
 	const json_t *jwk = json_object_get(top, "ear-verification-key");
 	outcome r = DONE;
 	if (!state || !json_is_array(types))
-		r = refuse(f, REASON_VERIFIER_LIES, "the discovery document lacks service-state or media-types");
+		r = refuse(f, REASON_VERIFIER_LIES,
+			   "the discovery document lacks service-state or media-types");
 	for (size_t i = 0; i < json_array_size(types); i++) {
 		const char *name = json_string_value(json_array_get(types, i));
 		enum evidence_type type = name ? evidence_type_of_media(name) : 0;

@@ -36,10 +36,11 @@ outcome attest_health_admit(struct attest_health *h, enum evidence_type type, in
 	unsigned failures = h->failures;
 	pthread_mutex_unlock(&h->lock);
 	if (!types)
-		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "the attestation service has not said that it is ready");
+		return refuse(f, REASON_VERIFIER_UNAVAILABLE,
+			      "the attestation service has not said that it is ready");
 	if (paused)
-		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "the attestation service failed %u times in a row",
-			      failures);
+		return refuse(f, REASON_VERIFIER_UNAVAILABLE,
+			      "the attestation service failed %u times in a row", failures);
 	if (!(types & 1u << type))
 		return refuse(f, REASON_EVIDENCE_TYPE, "the attestation service does not take %s",
 			      evidence_type_name(type));

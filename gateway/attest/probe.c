@@ -18,7 +18,7 @@ struct attest_probe {
 	struct event tick;
 	bool asking;
 	int64_t good_until_ms; /* monotonic */
-	bool known;            /* a state was logged; `up` is what it was */
+	bool known;	       /* a state was logged; `up` is what it was */
 	bool up;
 	bool warned_about_key;
 };
@@ -33,12 +33,14 @@ static bool key_is_pinned(const struct gateway *g, const uint8_t point[64])
 	return false;
 }
 
-/* Keys come from the configuration alone; what the service announces is good for a warning before it rotates. */
+/* Keys come from the configuration alone; what the service announces is good for a warning before
+ * it rotates. */
 static void watch_key(struct attest_probe *p, const struct discovery *d)
 {
 	bool strange = d->has_key && !key_is_pinned(p->worker->gateway, d->point);
 	if (strange && !p->warned_about_key)
-		log_line(LOG_LEVEL_WARN, NULL, "the attestation service announces a key that ear_keys does not list");
+		log_line(LOG_LEVEL_WARN, NULL,
+			 "the attestation service announces a key that ear_keys does not list");
 	p->warned_about_key = strange;
 }
 
@@ -51,9 +53,11 @@ static outcome read_document(const struct httpc_answer *answer, const struct fau
 		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "discovery: HTTP status %d", answer->status);
 	outcome r = discovery_parse(answer->body, d, f);
 	if (r.ok && !d->ready)
-		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "discovery: the service says that it is not ready");
+		return refuse(f, REASON_VERIFIER_UNAVAILABLE,
+			      "discovery: the service says that it is not ready");
 	if (r.ok && !d->types)
-		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "discovery: the service takes none of our evidence types");
+		return refuse(f, REASON_VERIFIER_UNAVAILABLE,
+			      "discovery: the service takes none of our evidence types");
 	return r;
 }
 

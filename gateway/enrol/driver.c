@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-static struct metric issued = {METRIC_COUNTER, "mooring_certificates_issued_total", "Certificates made and recorded.",
-			       0};
+static struct metric issued = {METRIC_COUNTER, "mooring_certificates_issued_total",
+			       "Certificates made and recorded.", 0};
 static struct metric repeated = {METRIC_COUNTER, "mooring_certificates_repeated_total",
 				 "Enrolments answered with the certificate that their key had already.", 0};
 static struct metric_reasons refused = {.name = "mooring_enrolments_refused_total",
@@ -75,9 +75,11 @@ static void write_log(const struct enrol *e, const struct fault *f)
 	int64_t us = clock_monotonic_us() - e->started_us;
 	int status = f ? reason_public(f->reason)->status : e->issue.reserved == STORE_EXISTS ? 200 : 201;
 	snprintf(fields, sizeof fields,
-		 "\"stage\":\"%s\",\"status\":%d,\"thing\":\"%s\",\"ms\":%" PRId64 ".%03d,\"cpu_us\":%" PRId64,
+		 "\"stage\":\"%s\",\"status\":%d,\"thing\":\"%s\",\"ms\":%" PRId64
+		 ".%03d,\"cpu_us\":%" PRId64,
 		 stage_name(e), status, e->issue.terms.thing, us / 1000, (int)(us % 1000), e->cpu_us);
-	log_fields(f ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, e->id, f, fields, e->request.renews ? "renewal" : "enrolment");
+	log_fields(f ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, e->id, f, fields,
+		   e->request.renews ? "renewal" : "enrolment");
 }
 
 /* The log keeps every refusal that the store did not itself make. */
@@ -87,10 +89,11 @@ static void record_refusal(const struct enrol *e, const struct fault *f)
 	bool known = e->attest.parsed;
 	if (e->issue.fault_logged || e->record.fault_logged || !e->gateway->store)
 		return;
-	snprintf(detail, sizeof detail, "{\"stage\":\"%s\",\"request\":\"%s\",\"evidence\":\"%s\"}", stage_name(e),
-		 e->request.renews ? "renewal" : "enrolment", known ? evidence_type_name(e->request.type) : "");
-	store_refused(e->gateway->store, e->id, known ? e->attest.evidence.instance_id : NULL, e->issue.terms.thing, f,
-		      detail);
+	snprintf(detail, sizeof detail, "{\"stage\":\"%s\",\"request\":\"%s\",\"evidence\":\"%s\"}",
+		 stage_name(e), e->request.renews ? "renewal" : "enrolment",
+		 known ? evidence_type_name(e->request.type) : "");
+	store_refused(e->gateway->store, e->id, known ? e->attest.evidence.instance_id : NULL,
+		      e->issue.terms.thing, f, detail);
 }
 
 static void give_answer(struct enrol *e, const struct fault *f)
@@ -106,6 +109,7 @@ static void give_answer(struct enrol *e, const struct fault *f)
 	answer(e, f, e->answer_arg);
 }
 
+/* A caller whose time was over has its answer: how it ended after that is for the operator. */
 static void finish(struct enrol *e, const struct fault *f)
 {
 	metric_observe_us(&cpu, e->cpu_us);
@@ -114,7 +118,7 @@ static void finish(struct enrol *e, const struct fault *f)
 	if (e->answer)
 		give_answer(e, f);
 	else
-		write_log(e, f); /* the caller was told that its time is over: how it ended is for the operator */
+		write_log(e, f);
 	enrol_free(e);
 }
 

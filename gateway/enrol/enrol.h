@@ -3,9 +3,9 @@
  *
  *   receive -> authenticate -> csr -> attest -> policy -> issue -> record -> respond      (stages.c)
  *
- * An adapter of a transport fills `request` and gets the answer; between the two there is one path. A stage reads
- * everything, writes its own output, and says NEXT, WAIT or FAIL. A stage that WAITs has begun something
- * that calls enrol_wake when it is there; it is then called again, with its output as it left it.
+ * An adapter of a transport fills `request` and gets the answer; between the two there is one path. A stage
+ * reads everything, writes its own output, and says NEXT, WAIT or FAIL. A stage that WAITs has begun
+ * something that calls enrol_wake when it is there; it is then called again, with its output as it left it.
  *
  * The request has ENROL_DEADLINE_MS in all. When they are over the caller is answered 503; a request
  * that holds an intent by then goes on all the same, so that the retry finds its certificate.
@@ -28,14 +28,14 @@ enum step { STEP_NEXT = 1, STEP_WAIT, STEP_FAIL };
 
 /* What a transport's adapter fills; it owns its bytes, since the transport's request may end first. */
 struct enrol_request {
-	struct bytes csr;      /* views into csr_room and evidence_room */
+	struct bytes csr; /* views into csr_room and evidence_room */
 	struct bytes evidence;
 	enum evidence_type type;
 	enum binding_mode mode;
 	uint8_t nonce[NONCE_SIZE];
 	char audience[ORIGIN_MAX + 1];
 	int64_t lifetime_s; /* 0: as configured */
-	/* A renewal names the current certificate and is signed by its key, over "mooring-renew/1" 00 || B. */
+	/* A renewal names the current certificate; its key signs "mooring-renew/1" 00 || B. */
 	bool renews;
 	uint8_t renews_fingerprint[FINGERPRINT_SIZE];
 	uint8_t renews_signature[ENROL_SIGNATURE_MAX]; /* DER (RFC 3279 2.2.3), SHA-256 */
@@ -44,14 +44,14 @@ struct enrol_request {
 	uint8_t evidence_room[EVIDENCE_MAX];
 };
 
-/* Resumes the request that a stage left waiting: `waker` is the `waker` of the enrolment that the stage was shown.
- * On its worker's loop, once a WAIT. */
+/* Resumes the request that a stage left waiting: `waker` is the `waker` of the enrolment that the stage was
+ * shown. On its worker's loop, once a WAIT. */
 void enrol_wake(void *waker);
 
 /* ---- what each stage writes ---- */
 
 struct receive_out {
-	int64_t now;        /* Unix time, seconds, for the whole request */
+	int64_t now; /* Unix time, seconds, for the whole request */
 	int64_t lifetime_s;
 };
 
@@ -88,14 +88,14 @@ struct issue_out {
 	enum issue_phase phase;
 	void *waker;
 	struct worker *worker;
-	bool failed;        /* what was waited for; `fault` says why */
+	bool failed; /* what was waited for; `fault` says why */
 	struct fault fault;
-	bool fault_logged;  /* the store refused, and logged it itself */
-	bool settled;       /* an intent past its dates was closed: once a request */
+	bool fault_logged; /* the store refused, and logged it itself */
+	bool settled;	   /* an intent past its dates was closed: once a request */
 	struct enrol_terms terms;
 	enum store_reserve_result reserved;
 	struct store_intent intent; /* of the certificate below */
-	struct buf certificate;     /* DER */
+	struct buf certificate;	    /* DER */
 };
 
 struct record_out {
@@ -137,7 +137,7 @@ struct enrol {
 	/* the driver's */
 	const struct stage *stages;
 	size_t stage_count;
-	size_t at;     /* the stage that runs or waits */
+	size_t at; /* the stage that runs or waits */
 	bool waiting, woken, running;
 	enrol_answer *answer; /* NULL once the caller has its answer */
 	void *answer_arg;
@@ -145,13 +145,14 @@ struct enrol {
 	int64_t cpu_us; /* of this thread, spent in this request */
 };
 
-/* `answer` is called once: with f NULL and everything filled up to `respond`, or with the refusal. NULL when there is no
- * memory. The adapter fills `request`, then calls enrol_run or enrol_refuse. */
+/* `answer` is called once: with f NULL and everything filled up to `respond`, or with the refusal. NULL when
+ * there is no memory. The adapter fills `request`, then calls enrol_run or enrol_refuse. */
 struct enrol *enrol_new(struct worker *w, const char *request_id, enrol_answer *answer, void *arg);
 void enrol_free(struct enrol *e);
 /* Runs the path; `e` may be gone afterwards. */
 void enrol_run(struct enrol *e);
-/* Refuses before the path has begun, because the adapter could not read the request. `e` is gone afterwards. */
+/* Refuses before the path has begun, because the adapter could not read the request. `e` is gone
+ * afterwards. */
 void enrol_refuse(struct enrol *e, const struct fault *f);
 /* What the path has counted, for /metrics. */
 void enrol_metrics_write(struct buf *out);

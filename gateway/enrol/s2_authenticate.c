@@ -11,13 +11,16 @@
 
 #include <string.h>
 
-/* SubjectPublicKeyInfo of a certificate that we issued (RFC 5280 4.1): the seventh item of its TBSCertificate. The reader
- * is our own because d2i_X509 on OpenSSL 3.0 costs more than the verification that follows. */
+/* SubjectPublicKeyInfo of a certificate that we issued (RFC 5280 4.1): the seventh item of its
+ * TBSCertificate. The reader is our own because d2i_X509 on OpenSSL 3.0 costs more than the verification that
+ * follows. */
 static bool certificate_spki(struct bytes der, struct bytes *spki)
 {
-	static const uint8_t before[] = {DER_CONTEXT_0, DER_INTEGER, DER_SEQUENCE, DER_SEQUENCE, DER_SEQUENCE, DER_SEQUENCE};
+	static const uint8_t before[] = {DER_CONTEXT_0, DER_INTEGER,  DER_SEQUENCE,
+					 DER_SEQUENCE,	DER_SEQUENCE, DER_SEQUENCE};
 	struct der_item certificate, tbs, item;
-	if (!der_take(&der, DER_SEQUENCE, &certificate) || !der_take(&certificate.contents, DER_SEQUENCE, &tbs))
+	if (!der_take(&der, DER_SEQUENCE, &certificate) ||
+	    !der_take(&certificate.contents, DER_SEQUENCE, &tbs))
 		return false;
 	for (size_t i = 0; i < sizeof before; i++)
 		if (!der_take(&tbs.contents, before[i], &item))
@@ -70,7 +73,8 @@ static void on_certificate(const struct store_certificate *c, const struct fault
 		mine->found = !mine->certificate.failed;
 	}
 	if (!mine->found && f && f->reason == REASON_NOT_FOUND)
-		refuse(&mine->fault, REASON_RENEWAL_UNKNOWN, "no certificate of a device has this fingerprint");
+		refuse(&mine->fault, REASON_RENEWAL_UNKNOWN,
+		       "no certificate of a device has this fingerprint");
 	else if (!mine->found && f)
 		mine->fault = *f;
 	else if (!mine->found)

@@ -43,8 +43,10 @@ static outcome check_verdict(const struct enrol *seen, const struct attest_out *
 		*f = call->fault;
 		return (outcome){false};
 	}
-	if (!call->ear.has_instance_id || memcmp(call->ear.instance_id, mine->evidence.instance_id, INSTANCE_ID_SIZE))
-		return refuse(f, REASON_EAR_INSTANCE, "the attestation result is about another instance ID, or about none");
+	if (!call->ear.has_instance_id ||
+	    memcmp(call->ear.instance_id, mine->evidence.instance_id, INSTANCE_ID_SIZE))
+		return refuse(f, REASON_EAR_INSTANCE,
+			      "the attestation result is about another instance ID, or about none");
 	return rate_charge(seen->gateway->rate, clock_monotonic_us(), mine->evidence.instance_id, f);
 }
 

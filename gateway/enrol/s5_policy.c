@@ -44,7 +44,8 @@ static outcome set_dates(const struct enrol *seen, struct enrol_terms *terms, st
 	terms->not_before = seen->receive.now - BACKDATE_S;
 	terms->not_after = wanted < last ? wanted : last;
 	if (terms->not_after < seen->receive.now + g->config.certificate_lifetime_min_s)
-		return refuse(f, REASON_CONFIG, "the issuing CA ends before the least lifetime of a certificate");
+		return refuse(f, REASON_CONFIG,
+			      "the issuing CA ends before the least lifetime of a certificate");
 	return DONE;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Issue: reserve, then sign. What will be signed is durable before the signer is asked, so that a crash at any
- * point ends in one certificate or none.
+ * Issue: reserve, then sign. What will be signed is durable before the signer is asked, so that a crash at
+ * any point ends in one certificate or none.
  */
 #include "stages.h"
 
@@ -14,7 +14,8 @@ static enum step begin_reserve(const struct enrol *seen, struct issue_out *mine)
 /* Logged by the store are its decisions; that it could not work is for us to tell. */
 static bool store_logged(const struct fault *f)
 {
-	return f->reason != REASON_STORE_UNAVAILABLE && f->reason != REASON_DISK_FULL && f->reason != REASON_NO_MEMORY;
+	return f->reason != REASON_STORE_UNAVAILABLE && f->reason != REASON_DISK_FULL &&
+	       f->reason != REASON_NO_MEMORY;
 }
 
 static void fail(struct issue_out *mine, const struct fault *f)
@@ -128,8 +129,8 @@ static enum step begin_sign(const struct enrol *seen, struct issue_out *mine, st
 	return sent.ok ? STEP_WAIT : STEP_FAIL;
 }
 
-/* An intent that was left open until its dates were over would give a certificate that is no use: it is closed,
- * and a new one takes its place. */
+/* An intent that was left open until its dates were over would give a certificate that is no use: it is
+ * closed, and a new one takes its place. */
 static enum step after_reserve(const struct enrol *seen, struct issue_out *mine, struct fault *f)
 {
 	bool stale = mine->intent.not_after <= seen->receive.now;
@@ -150,7 +151,8 @@ static enum step start(const struct enrol *seen, struct issue_out *mine, struct 
 	mine->waker = seen->waker;
 	mine->worker = seen->worker;
 	if (!approval_spend(seen->policy.approval, &mine->terms))
-		return step_of(refuse(f, REASON_INTERNAL, "a certificate without the policy stage's approval"));
+		return step_of(
+			refuse(f, REASON_INTERNAL, "a certificate without the policy stage's approval"));
 	return begin_reserve(seen, mine);
 }
 

@@ -20,8 +20,8 @@ enum step s7_record(const struct enrol *seen, struct record_out *mine, struct fa
 	if (!mine->asked) {
 		mine->asked = true;
 		mine->waker = seen->waker;
-		store_record(seen->gateway->store, seen->issue.intent.id, buf_view(&seen->issue.certificate), on_recorded,
-			     mine);
+		store_record(seen->gateway->store, seen->issue.intent.id, buf_view(&seen->issue.certificate),
+			     on_recorded, mine);
 		return STEP_WAIT;
 	}
 	if (mine->failed) {

@@ -44,14 +44,10 @@ static enum step respond(struct enrol *e, struct fault *f)
 
 const struct stage enrol_stages[] = {
 	/* name, function, may wait, goes on when the caller's time is over */
-	{"receive", receive, false, false},
-	{"authenticate", authenticate, true, false},
-	{"csr", csr, false, false},
-	{"attest", attest, true, false},
-	{"policy", policy, false, false},
-	{"issue", issue, true, true},
-	{"record", record, true, true},
-	{"respond", respond, false, true},
+	{"receive", receive, false, false}, {"authenticate", authenticate, true, false},
+	{"csr", csr, false, false},	    {"attest", attest, true, false},
+	{"policy", policy, false, false},   {"issue", issue, true, true},
+	{"record", record, true, true},	    {"respond", respond, false, true},
 };
 
 const size_t enrol_stage_count = sizeof enrol_stages / sizeof *enrol_stages;

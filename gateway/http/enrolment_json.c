@@ -23,7 +23,8 @@ static outcome read_base64(const json_t *value, const char *name, uint8_t *room,
 	if (length >= BASE64_SIZE(size))
 		return bad_field(f, name, "is too long");
 	if (!base64_decode(json_string_value(value), length, room, size, n))
-		return refuse(f, REASON_BAD_ENCODING, "%s: not base64 of at most %zu bytes (RFC 4648 4)", name, size);
+		return refuse(f, REASON_BAD_ENCODING, "%s: not base64 of at most %zu bytes (RFC 4648 4)",
+			      name, size);
 	return DONE;
 }
 
@@ -35,7 +36,8 @@ static outcome read_csr(const json_t *value, const char *name, struct enrol_requ
 	return r;
 }
 
-static outcome read_evidence(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
+static outcome read_evidence(const json_t *value, const char *name, struct enrol_request *out,
+			     struct fault *f)
 {
 	const char *type = json_string_value(json_object_get(value, "type"));
 	size_t n = 0;
@@ -43,7 +45,8 @@ static outcome read_evidence(const json_t *value, const char *name, struct enrol
 		return bad_field(f, name, "must be {\"type\", \"value\"}");
 	out->type = evidence_type_find(type);
 	if (!out->type)
-		return refuse(f, REASON_EVIDENCE_TYPE, "evidence.type: \"%.40s\" is not a type of evidence", type);
+		return refuse(f, REASON_EVIDENCE_TYPE, "evidence.type: \"%.40s\" is not a type of evidence",
+			      type);
 	outcome r = read_base64(json_object_get(value, "value"), "evidence.value", out->evidence_room,
 				sizeof out->evidence_room, &n, f);
 	out->evidence = bytes_of(out->evidence_room, n);
@@ -55,13 +58,16 @@ static outcome read_nonce(const json_t *value, const char *name, struct enrol_re
 	size_t n = 0;
 	if (!json_is_string(value))
 		return bad_field(f, name, "must be base64url text");
-	if (!base64url_decode(json_string_value(value), json_string_length(value), out->nonce, NONCE_SIZE, &n) ||
+	if (!base64url_decode(json_string_value(value), json_string_length(value), out->nonce, NONCE_SIZE,
+			      &n) ||
 	    n != NONCE_SIZE)
-		return refuse(f, REASON_BAD_ENCODING, "%s: not base64url of %d bytes (RFC 4648 5)", name, NONCE_SIZE);
+		return refuse(f, REASON_BAD_ENCODING, "%s: not base64url of %d bytes (RFC 4648 5)", name,
+			      NONCE_SIZE);
 	return DONE;
 }
 
-static outcome read_audience(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
+static outcome read_audience(const json_t *value, const char *name, struct enrol_request *out,
+			     struct fault *f)
 {
 	size_t n = json_string_length(value);
 	if (n == 0 || n > ORIGIN_MAX)
@@ -78,7 +84,8 @@ static outcome read_mode(const json_t *value, const char *name, struct enrol_req
 	return DONE;
 }
 
-static outcome read_lifetime(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
+static outcome read_lifetime(const json_t *value, const char *name, struct enrol_request *out,
+			     struct fault *f)
 {
 	if (!json_is_integer(value) || json_integer_value(value) < 1)
 		return bad_field(f, name, "must be a number of seconds");
@@ -92,7 +99,8 @@ static outcome read_renews(const json_t *value, const char *name, struct enrol_r
 	size_t n = 0;
 	if (!json_is_object(value) || json_object_size(value) != 2 || !json_is_string(id))
 		return bad_field(f, name, "must be {\"certificateId\", \"signature\"}");
-	if (!hex_decode(json_string_value(id), json_string_length(id), out->renews_fingerprint, FINGERPRINT_SIZE, &n) ||
+	if (!hex_decode(json_string_value(id), json_string_length(id), out->renews_fingerprint,
+			FINGERPRINT_SIZE, &n) ||
 	    n != FINGERPRINT_SIZE)
 		return refuse(f, REASON_BAD_ENCODING, "renews.certificateId: not the hexadecimal of %d bytes",
 			      FINGERPRINT_SIZE);
@@ -108,8 +116,9 @@ static const struct member {
 	enum need need;
 	reader *read;
 } members[] = {
-	{"csr", REQUIRED, read_csr},           {"evidence", REQUIRED, read_evidence}, {"nonce", REQUIRED, read_nonce},
-	{"audience", REQUIRED, read_audience}, {"mode", REQUIRED, read_mode},         {"lifetime_s", OPTIONAL, read_lifetime},
+	{"csr", REQUIRED, read_csr},	  {"evidence", REQUIRED, read_evidence},
+	{"nonce", REQUIRED, read_nonce},  {"audience", REQUIRED, read_audience},
+	{"mode", REQUIRED, read_mode},	  {"lifetime_s", OPTIONAL, read_lifetime},
 	{"renews", RENEWAL, read_renews},
 };
 
@@ -179,7 +188,8 @@ bool enrolment_json_answer(const struct enrol *e, struct buf *out)
 {
 	char id[HEX_SIZE(FINGERPRINT_SIZE)];
 	hex_encode(bytes_of(e->respond.fingerprint, FINGERPRINT_SIZE), id);
-	buf_printf(out, "{\"thing\":\"%s\",\"certificateId\":\"%s\",\"certificatePem\":\"", e->issue.terms.thing, id);
+	buf_printf(out, "{\"thing\":\"%s\",\"certificateId\":\"%s\",\"certificatePem\":\"",
+		   e->issue.terms.thing, id);
 	add_pem(out, buf_view(&e->respond.pem));
 	buf_str(out, "\",\"chainPem\":\"");
 	add_pem(out, buf_view(&e->gateway->keys.chain_pem));

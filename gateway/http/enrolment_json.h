@@ -10,9 +10,10 @@
 
 #include "gateway/enrol/enrol.h"
 
-/* Fills `out` (zeroed by the caller). Unknown and duplicate members are refused. BAD_JSON, BAD_FIELD, BAD_ENCODING,
- * EVIDENCE_TYPE, EVIDENCE_SIZE, TOO_LARGE. */
-MUST_USE outcome enrolment_json_parse(struct bytes body, bool renewal, struct enrol_request *out, struct fault *f);
+/* Fills `out` (zeroed by the caller). Unknown and duplicate members are refused. BAD_JSON, BAD_FIELD,
+ * BAD_ENCODING, EVIDENCE_TYPE, EVIDENCE_SIZE, TOO_LARGE. */
+MUST_USE outcome enrolment_json_parse(struct bytes body, bool renewal, struct enrol_request *out,
+				      struct fault *f);
 /* The answer to a request that went through; false when there is no memory. */
 MUST_USE bool enrolment_json_answer(const struct enrol *e, struct buf *out);
 

@@ -13,7 +13,8 @@ static void answer(struct enrol *e, const struct fault *f, void *arg)
 	if (f)
 		scgi_answer_problem(r, f);
 	else
-		scgi_answer(r, e->issue.reserved == STORE_EXISTS ? 200 : 201, "application/json", buf_view(&body));
+		scgi_answer(r, e->issue.reserved == STORE_EXISTS ? 200 : 201, "application/json",
+			    buf_view(&body));
 	buf_free(&body);
 }
 

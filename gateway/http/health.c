@@ -1,9 +1,8 @@
 #include "http.h"
 
-#include "gateway/attest/health.h"
 #include "gateway/enrol/enrol.h"
 #include "gateway/feed/feed.h"
-#include "gateway/signer_client.h"
+#include "gateway/readiness.h"
 #include "gateway/store/store.h"
 #include "gateway/withdrawals.h"
 #include "metrics.h"
@@ -17,22 +16,6 @@ void http_healthz(struct gateway *g, struct scgi_request *r)
 	scgi_answer(r, 200, "application/json", bytes_str("{\"alive\":true}\n"));
 }
 
-struct readiness {
-	bool store, recovered, signer, attestation;
-};
-
-static struct readiness readiness_of(struct gateway *g, const struct scgi_request *r)
-{
-	struct store_stats stats;
-	store_stats(g->store, &stats);
-	return (struct readiness){
-		.store = stats.writable,
-		.recovered = atomic_load(&g->recovered),
-		.signer = signer_client_connected(worker_of(g, r)->signer),
-		.attestation = attest_health_up(g->attest),
-	};
-}
-
 static const char *word(bool ok)
 {
 	return ok ? "ok" : "unavailable";
@@ -41,12 +24,14 @@ static const char *word(bool ok)
 /* Would an enrolment succeed now? Feeds and the admin interface work whatever this says. */
 void http_readyz(struct gateway *g, struct scgi_request *r)
 {
-	struct readiness is = readiness_of(g, r);
-	bool ready = is.store && is.recovered && is.signer && is.attestation;
+	struct readiness is = readiness_of(worker_of(g, r));
+	bool ready = readiness_all(&is);
 	struct buf body = {0};
-	buf_printf(&body, "{\"ready\":%s,\"store\":\"%s\",\"recovery\":\"%s\",\"signer\":\"%s\",\"attestation\":\"%s\"}\n",
-		   ready ? "true" : "false", word(is.store), is.recovered ? "ok" : "under way", word(is.signer),
-		   word(is.attestation));
+	buf_printf(&body,
+		   "{\"ready\":%s,\"store\":\"%s\",\"recovery\":\"%s\",\"signer\":\"%s\",\"attestation\":\"%"
+		   "s\"}\n",
+		   ready ? "true" : "false", word(is.store), is.recovered ? "ok" : "under way",
+		   word(is.signer), word(is.attestation));
 	scgi_answer(r, ready ? 200 : 503, "application/json", buf_view(&body));
 	buf_free(&body);
 }
@@ -73,8 +58,8 @@ static void write_store(struct buf *out, struct store *store)
 	write_counter(out, "mooring_store_operations_total", "Operations committed.", s.operations);
 	write_counter(out, "mooring_store_failures_total", "Operations that failed.", s.failures);
 	write_counter(out, "mooring_store_commit_microseconds_total", "Time spent in commits.", s.commit_us);
-	write_counter(out, "mooring_log_refusals_dropped_total", "Refusals that were counted instead of logged one by one.",
-		      s.refusals_dropped);
+	write_counter(out, "mooring_log_refusals_dropped_total",
+		      "Refusals that were counted instead of logged one by one.", s.refusals_dropped);
 }
 
 static void write_feed(struct buf *out, struct feed *feed)
@@ -90,15 +75,17 @@ static void write_feed(struct buf *out, struct feed *feed)
 void http_metrics(struct gateway *g, struct scgi_request *r)
 {
 	struct buf out = {0};
-	struct readiness is = readiness_of(g, r);
+	struct readiness is = readiness_of(worker_of(g, r));
 	enrol_metrics_write(&out);
 	withdrawals_metrics_write(&out);
 	write_store(&out, g->store);
 	write_feed(&out, g->feed);
 	write_gauge(&out, "mooring_requests_open", "Requests under way.", scgi_open_count(g->server));
-	write_gauge(&out, "mooring_recovered", "1 when what an earlier run left open is settled.", is.recovered);
+	write_gauge(&out, "mooring_recovered", "1 when what an earlier run left open is settled.",
+		    is.recovered);
 	write_gauge(&out, "mooring_signer_up", "1 when the signer is connected.", is.signer);
-	write_gauge(&out, "mooring_attestation_up", "1 when the attestation service answers.", is.attestation);
+	write_gauge(&out, "mooring_attestation_up", "1 when the attestation service answers.",
+		    is.attestation);
 	write_gauge(&out, "mooring_issuing_ca_not_after_time_seconds", "When the issuing CA ends, Unix time.",
 		    (uint64_t)g->keys.issuing_not_after);
 	metrics_write_process(&out);

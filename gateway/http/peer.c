@@ -18,7 +18,8 @@ static bool san_uri(X509 *cert, char *out, size_t room)
 			continue;
 		const ASN1_IA5STRING *uri = name->d.uniformResourceIdentifier;
 		int n = ASN1_STRING_length(uri);
-		if (++found == 1 && n > 0 && (size_t)n < room && !memchr(ASN1_STRING_get0_data(uri), 0, (size_t)n)) {
+		if (++found == 1 && n > 0 && (size_t)n < room &&
+		    !memchr(ASN1_STRING_get0_data(uri), 0, (size_t)n)) {
 			memcpy(out, ASN1_STRING_get0_data(uri), (size_t)n);
 			out[n] = '\0';
 		} else {
@@ -29,16 +30,19 @@ static bool san_uri(X509 *cert, char *out, size_t room)
 	return found == 1;
 }
 
-static outcome check_role(X509 *cert, const char *trust_domain, const char *role, struct peer *out, struct fault *f)
+static outcome check_role(X509 *cert, const char *trust_domain, const char *role, struct peer *out,
+			  struct fault *f)
 {
 	char uri[512], expected[512];
 	if (!cert_common_name(cert, out->name, sizeof out->name))
 		return refuse(f, REASON_PEER_CERTIFICATE, "the client certificate has no single common name");
 	if (!san_uri(cert, uri, sizeof uri))
-		return refuse(f, REASON_PEER_CERTIFICATE, "the client certificate has no single URI as subject alternative name");
+		return refuse(f, REASON_PEER_CERTIFICATE,
+			      "the client certificate has no single URI as subject alternative name");
 	snprintf(expected, sizeof expected, "spiffe://%s/service/%s/%s", trust_domain, role, out->name);
 	if (strcmp(uri, expected))
-		return refuse(f, REASON_PEER_ROLE, "the client certificate is for %.120s, not %.120s", uri, expected);
+		return refuse(f, REASON_PEER_ROLE, "the client certificate is for %.120s, not %.120s", uri,
+			      expected);
 	return DONE;
 }
 
@@ -69,7 +73,7 @@ enum { REMEMBERED = 16 };
 
 struct memory {
 	uint8_t key[SHA256_SIZE]; /* of role and certificate */
-	struct peer peer;         /* name "" = free */
+	struct peer peer;	  /* name "" = free */
 };
 
 static _Thread_local struct memory memories[REMEMBERED];
@@ -110,7 +114,8 @@ outcome peer_check(const struct gateway *g, const struct scgi_request *r, const 
 		*out = *known;
 		return DONE;
 	}
-	outcome checked = peer_check_certificate(pem, g->keys.service, g->config.trust_domain, role, now, out, f);
+	outcome checked =
+		peer_check_certificate(pem, g->keys.service, g->config.trust_domain, role, now, out, f);
 	if (checked.ok)
 		remember(key, out);
 	return checked;

@@ -1,6 +1,6 @@
 /*
- * Any bytes as an answer of the attestation service: a session, the discovery document, the list of withdrawals
- * (whose entries no fuzzer can sign: none may get through).
+ * Any bytes as an answer of the attestation service: a session, the discovery document, the list of
+ * withdrawals (whose entries no fuzzer can sign: none may get through).
  */
 // links: gateway/attest/attest_json.c gateway/withdrawals_json.c
 #include "gateway/attest/attest_json.h"

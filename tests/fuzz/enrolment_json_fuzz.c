@@ -1,6 +1,6 @@
 /*
- * Any bytes as the body of an enrolment or a renewal. What is accepted has its bytes inside its own rooms, and a
- * renewal is one exactly where it was to be one.
+ * Any bytes as the body of an enrolment or a renewal. What is accepted has its bytes inside its own rooms,
+ * and a renewal is one exactly where it was to be one.
  */
 // links: gateway/http/enrolment_json.c
 #include "gateway/http/enrolment_json.h"

@@ -41,15 +41,18 @@ static void test_after_a_row_of_failures_there_is_a_pause_that_grows(void **stat
 		assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, 1000), REASON_NONE);
 		attest_health_report(h, false, 1000);
 	}
-	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, 1000 + ATTEST_PAUSE_MIN_MS - 1), REASON_VERIFIER_UNAVAILABLE);
+	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, 1000 + ATTEST_PAUSE_MIN_MS - 1),
+			 REASON_VERIFIER_UNAVAILABLE);
 	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, 1000 + ATTEST_PAUSE_MIN_MS), REASON_NONE);
 	attest_health_report(h, false, 2000);
-	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, 2000 + 2 * ATTEST_PAUSE_MIN_MS - 1), REASON_VERIFIER_UNAVAILABLE);
+	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, 2000 + 2 * ATTEST_PAUSE_MIN_MS - 1),
+			 REASON_VERIFIER_UNAVAILABLE);
 	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, 2000 + 2 * ATTEST_PAUSE_MIN_MS), REASON_NONE);
 	for (int i = 0; i < 50; i++)
 		attest_health_report(h, false, 10000 + i * ATTEST_PAUSE_MAX_MS);
 	int64_t last = 10000 + 49 * ATTEST_PAUSE_MAX_MS;
-	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, last + ATTEST_PAUSE_MAX_MS - 1), REASON_VERIFIER_UNAVAILABLE);
+	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, last + ATTEST_PAUSE_MAX_MS - 1),
+			 REASON_VERIFIER_UNAVAILABLE);
 	assert_int_equal(ask(h, EVIDENCE_PSA_TOKEN, last + ATTEST_PAUSE_MAX_MS), REASON_NONE);
 	attest_health_free(h);
 }

@@ -20,8 +20,10 @@ static void test_a_session_is_read_in_either_alphabet(void **state)
 {
 	static const char *const documents[] = {
 		"{\"status\":\"complete\",\"nonce\":\"" URL_SAFE "\",\"result\":\"a.b.c\"}",
-		"{\"status\":\"complete\",\"nonce\":\"" URL_SAFE "=\",\"result\":\"a.b.c\",\"expiry\":\"2026\"}",
-		"{\"status\":\"complete\",\"nonce\":\"" STANDARD "\",\"result\":\"a.b.c\",\"accept\":[\"x\"]}",
+		"{\"status\":\"complete\",\"nonce\":\"" URL_SAFE
+		"=\",\"result\":\"a.b.c\",\"expiry\":\"2026\"}",
+		"{\"status\":\"complete\",\"nonce\":\"" STANDARD
+		"\",\"result\":\"a.b.c\",\"accept\":[\"x\"]}",
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
@@ -39,7 +41,8 @@ static void test_a_waiting_session_has_no_result(void **state)
 	struct session s;
 	struct fault f = {0};
 	(void)state;
-	assert_true(parse("{\"status\":\"waiting\",\"nonce\":\"" URL_SAFE "\",\"result\":\"early\"}", &s, &f).ok);
+	assert_true(
+		parse("{\"status\":\"waiting\",\"nonce\":\"" URL_SAFE "\",\"result\":\"early\"}", &s, &f).ok);
 	assert_int_equal(s.status, SESSION_WAITING);
 	assert_null(s.result);
 }
@@ -57,9 +60,11 @@ static void test_a_session_that_breaks_the_interface_is_a_lie(void **state)
 		"{\"status\":1,\"nonce\":\"" URL_SAFE "\",\"result\":\"x\"}",
 		"{\"state\":\"complete\",\"nonce\":\"" URL_SAFE "\",\"result\":\"x\"}",
 		"{\"status\":\"complete\",\"nonce\":\"AAAA\",\"result\":\"x\"}",
-		"{\"status\":\"complete\",\"nonce\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"result\":\"x\"}",
+		"{\"status\":\"complete\",\"nonce\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
+		"\"result\":\"x\"}",
 		"{\"status\":\"complete\",\"result\":\"x\"}",
-		"{\"status\":\"complete\",\"status\":\"complete\",\"nonce\":\"" URL_SAFE "\",\"result\":\"x\"}",
+		"{\"status\":\"complete\",\"status\":\"complete\",\"nonce\":\"" URL_SAFE
+		"\",\"result\":\"x\"}",
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
@@ -76,10 +81,11 @@ static void test_discovery_names_the_types_that_are_taken(void **state)
 	struct discovery d;
 	struct fault f = {0};
 	(void)state;
-	assert_true(discovery_parse(bytes_str("{\"service-state\":\"READY\",\"media-types\":[\"application/x\","
-					      "\"application/psa-attestation-token\"]}"),
-				    &d, &f)
-			    .ok);
+	assert_true(
+		discovery_parse(bytes_str("{\"service-state\":\"READY\",\"media-types\":[\"application/x\","
+					  "\"application/psa-attestation-token\"]}"),
+				&d, &f)
+			.ok);
 	assert_true(d.ready);
 	assert_int_equal(d.types, 1u << EVIDENCE_PSA_TOKEN);
 	assert_false(d.has_key);
@@ -90,9 +96,12 @@ static void test_discovery_names_the_types_that_are_taken(void **state)
 
 static void test_a_discovery_document_without_state_or_types_is_a_lie(void **state)
 {
-	static const char *const documents[] = {"{}", "{\"service-state\":\"READY\"}", "{\"media-types\":[]}",
+	static const char *const documents[] = {"{}",
+						"{\"service-state\":\"READY\"}",
+						"{\"media-types\":[]}",
 						"{\"service-state\":1,\"media-types\":[]}",
-						"{\"service-state\":\"READY\",\"media-types\":\"x\"}", "null"};
+						"{\"service-state\":\"READY\",\"media-types\":\"x\"}",
+						"null"};
 	(void)state;
 	for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
 		struct discovery d;

@@ -15,18 +15,18 @@
 /* ---- an attestation service of our own: each test says where it differs from a good one ---- */
 
 static const struct service {
-	int session_status;       /* 0: 201 */
-	int failures;             /* this many sessions are answered 500 before the first good one */
+	int session_status;	  /* 0: 201 */
+	int failures;		  /* this many sessions are answered 500 before the first good one */
 	const char *session_type; /* NULL: the interface's */
-	const char *location;     /* NULL: relative, as Veraison's */
+	const char *location;	  /* NULL: relative, as Veraison's */
 	bool other_nonce;
 	int evidence_status; /* 0: 200 */
 	const char *status;  /* NULL: "complete" */
 	const char *body;    /* of the evidence's answer; NULL: a session */
-	size_t padding;      /* bytes more in the session's answer */
-	bool silent;         /* says nothing at all */
+	size_t padding;	     /* bytes more in the session's answer */
+	bool silent;	     /* says nothing at all */
 	bool other_key, other_binding;
-	enum reason verdict;   /* REASON_NONE: affirming */
+	enum reason verdict; /* REASON_NONE: affirming */
 } good = {0}, *service = &good;
 
 static EVP_PKEY *ear_key, *other_key;
@@ -35,8 +35,10 @@ static atomic_int sessions_asked, evidence_asked;
 
 static char *result(void)
 {
-	struct ear_verdict v = {.type = EVIDENCE_PSA_TOKEN, .instance_id = instance,
-				.reason = service->verdict, .now = clock_wall_s()};
+	struct ear_verdict v = {.type = EVIDENCE_PSA_TOKEN,
+				.instance_id = instance,
+				.reason = service->verdict,
+				.now = clock_wall_s()};
 	char *jwt = NULL;
 	struct fault f = {0};
 	memcpy(v.nonce, binding, BINDING_SIZE);
@@ -67,7 +69,8 @@ static char *session(const char *status, const char *jwt)
 static char *response(int status, const char *type, const char *location, const char *body)
 {
 	struct buf b = {0};
-	buf_printf(&b, "HTTP/1.1 %d X\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", status, type, strlen(body));
+	buf_printf(&b, "HTTP/1.1 %d X\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", status, type,
+		   strlen(body));
 	if (location)
 		buf_printf(&b, "Location: %s\r\n", location);
 	buf_printf(&b, "\r\n%s", body);
@@ -93,7 +96,8 @@ static char *answer_evidence(void)
 	char *jwt = result();
 	char *body = service->body ? strdup(service->body)
 				   : session(service->status ? service->status : "complete", jwt);
-	char *all = response(service->evidence_status ? service->evidence_status : 200, SESSION_TYPE, NULL, body);
+	char *all =
+		response(service->evidence_status ? service->evidence_status : 200, SESSION_TYPE, NULL, body);
 	free(jwt);
 	free(body);
 	return all;
@@ -184,8 +188,8 @@ static void refused(const struct service *s, const char *reason)
 {
 	ask(s);
 	if (call.affirmed || strcmp(reason_code(call.fault.reason), reason))
-		fail_msg("%s instead of %s: %s", call.affirmed ? "affirmed" : reason_code(call.fault.reason), reason,
-			 call.fault.text);
+		fail_msg("%s instead of %s: %s", call.affirmed ? "affirmed" : reason_code(call.fault.reason),
+			 reason, call.fault.text);
 }
 
 static void test_a_good_service_affirms(void **state)
@@ -215,7 +219,8 @@ static void test_evidence_is_sent_once(void **state)
 	(void)state;
 	refused(&(const struct service){.evidence_status = 500}, "verifier-unavailable");
 	assert_int_equal(atomic_load(&evidence_asked), 1);
-	refused(&(const struct service){.evidence_status = 202, .status = "processing"}, "verifier-unavailable");
+	refused(&(const struct service){.evidence_status = 202, .status = "processing"},
+		"verifier-unavailable");
 	refused(&(const struct service){.status = "processing"}, "verifier-unavailable");
 	refused(&(const struct service){.evidence_status = 415}, "verifier-answer-invalid");
 	assert_int_equal(atomic_load(&evidence_asked), 1);
@@ -225,8 +230,10 @@ static void test_a_session_that_is_not_ours_is_not_followed(void **state)
 {
 	(void)state;
 	refused(&(const struct service){.other_nonce = true}, "verifier-answer-invalid");
-	refused(&(const struct service){.location = "https://127.0.0.1:1/session/1"}, "verifier-answer-invalid");
-	refused(&(const struct service){.location = "https://elsewhere.example/session/1"}, "verifier-answer-invalid");
+	refused(&(const struct service){.location = "https://127.0.0.1:1/session/1"},
+		"verifier-answer-invalid");
+	refused(&(const struct service){.location = "https://elsewhere.example/session/1"},
+		"verifier-answer-invalid");
 	refused(&(const struct service){.session_type = "text/html"}, "verifier-answer-invalid");
 	refused(&(const struct service){.session_status = 200}, "verifier-answer-invalid");
 	refused(&(const struct service){.session_status = 403}, "verifier-unavailable");

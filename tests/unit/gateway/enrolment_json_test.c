@@ -12,8 +12,9 @@
 #define CSR "\"csr\":\"MAA=\""
 #define EVIDENCE "\"evidence\":{\"type\":\"psa-token\",\"value\":\"0oRD\"}"
 #define REST "\"nonce\":\"" NONCE "\",\"audience\":\"https://enrol.example.com\",\"mode\":\"C\""
-#define RENEWS \
-	"\"renews\":{\"certificateId\":\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"," \
+#define RENEWS                                                                                               \
+	"\"renews\":{\"certificateId\":"                                                                     \
+	"\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\","                              \
 	"\"signature\":\"MEUC\"}"
 
 static struct enrol_request out;
@@ -77,8 +78,8 @@ static void test_what_is_not_of_the_interface_is_refused(void **state)
 	refused("{" CSR "," CSR "," EVIDENCE "," REST "}", false, REASON_BAD_JSON, "duplicate");
 	refused("{" CSR ",\"evidence\":{\"type\":\"psa-token\",\"value\":\"0oRD\",\"x\":1}," REST "}", false,
 		REASON_BAD_FIELD, "evidence");
-	refused("{" CSR "," EVIDENCE ",\"nonce\":\"" NONCE "\",\"audience\":\"https://a\",\"mode\":\"K\"}", false,
-		REASON_BAD_FIELD, "mode");
+	refused("{" CSR "," EVIDENCE ",\"nonce\":\"" NONCE "\",\"audience\":\"https://a\",\"mode\":\"K\"}",
+		false, REASON_BAD_FIELD, "mode");
 }
 
 static void test_wrong_types_are_refused(void **state)
@@ -86,16 +87,17 @@ static void test_wrong_types_are_refused(void **state)
 	(void)state;
 	refused("{\"csr\":1," EVIDENCE "," REST "}", false, REASON_BAD_FIELD, "csr");
 	refused("{" CSR ",\"evidence\":\"x\"," REST "}", false, REASON_BAD_FIELD, "evidence");
-	refused("{" CSR ",\"evidence\":{\"type\":\"psa-token\",\"value\":null}," REST "}", false, REASON_BAD_FIELD,
-		"evidence.value");
-	refused("{" CSR "," EVIDENCE "," REST ",\"lifetime_s\":\"60\"}", false, REASON_BAD_FIELD, "lifetime_s");
+	refused("{" CSR ",\"evidence\":{\"type\":\"psa-token\",\"value\":null}," REST "}", false,
+		REASON_BAD_FIELD, "evidence.value");
+	refused("{" CSR "," EVIDENCE "," REST ",\"lifetime_s\":\"60\"}", false, REASON_BAD_FIELD,
+		"lifetime_s");
 	refused("{" CSR "," EVIDENCE "," REST ",\"lifetime_s\":0}", false, REASON_BAD_FIELD, "lifetime_s");
 	refused("{" CSR "," EVIDENCE "," REST ",\"lifetime_s\":-9}", false, REASON_BAD_FIELD, "lifetime_s");
 	refused("{" CSR "," EVIDENCE "," REST ",\"lifetime_s\":60.5}", false, REASON_BAD_FIELD, "lifetime_s");
-	refused("{" CSR "," EVIDENCE ",\"nonce\":[],\"audience\":\"https://a\",\"mode\":\"C\"}", false, REASON_BAD_FIELD,
-		"nonce");
-	refused("{" CSR "," EVIDENCE ",\"nonce\":\"" NONCE "\",\"audience\":\"\",\"mode\":\"C\"}", false, REASON_BAD_FIELD,
-		"audience");
+	refused("{" CSR "," EVIDENCE ",\"nonce\":[],\"audience\":\"https://a\",\"mode\":\"C\"}", false,
+		REASON_BAD_FIELD, "nonce");
+	refused("{" CSR "," EVIDENCE ",\"nonce\":\"" NONCE "\",\"audience\":\"\",\"mode\":\"C\"}", false,
+		REASON_BAD_FIELD, "audience");
 }
 
 static void test_encodings_are_strict(void **state)
@@ -105,9 +107,11 @@ static void test_encodings_are_strict(void **state)
 	refused("{\"csr\":\"MAA\"," EVIDENCE "," REST "}", false, REASON_BAD_ENCODING, "csr");
 	refused("{" CSR "," EVIDENCE ",\"nonce\":\"AAEC\",\"audience\":\"https://a\",\"mode\":\"C\"}", false,
 		REASON_BAD_ENCODING, "nonce");
-	refused("{" CSR ",\"evidence\":{\"type\":\"tpm2\",\"value\":\"0oRD\"}," REST "}", false, REASON_EVIDENCE_TYPE, "tpm2");
-	refused("{" CSR "," EVIDENCE "," REST ",\"renews\":{\"certificateId\":\"00\",\"signature\":\"MEUC\"}}", true,
-		REASON_BAD_ENCODING, "certificateId");
+	refused("{" CSR ",\"evidence\":{\"type\":\"tpm2\",\"value\":\"0oRD\"}," REST "}", false,
+		REASON_EVIDENCE_TYPE, "tpm2");
+	refused("{" CSR "," EVIDENCE "," REST
+		",\"renews\":{\"certificateId\":\"00\",\"signature\":\"MEUC\"}}",
+		true, REASON_BAD_ENCODING, "certificateId");
 }
 
 static void test_what_is_no_json_object_is_refused(void **state)
@@ -133,7 +137,8 @@ static void test_sizes_are_bounded(void **state)
 	(void)state;
 	struct fault f = {0};
 	char *most = long_csr(4 * ((CSR_MAX + 2) / 3)), *more = long_csr(4 * ((CSR_MAX + 2) / 3) + 4);
-	refused(most, false, REASON_BAD_ENCODING, "csr"); /* one byte more than fits: 4096 is no multiple of 3 */
+	refused(most, false, REASON_BAD_ENCODING,
+		"csr"); /* one byte more than fits: 4096 is no multiple of 3 */
 	refused(more, false, REASON_BAD_FIELD, "csr: is too long");
 	free(most);
 	free(more);

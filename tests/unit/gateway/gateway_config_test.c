@@ -11,10 +11,11 @@
 
 static char path[] = "/tmp/gateway-config-XXXXXX";
 
-static const char required[] = "socket: /run/gw.sock\nstate_dir: /var/lib/gw\n"
-			       "trust_domain: example.com\nroot_cert: r\nissuing_cert: i\nservice_cert: s\n"
-			       "attestation_ca: a\nattestation_cert: c\nattestation_key: k\near_keys: [e]\n"
-			       "signer_socket: /run/s.sock\nfeed_key: f\nadmin_master: m\nsalt_file: t\ndefault_policy: p\n";
+static const char required[] =
+	"socket: /run/gw.sock\nstate_dir: /var/lib/gw\n"
+	"trust_domain: example.com\nroot_cert: r\nissuing_cert: i\nservice_cert: s\n"
+	"attestation_ca: a\nattestation_cert: c\nattestation_key: k\near_keys: [e]\n"
+	"signer_socket: /run/s.sock\nfeed_key: f\nadmin_master: m\nsalt_file: t\ndefault_policy: p\n";
 #define ORIGIN "origins: [https://enrol.example.com]\n"
 #define URL ORIGIN "attestation_url: https://attest.example.com\n"
 
@@ -81,7 +82,8 @@ static void test_wrong_values_are_refused_with_key_and_line(void **state)
 	refused(URL "log_level: loud\n", "log_level");
 	refused(URL "rate_per_device: 0\n", "rate_per_device");
 	refused(URL "typo: 1\n", "typo");
-	refused(URL "certificate_lifetime_s: 100\ncertificate_lifetime_min_s: 200\n", "certificate_lifetime_min_s");
+	refused(URL "certificate_lifetime_s: 100\ncertificate_lifetime_min_s: 200\n",
+		"certificate_lifetime_min_s");
 }
 
 static void test_an_origin_is_written_as_devices_send_it(void **state)

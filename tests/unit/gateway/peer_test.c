@@ -39,12 +39,14 @@ static X509 *make(const struct recipe *r, bool is_ca)
 	X509 *cert = X509_new(), *issuer = is_ca ? cert : ca;
 	X509_set_version(cert, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), 7);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8, (const uint8_t *)r->name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8, (const uint8_t *)r->name,
+				   -1, -1, 0);
 	X509_set_issuer_name(cert, X509_get_subject_name(issuer));
 	ASN1_TIME_set(X509_getm_notBefore(cert), NOW - DAY);
 	ASN1_TIME_set(X509_getm_notAfter(cert), r->not_after ? r->not_after : NOW + DAY);
 	X509_set_pubkey(cert, is_ca ? ca_key : leaf_key);
-	extend(cert, issuer, NID_basic_constraints, is_ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE");
+	extend(cert, issuer, NID_basic_constraints,
+	       is_ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE");
 	extend(cert, issuer, NID_key_usage, is_ca ? "critical,keyCertSign" : "critical,digitalSignature");
 	extend(cert, issuer, NID_subject_key_identifier, "hash");
 	extend(cert, issuer, NID_authority_key_identifier, "keyid");
@@ -82,7 +84,8 @@ static void test_a_broker_is_known_by_its_service_certificate(void **state)
 	(void)state;
 	struct peer p;
 	struct fault f = {0};
-	const struct recipe r = {.name = "broker-1", .san = BROKER ",DNS:broker.example.com", .not_after = NOW + 5};
+	const struct recipe r = {
+		.name = "broker-1", .san = BROKER ",DNS:broker.example.com", .not_after = NOW + 5};
 	assert_true(check(&r, &p, &f).ok);
 	assert_string_equal(p.name, "broker-1");
 	assert_int_equal(p.not_after, NOW + 5);
@@ -91,30 +94,37 @@ static void test_a_broker_is_known_by_its_service_certificate(void **state)
 static void test_another_role_is_refused(void **state)
 {
 	(void)state;
-	refused((struct recipe){.name = "broker-1", .san = "URI:spiffe://example.com/service/backend/broker-1"},
+	refused((struct recipe){.name = "broker-1",
+				.san = "URI:spiffe://example.com/service/backend/broker-1"},
 		REASON_PEER_ROLE, "backend");
-	refused((struct recipe){.name = "broker-1", .san = "URI:spiffe://elsewhere.com/service/broker/broker-1"},
+	refused((struct recipe){.name = "broker-1",
+				.san = "URI:spiffe://elsewhere.com/service/broker/broker-1"},
 		REASON_PEER_ROLE, "elsewhere");
 	refused((struct recipe){.name = "broker-2", .san = BROKER}, REASON_PEER_ROLE, "broker-2");
-	refused((struct recipe){.name = "broker-1", .san = "URI:spiffe://example.com/thing/broker-1"}, REASON_PEER_ROLE,
-		"thing");
+	refused((struct recipe){.name = "broker-1", .san = "URI:spiffe://example.com/thing/broker-1"},
+		REASON_PEER_ROLE, "thing");
 }
 
 static void test_a_name_that_is_not_single_is_refused(void **state)
 {
 	(void)state;
 	refused((struct recipe){.name = "broker-1"}, REASON_PEER_CERTIFICATE, "single URI");
-	refused((struct recipe){.name = "broker-1", .san = "DNS:broker.example.com"}, REASON_PEER_CERTIFICATE, "single URI");
-	refused((struct recipe){.name = "broker-1", .san = BROKER ",URI:spiffe://example.com/service/edge/broker-1"},
+	refused((struct recipe){.name = "broker-1", .san = "DNS:broker.example.com"}, REASON_PEER_CERTIFICATE,
+		"single URI");
+	refused((struct recipe){.name = "broker-1",
+				.san = BROKER ",URI:spiffe://example.com/service/edge/broker-1"},
 		REASON_PEER_CERTIFICATE, "single URI");
 }
 
 static void test_a_certificate_that_does_not_hold_is_refused(void **state)
 {
 	(void)state;
-	refused((struct recipe){.name = "broker-1", .san = BROKER, .signer = other_key}, REASON_PEER_CERTIFICATE, "signature");
-	refused((struct recipe){.name = "broker-1", .san = BROKER, .not_after = NOW - 1}, REASON_PEER_CERTIFICATE, "");
-	refused((struct recipe){.name = "broker-1", .san = BROKER, .purpose = "serverAuth"}, REASON_PEER_CERTIFICATE, "");
+	refused((struct recipe){.name = "broker-1", .san = BROKER, .signer = other_key},
+		REASON_PEER_CERTIFICATE, "signature");
+	refused((struct recipe){.name = "broker-1", .san = BROKER, .not_after = NOW - 1},
+		REASON_PEER_CERTIFICATE, "");
+	refused((struct recipe){.name = "broker-1", .san = BROKER, .purpose = "serverAuth"},
+		REASON_PEER_CERTIFICATE, "");
 }
 
 static void test_without_a_certificate_nobody_is_known(void **state)
@@ -124,7 +134,8 @@ static void test_without_a_certificate_nobody_is_known(void **state)
 	struct fault f = {0};
 	assert_false(peer_check_certificate(bytes_str(""), ca, "example.com", "broker", NOW, &p, &f).ok);
 	assert_string_equal(reason_code(f.reason), "peer-certificate");
-	assert_false(peer_check_certificate(bytes_str("-----BEGIN"), ca, "example.com", "broker", NOW, &p, &f).ok);
+	assert_false(
+		peer_check_certificate(bytes_str("-----BEGIN"), ca, "example.com", "broker", NOW, &p, &f).ok);
 	assert_string_equal(reason_code(f.reason), "peer-certificate");
 }
 

@@ -117,12 +117,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_an_approval_is_spent_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_identity_comes_from_the_verified_instance, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_dates_are_backdated_by_an_hour_and_last_as_asked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_identity_comes_from_the_verified_instance, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_dates_are_backdated_by_an_hour_and_last_as_asked, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_no_certificate_outlives_its_issuer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_an_issuer_at_its_end_issues_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_device_cannot_renew_the_certificate_of_another, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_without_an_approval_nothing_is_issued, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_device_cannot_renew_the_certificate_of_another, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_without_an_approval_nothing_is_issued, set_up,
+						tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -242,12 +242,16 @@ static void test_closing_the_client_ends_what_is_under_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_answers_find_their_requests_in_any_order, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_what_was_not_answered_is_asked_again_after_a_restart, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_signer_that_breaks_the_protocol_is_left_and_tried_again, set_up,
+		cmocka_unit_test_setup_teardown(test_answers_find_their_requests_in_any_order, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(test_without_a_signer_the_call_ends_when_its_time_is_up, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_closing_the_client_ends_what_is_under_way, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_was_not_answered_is_asked_again_after_a_restart,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_signer_that_breaks_the_protocol_is_left_and_tried_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_without_a_signer_the_call_ends_when_its_time_is_up,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_closing_the_client_ends_what_is_under_way, set_up,
+						tear_down),
 	};
 	log_init("test", LOG_LEVEL_ERROR + 1);
 	if (!mkdtemp(folder))

@@ -18,7 +18,7 @@
 static struct gateway gateway;
 static struct worker worker = {.gateway = &gateway};
 static struct enrol *parked; /* by the stage that waits */
-static char story[128];      /* what ran, in order */
+static char story[128];	     /* what ran, in order */
 
 static struct {
 	pthread_mutex_t lock;
@@ -207,7 +207,8 @@ static int tear_down(void **state)
 
 static void test_stages_run_in_order_and_the_answer_comes_once(void **state)
 {
-	static const struct stage stages[] = {{"first", first, false, false}, {"second", second, false, false}};
+	static const struct stage stages[] = {{"first", first, false, false},
+					      {"second", second, false, false}};
 	(void)state;
 	walk(stages, 2);
 	assert_string_equal(story, "first second ");
@@ -217,8 +218,9 @@ static void test_stages_run_in_order_and_the_answer_comes_once(void **state)
 
 static void test_a_refusal_ends_the_path_with_its_reason(void **state)
 {
-	static const struct stage stages[] = {
-		{"first", first, false, false}, {"refusing", refusing, false, false}, {"second", second, false, false}};
+	static const struct stage stages[] = {{"first", first, false, false},
+					      {"refusing", refusing, false, false},
+					      {"second", second, false, false}};
 	(void)state;
 	walk(stages, 3);
 	assert_string_equal(story, "first refusing ");
@@ -228,7 +230,8 @@ static void test_a_refusal_ends_the_path_with_its_reason(void **state)
 
 static void test_a_waiting_stage_is_called_again_when_woken(void **state)
 {
-	static const struct stage stages[] = {{"waiting", waiting, true, false}, {"second", second, false, false}};
+	static const struct stage stages[] = {{"waiting", waiting, true, false},
+					      {"second", second, false, false}};
 	(void)state;
 	walk(stages, 2);
 	assert_int_equal(answers(), 0);
@@ -239,7 +242,8 @@ static void test_a_waiting_stage_is_called_again_when_woken(void **state)
 
 static void test_a_wake_from_within_the_stage_is_not_lost(void **state)
 {
-	static const struct stage stages[] = {{"hasty", hasty, true, false}, {"second", second, false, false}};
+	static const struct stage stages[] = {{"hasty", hasty, true, false},
+					      {"second", second, false, false}};
 	(void)state;
 	walk(stages, 2);
 	assert_string_equal(story, "hasty again second ");
@@ -248,7 +252,8 @@ static void test_a_wake_from_within_the_stage_is_not_lost(void **state)
 
 static void test_past_the_deadline_the_caller_is_answered_and_the_path_ends(void **state)
 {
-	static const struct stage stages[] = {{"waiting", waiting, true, false}, {"second", second, false, false}};
+	static const struct stage stages[] = {{"waiting", waiting, true, false},
+					      {"second", second, false, false}};
 	(void)state;
 	walk(stages, 2);
 	on_loop(pass_deadline, NULL);
@@ -262,7 +267,8 @@ static void test_past_the_deadline_the_caller_is_answered_and_the_path_ends(void
 
 static void test_past_the_deadline_a_stage_that_holds_an_intent_goes_on(void **state)
 {
-	static const struct stage stages[] = {{"waiting", waiting, true, true}, {"second", second, false, true}};
+	static const struct stage stages[] = {{"waiting", waiting, true, true},
+					      {"second", second, false, true}};
 	(void)state;
 	walk(stages, 2);
 	on_loop(pass_deadline, NULL);
@@ -280,7 +286,8 @@ static void stop_worker(void *arg)
 
 static void test_when_the_gateway_stops_the_caller_is_told_to_try_again(void **state)
 {
-	static const struct stage stages[] = {{"waiting", waiting, true, true}, {"second", second, false, true}};
+	static const struct stage stages[] = {{"waiting", waiting, true, true},
+					      {"second", second, false, true}};
 	(void)state;
 	walk(stages, 2);
 	on_loop(stop_worker, NULL);
@@ -319,8 +326,8 @@ static void test_a_stage_that_says_anything_else_aborts_the_process(void **state
 
 static void test_the_path_is_the_eight_stages_of_the_design(void **state)
 {
-	static const char *const names[] = {"receive", "authenticate", "csr",    "attest",
-					    "policy",  "issue",        "record", "respond"};
+	static const char *const names[] = {"receive", "authenticate", "csr",	 "attest",
+					    "policy",  "issue",	       "record", "respond"};
 	(void)state;
 	assert_int_equal(enrol_stage_count, sizeof names / sizeof *names);
 	for (size_t i = 0; i < enrol_stage_count; i++)
@@ -332,16 +339,20 @@ int main(void)
 	log_init("test", LOG_LEVEL_ERROR);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_stage_that_says_anything_else_aborts_the_process),
-		cmocka_unit_test_setup_teardown(test_stages_run_in_order_and_the_answer_comes_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_refusal_ends_the_path_with_its_reason, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_waiting_stage_is_called_again_when_woken, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_wake_from_within_the_stage_is_not_lost, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_past_the_deadline_the_caller_is_answered_and_the_path_ends, set_up,
+		cmocka_unit_test_setup_teardown(test_stages_run_in_order_and_the_answer_comes_once, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(test_past_the_deadline_a_stage_that_holds_an_intent_goes_on, set_up,
+		cmocka_unit_test_setup_teardown(test_a_refusal_ends_the_path_with_its_reason, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(test_when_the_gateway_stops_the_caller_is_told_to_try_again, set_up,
+		cmocka_unit_test_setup_teardown(test_a_waiting_stage_is_called_again_when_woken, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_wake_from_within_the_stage_is_not_lost, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_past_the_deadline_the_caller_is_answered_and_the_path_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_past_the_deadline_a_stage_that_holds_an_intent_goes_on,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_when_the_gateway_stops_the_caller_is_told_to_try_again,
+						set_up, tear_down),
 		cmocka_unit_test(test_the_path_is_the_eight_stages_of_the_design),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
-#define INSTANCE "01" "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define INSTANCE                                                                                             \
+	"01"                                                                                                 \
+	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static EVP_PKEY *key, *other;
 
@@ -26,14 +28,18 @@ static char *payload_of(int seq, const char *state)
 {
 	static char text[256];
 	snprintf(text, sizeof text,
-		 "{\"seq\":%d,\"time\":1,\"instance_id\":\"" INSTANCE "\",\"state\":\"%s\",\"reason\":\"recall\"}", seq, state);
+		 "{\"seq\":%d,\"time\":1,\"instance_id\":\"" INSTANCE
+		 "\",\"state\":\"%s\",\"reason\":\"recall\"}",
+		 seq, state);
 	return text;
 }
 
-static outcome parse(const char *a, const char *b, int last, int after, struct withdrawal_list *l, struct fault *f)
+static outcome parse(const char *a, const char *b, int last, int after, struct withdrawal_list *l,
+		     struct fault *f)
 {
 	struct buf json = {0};
-	buf_printf(&json, "{\"entries\":[\"%s\"%s%s%s],\"last\":%d}", a, b ? ",\"" : "", b ? b : "", b ? "\"" : "", last);
+	buf_printf(&json, "{\"entries\":[\"%s\"%s%s%s],\"last\":%d}", a, b ? ",\"" : "", b ? b : "",
+		   b ? "\"" : "", last);
 	outcome r = withdrawal_list_parse(buf_view(&json), after, &key, 1, l, f);
 	buf_free(&json);
 	return r;
@@ -103,7 +109,8 @@ static void test_an_entry_that_says_something_else_is_refused(void **state)
 {
 	(void)state;
 	refused(payload_of(7, "revoked"), key, 9, 6, "verifier-answer-invalid");
-	refused("{\"seq\":7,\"state\":\"suspended\",\"instance_id\":\"01\"}", key, 9, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"state\":\"suspended\",\"instance_id\":\"01\"}", key, 9, 6,
+		"verifier-answer-invalid");
 	refused("{\"seq\":7,\"instance_id\":\"" INSTANCE "\"}", key, 9, 6, "verifier-answer-invalid");
 	refused("{\"seq\":\"7\",\"state\":\"active\",\"instance_id\":\"" INSTANCE "\"}", key, 9, 6,
 		"verifier-answer-invalid");
@@ -111,8 +118,13 @@ static void test_an_entry_that_says_something_else_is_refused(void **state)
 
 static void test_a_list_that_breaks_the_interface_is_refused(void **state)
 {
-	static const char *const lists[] = {"", "[]", "{}", "{\"entries\":[]}", "{\"entries\":{},\"last\":9}",
-					    "{\"entries\":[],\"last\":2}", "{\"entries\":[1],\"last\":9}",
+	static const char *const lists[] = {"",
+					    "[]",
+					    "{}",
+					    "{\"entries\":[]}",
+					    "{\"entries\":{},\"last\":9}",
+					    "{\"entries\":[],\"last\":2}",
+					    "{\"entries\":[1],\"last\":9}",
 					    "{\"entries\":[\"a.b.c\"],\"last\":9}"};
 	(void)state;
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
