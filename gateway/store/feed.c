@@ -119,7 +119,7 @@ static struct list writer_list(struct writer *w)
 outcome feed_note(struct writer *w, const uint8_t fingerprint[FINGERPRINT_SIZE], struct fault *f)
 {
 	struct list l = writer_list(w);
-	return add_certificate(&w->conn, &l, w->seq, fingerprint, f);
+	return add_certificate(&w->conn, &l, w->head.seq, fingerprint, f);
 }
 
 outcome feed_note_record(struct writer *w, const struct store_feed_record *known, struct fault *f)
@@ -129,14 +129,14 @@ outcome feed_note_record(struct writer *w, const struct store_feed_record *known
 	if (!r)
 		return (outcome){false};
 	*r = *known;
-	r->seq = w->seq;
+	r->seq = w->head.seq;
 	return DONE;
 }
 
 outcome feed_note_policy(struct writer *w, const char *name, const char *document, struct fault *f)
 {
 	struct list l = writer_list(w);
-	return add_policy(&l, w->seq, name, document, f);
+	return add_policy(&l, w->head.seq, name, document, f);
 }
 
 /* ---- the head ---- */

@@ -33,7 +33,7 @@ static outcome insert_entry(struct writer *w, const struct log_entry *e, int64_t
 outcome log_append(struct writer *w, const struct log_new *n, struct fault *f)
 {
 	struct log_entry e = {
-		.seq = w->seq + 1,
+		.seq = w->head.seq + 1,
 		.time_ms = w->now_ms,
 		.kind = n->kind,
 		.actor = or_empty(n->actor),
@@ -44,13 +44,13 @@ outcome log_append(struct writer *w, const struct log_new *n, struct fault *f)
 		.reason = or_empty(n->reason),
 		.detail = or_empty(n->detail),
 	};
-	if (!log_chain_next(w->hash, &e, e.hash))
+	if (!log_chain_next(w->head.hash, &e, e.hash))
 		return refuse(f, REASON_NO_MEMORY, "no memory for a log entry");
 	outcome o = insert_entry(w, &e, n->device_id, f);
 	if (!o.ok)
 		return o;
-	w->seq = e.seq;
-	memcpy(w->hash, e.hash, SHA256_SIZE);
+	w->head.seq = e.seq;
+	memcpy(w->head.hash, e.hash, SHA256_SIZE);
 	return DONE;
 }
 

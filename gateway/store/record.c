@@ -239,7 +239,7 @@ static outcome refuse_late(struct recording *x, enum reason reason, const char *
 
 static outcome settle(struct recording *x, struct fault *f)
 {
-	x->r->out.seq = x->w->seq;
+	x->r->out.seq = x->w->head.seq;
 	if (x->result == STORE_ACTIVE)
 		return DONE;
 	if (x->result == STORE_EXPIRED)

@@ -53,7 +53,7 @@ static outcome set_policy(struct change_op *c, const char *name, const char *doc
 		o = feed_note_policy(w, name, document, f);
 	buf_free(&detail);
 	c->count++;
-	c->op.seq = w->seq;
+	c->op.seq = w->head.seq;
 	return o;
 }
 
@@ -136,7 +136,7 @@ static outcome run_service_add(struct op *op, struct conn *c, struct fault *f)
 		o = write_service(s, c, f);
 	if (o.ok)
 		o = log_append(w, &e, f);
-	op->seq = w->seq;
+	op->seq = w->head.seq;
 	s->change.count = 1;
 	return o.ok ? feed_note(w, s->fingerprint, f) : o;
 }
@@ -205,7 +205,7 @@ static outcome remove_service(struct service_op *s, struct conn *c, struct fault
 	if (o.ok)
 		o = log_append(w, &e, f);
 	s->change.count++;
-	s->change.op.seq = w->seq;
+	s->change.op.seq = w->head.seq;
 	return o.ok ? feed_note(w, s->fingerprint, f) : o;
 }
 
@@ -252,7 +252,7 @@ static outcome change_broker(struct op *op, struct conn *c, const char *sql, con
 		return o;
 	struct log_new e = entry(b, kind, b->name);
 	o = log_append(w, &e, f);
-	op->seq = w->seq;
+	op->seq = w->head.seq;
 	return o;
 }
 

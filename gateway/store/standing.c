@@ -31,6 +31,7 @@ struct change_op *change_new(struct store *s, size_t size, const struct store_ca
 			     store_changed_done *done, void *arg)
 {
 	struct change_op *c = op_new(s, size, run, answer_change);
+	c->op.urgent = true;
 	c->done = done;
 	c->arg = arg;
 	c->actor = op_text(&c->op, who->actor);
@@ -82,7 +83,7 @@ static outcome make_change(struct change *x, const char *kind, struct fault *f)
 		o = log_device(x, kind, f);
 	if (o.ok)
 		o = device_apply(x->w, &x->device, &cause, &x->op->count, f);
-	x->op->op.seq = x->w->seq;
+	x->op->op.seq = x->w->head.seq;
 	return o;
 }
 
@@ -200,7 +201,7 @@ static outcome run_allow_reenrol(struct op *op, struct conn *c, struct fault *f)
 		o = intents_doom(x.w, x.device.id, "superseded", f);
 	if (o.ok)
 		o = log_device(&x, "reenrolment-allowed", f);
-	op->seq = x.w->seq;
+	op->seq = x.w->head.seq;
 	return o;
 }
 
@@ -251,7 +252,7 @@ static outcome run_connected(struct op *op, struct conn *c, struct fault *f)
 		if (o.ok)
 			o = certificate_supersede(w, &old, &cause, f);
 		x->change.count++;
-		op->seq = w->seq;
+		op->seq = w->head.seq;
 	}
 	return o;
 }

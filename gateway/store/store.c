@@ -13,7 +13,7 @@ static outcome load_epoch(struct writer *w, struct fault *f)
 	if (o.ok && !row)
 		return refuse(f, REASON_STORE_UNAVAILABLE, "the store has no epoch");
 	if (o.ok)
-		w->epoch = column_int(&q);
+		w->head.epoch = column_int(&q);
 	query_end(&q);
 	return o;
 }
@@ -36,13 +36,12 @@ static outcome open_writer(struct store *s, struct fault *f)
 	if (o.ok)
 		o = load_epoch(w, f);
 	if (o.ok)
-		o = log_load_head(&w->conn, &w->seq, w->hash, f);
+		o = log_load_head(&w->conn, &w->head.seq, w->head.hash, f);
 	if (!o.ok)
 		return o;
-	w->durable_seq = w->seq;
-	memcpy(w->durable_hash, w->hash, SHA256_SIZE);
+	w->durable = w->head;
 	w->supersede_next_ms = 1; /* look at once */
-	atomic_store(&s->last_seq, w->seq);
+	atomic_store(&s->last_seq, w->head.seq);
 	atomic_store(&s->writable, true);
 	return DONE;
 }
@@ -88,6 +87,8 @@ outcome store_open(const struct store_options *options, struct store **out, stru
 	pthread_cond_init(&s->checkpoint_wanted, NULL);
 	outcome o = open_writer(s, f);
 	if (o.ok)
+		o = ballast_open(s, f);
+	if (o.ok)
 		o = start_threads(s, f);
 	if (o.ok)
 		*out = s;
@@ -106,6 +107,7 @@ void store_close(struct store *s)
 	for (unsigned i = 0; i < s->thread_count; i++)
 		pthread_join(s->threads[i], NULL);
 	conn_close(&s->writer.conn);
+	ballast_close(s);
 	free(s->path);
 	free(s);
 }

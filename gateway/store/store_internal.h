@@ -72,6 +72,7 @@ struct op {
 	outcome (*run)(struct op *op, struct conn *c, struct fault *f);
 	void (*answer)(struct op *op, const struct fault *f);
 	void (*release)(struct op *op); /* frees what `run` allocated outside the arena; may be NULL */
+	bool urgent;  /* a change of standing: written even from the last of the disk */
 	bool refused; /* by op_refuse */
 	bool failed;  /* by the store: nothing of it was written */
 	struct fault fault;
@@ -98,11 +99,11 @@ void op_finish(struct op *op); /* posts the answer to its loop; the operation is
 
 struct writer {
 	struct conn conn;
-	int64_t epoch;
-	int64_t seq; /* of the last entry written, committed or not */
-	uint8_t hash[SHA256_SIZE];
-	int64_t durable_seq; /* and as they were at the last commit */
-	uint8_t durable_hash[SHA256_SIZE];
+	struct writer_head {
+		int64_t epoch;
+		int64_t seq; /* of the last entry */
+		uint8_t hash[SHA256_SIZE];
+	} head, durable; /* with what the transaction has written so far; as it was at the last commit */
 	int64_t now_ms; /* wall clock at the transaction's start */
 	int64_t supersede_next_ms; /* monotonic; when to look for certificates whose time to end has come */
 	struct store_feed_record *records; /* of this transaction */
@@ -126,6 +127,10 @@ struct store {
 	unsigned thread_count;
 	void (*notify)(struct store_commit *c, void *arg);
 	void *notify_arg;
+	struct {
+		char *path;
+		bool spent;
+	} ballast; /* the writer's */
 	/* checkpoints, off the writer's path */
 	pthread_mutex_t checkpoint_lock;
 	pthread_cond_t checkpoint_wanted;
@@ -155,6 +160,14 @@ void checkpoint_close(struct store *s);
 /* Looks for certificates to supersede no later than in `in_s` seconds. */
 void writer_supersede_within(struct writer *w, int64_t in_s);
 
+/* Space kept for when the disk is full (ballast.c). Writer's thread, or before it. */
+MUST_USE outcome ballast_open(struct store *s, struct fault *f);
+void ballast_close(struct store *s);
+/* Gives the space up; false where it was given up before. */
+bool ballast_spend(struct store *s);
+/* Takes it again if it was given up and there is room. */
+void ballast_restore(struct store *s);
+
 /* ---- the log (log.c) ---- */
 
 struct log_new {
@@ -168,7 +181,7 @@ struct log_new {
 	const char *reason;
 	const char *detail;
 };
-/* Appends an entry in the current transaction; w->seq is its number. Strings that are NULL count as "". */
+/* Appends an entry in the current transaction; w->head.seq is its number. Strings that are NULL count as "". */
 MUST_USE outcome log_append(struct writer *w, const struct log_new *e, struct fault *f);
 /* The last entry as it is on disk. */
 MUST_USE outcome log_load_head(struct conn *c, int64_t *seq, uint8_t hash[SHA256_SIZE], struct fault *f);

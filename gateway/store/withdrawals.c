@@ -77,7 +77,7 @@ static outcome apply_entry(struct apply_op *a, const struct store_withdrawal *e,
 	if (o.ok && !d.revoked)
 		o = device_apply(w, &d, &cause, &count, f);
 	a->change.count += count;
-	a->change.op.seq = w->seq;
+	a->change.op.seq = w->head.seq;
 	return o;
 }
 

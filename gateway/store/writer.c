@@ -28,8 +28,7 @@ static void roll_back(struct writer *w)
 {
 	if (!sqlite3_get_autocommit(w->conn.db))
 		sqlite3_exec(w->conn.db, "ROLLBACK", NULL, NULL, NULL);
-	w->seq = w->durable_seq;
-	memcpy(w->hash, w->durable_hash, SHA256_SIZE);
+	w->head = w->durable;
 	feed_records_free(w->records, w->record_count);
 	w->records = NULL;
 	w->record_count = w->record_room = 0;
@@ -43,10 +42,10 @@ static void publish(struct store *s, int64_t first, int64_t durable_at_us)
 	if (!c) {
 		feed_records_free(w->records, w->record_count);
 	} else {
-		*c = (struct store_commit){.refs = 1, .epoch = w->epoch, .first = first, .last = w->seq,
+		*c = (struct store_commit){.refs = 1, .epoch = w->head.epoch, .first = first, .last = w->head.seq,
 					   .durable_at_us = durable_at_us, .records = w->records,
 					   .count = w->record_count};
-		memcpy(c->head, w->hash, SHA256_SIZE);
+		memcpy(c->head, w->head.hash, SHA256_SIZE);
 		s->notify(c, s->notify_arg);
 		store_commit_release(c);
 	}
@@ -61,11 +60,10 @@ static outcome commit(struct store *s, struct op *const *ops, size_t count, stru
 	outcome o = run_statement(&w->conn, sql_commit, f);
 	if (!o.ok)
 		return o;
-	int64_t durable_at_us = clock_monotonic_us(), first = w->durable_seq + 1;
-	w->durable_seq = w->seq;
-	memcpy(w->durable_hash, w->hash, SHA256_SIZE);
-	atomic_store(&s->last_seq, w->seq);
-	atomic_store(&s->writable, true);
+	int64_t durable_at_us = clock_monotonic_us(), first = w->durable.seq + 1;
+	w->durable = w->head;
+	atomic_store(&s->last_seq, w->head.seq);
+	atomic_store(&s->writable, !s->ballast.spent);
 	atomic_fetch_add(&s->commits, 1);
 	atomic_fetch_add(&s->operations, count);
 	atomic_fetch_add(&s->commit_us, (uint64_t)(durable_at_us - started_us));
@@ -73,7 +71,7 @@ static outcome commit(struct store *s, struct op *const *ops, size_t count, stru
 		ops[i]->time_ms = w->now_ms;
 		ops[i]->durable_at_us = durable_at_us;
 	}
-	if (w->seq >= first)
+	if (w->head.seq >= first)
 		publish(s, first, durable_at_us);
 	return DONE;
 }
@@ -99,12 +97,21 @@ static struct op *group_next(struct store *s, struct group *g, size_t i)
 	return i < g->count ? g->ops[i] : NULL;
 }
 
+static void fail_for_room(struct op *op)
+{
+	struct fault f;
+	refuse(&f, REASON_DISK_FULL, "the disk is full; what is left of it is for changes of standing");
+	fail(op, &f);
+}
+
 static outcome run_group(struct store *s, struct group *g, struct fault *f)
 {
 	struct op *op;
 	outcome o = begin(&s->writer, f);
 	g->culprit = NULL;
 	for (size_t i = 0; o.ok && (op = group_next(s, g, i)); i++) {
+		if (s->ballast.spent && !op->urgent && !op->failed)
+			fail_for_room(op);
 		if (op->failed)
 			continue;
 		op->refused = false;
@@ -133,8 +140,11 @@ static void write_group(struct store *s)
 {
 	struct group g = {.count = 0};
 	struct fault f = {0};
+	ballast_restore(s);
 	while (!run_group(s, &g, &f).ok) {
 		roll_back(&s->writer);
+		if (f.reason == REASON_DISK_FULL && ballast_spend(s))
+			continue; /* those that may use it, once more */
 		if (!g.culprit || f.reason == REASON_DISK_FULL) {
 			fail_group(s, &g, &f);
 			break;
@@ -174,7 +184,9 @@ static void look_for_superseded(struct store *s)
 		return;
 	w->supersede_next_ms = 0;
 	writer_supersede_within(w, SUPERSEDE_LOOK_S); /* also where the look itself fails */
-	op_write(op_new(s, sizeof(struct op), run_supersede, NULL));
+	struct op *op = op_new(s, sizeof *op, run_supersede, NULL);
+	op->urgent = true;
+	op_write(op);
 }
 
 void *writer_main(void *arg)

@@ -3,7 +3,9 @@
 #include "gateway/store/store_internal.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -293,6 +295,85 @@ static void test_full_disk_is_refused_clearly_and_recovers_alone(void **state)
 	signal(SIGXFSZ, SIG_DFL);
 }
 
+static bool write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+	if (!file)
+		return false;
+	int n = fputs(text, file);
+	return fclose(file) == 0 && n >= 0;
+}
+
+/* A mount namespace of our own, as root of a user namespace where we are not root. */
+static bool may_mount(void)
+{
+	char uid[32], gid[32];
+	if (geteuid() == 0)
+		return unshare(CLONE_NEWNS) == 0;
+	snprintf(uid, sizeof uid, "0 %u 1", geteuid());
+	snprintf(gid, sizeof gid, "0 %u 1", getegid());
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/setgroups", "deny") &&
+	       write_text("/proc/self/uid_map", uid) && write_text("/proc/self/gid_map", gid);
+}
+
+/* A file system of 12 MiB with 2 MiB of other people's files, seen by this process alone. */
+static bool mount_small(void)
+{
+	char filler[96], block[4096] = {1};
+	if (!may_mount() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", fixture_dir, "tmpfs", 0, "size=12m"))
+		return false;
+	snprintf(filler, sizeof filler, "%s/filler", fixture_dir);
+	FILE *file = fopen(filler, "w");
+	for (int i = 0; i < 512; i++)
+		assert_int_equal(fwrite(block, sizeof block, 1, file), 1);
+	return fclose(file) == 0;
+}
+
+static void test_a_full_disk_still_takes_revocations(void **state)
+{
+	struct got g;
+	uint8_t fp[FINGERPRINT_SIZE];
+	char filler[96];
+	int i, refused = 0;
+	(void)state;
+	store_close(fixture_store);
+	fixture_store = NULL;
+	if (!mount_small())
+		skip(); /* no right to mount here */
+	fixture_open();
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	for (i = 2; i < 20000 && !refused; i++) {
+		reserve((struct ask){.device = i, .key = i}, &g);
+		refused = g.refused;
+	}
+	assert_refused(&g, REASON_DISK_FULL);
+	for (int n = 2; n < 22; n++) {
+		g = revoke_device(n, "key-compromise");
+		assert_false(g.refused);
+		reserve((struct ask){.device = i, .key = i}, &g);
+		assert_refused(&g, REASON_DISK_FULL);
+	}
+	g = revoke_device(1, "key-compromise");
+	assert_false(g.refused);
+	assert_int_equal(state_of(fp), STORE_REVOKED);
+	snprintf(filler, sizeof filler, "%s/filler", fixture_dir);
+	unlink(filler);
+	reserve((struct ask){.device = i, .key = i}, &g);
+	assert_false(g.refused);
+	fixture_reopen();
+	assert_int_equal(state_of(fp), STORE_REVOKED);
+	assert_int_equal(count_rows("SELECT count(*) FROM devices WHERE revoked = 1"), 21);
+}
+
+static int unmount(void **state)
+{
+	store_close(fixture_store);
+	fixture_store = NULL;
+	umount2(fixture_dir, MNT_DETACH);
+	return fixture_teardown(state);
+}
+
 /* ---- what the database refuses, whatever the code does ---- */
 
 static void assert_sql_refused(const char *sql)
@@ -339,6 +420,7 @@ int main(void)
 		TEST(test_open_intents_are_found_again),
 		TEST(test_closing_answers_everything_that_was_asked),
 		TEST(test_full_disk_is_refused_clearly_and_recovers_alone),
+		cmocka_unit_test_setup_teardown(test_a_full_disk_still_takes_revocations, fixture_setup, unmount),
 		TEST(test_invariants_hold_in_the_database_itself),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

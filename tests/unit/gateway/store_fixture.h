@@ -55,7 +55,8 @@ static UNUSED_OK int fixture_teardown(void **state)
 {
 	char command[128];
 	(void)state;
-	store_close(fixture_store);
+	if (fixture_store)
+		store_close(fixture_store);
 	fixture_store = NULL;
 	snprintf(command, sizeof command, "rm -rf %s", fixture_dir);
 	return system(command);
