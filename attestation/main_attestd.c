@@ -4,10 +4,9 @@
  */
 #include "attestd.h"
 #include "config_check.h"
+#include "daemon.h"
 #include "sandbox.h"
-#include "version.h"
 
-#include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
@@ -15,72 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2 };
-
-static const char help[] =
-	"mooring-attestd - the attestation service: says whether evidence comes from a genuine device\n"
-	"\n"
-	"  mooring-attestd --config attestd.yaml                  run\n"
-	"  mooring-attestd --config attestd.yaml -t               test the configuration and the files it "
-	"names, and end\n"
-	"  mooring-attestd --config attestd.yaml --print-config   print the configuration with the meaning "
-	"of every key\n"
-	"\n"
+static const struct daemon_about about = {
+	"mooring-attestd",
+	"the attestation service: says whether evidence comes from a genuine device",
 	"It answers its edge (nginx) on a Unix socket: Veraison's challenge-response API for relying "
 	"parties, signed\n"
 	"withdrawals for them to follow, and the device records' admin interface. It has no network of its "
-	"own.\n"
-	"\n"
-	"  --config FILE             configuration (YAML)\n"
-	"  -t, --test                check everything that can be checked without running\n"
-	"  --print-config            print the configuration in full\n"
-	"  --insecure-single-user    run even where nothing confines this process: for trying out\n"
-	"  --help, --version\n"
-	"\n"
-	"Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on standard "
-	"error.\n";
-
-struct options {
-	const char *config;
-	bool test, print, insecure;
+	"own.\n",
 };
-
-enum { OPTION_CONFIG = 256, OPTION_PRINT, OPTION_INSECURE, OPTION_HELP, OPTION_VERSION };
-
-static int usage_error(const char *what)
-{
-	fprintf(stderr, "mooring-attestd: %s; mooring-attestd --help says more\n", what);
-	return EXIT_USAGE;
-}
-
-/* -1: go on; else the exit code. */
-static int parse_options(int argc, char **argv, struct options *o)
-{
-	static const struct option table[] = {
-		{"config", required_argument, NULL, OPTION_CONFIG},
-		{"test", no_argument, NULL, 't'},
-		{"print-config", no_argument, NULL, OPTION_PRINT},
-		{"insecure-single-user", no_argument, NULL, OPTION_INSECURE},
-		{"help", no_argument, NULL, OPTION_HELP},
-		{"version", no_argument, NULL, OPTION_VERSION},
-		{NULL, 0, NULL, 0},
-	};
-	for (int c; (c = getopt_long(argc, argv, "t", table, NULL)) != -1;) {
-		if (c == OPTION_HELP || c == OPTION_VERSION) {
-			fputs(c == OPTION_HELP ? help : "mooring-attestd " MOORING_VERSION "\n", stdout);
-			return EXIT_SUCCESS;
-		}
-		if (c == '?')
-			return usage_error("unknown option");
-		o->config = c == OPTION_CONFIG ? optarg : o->config;
-		o->test = o->test || c == 't';
-		o->print = o->print || c == OPTION_PRINT;
-		o->insecure = o->insecure || c == OPTION_INSECURE;
-	}
-	if (optind < argc)
-		return usage_error("it takes options only");
-	return o->config ? -1 : usage_error("--config FILE is missing");
-}
 
 static outcome enter_sandbox(const struct attestd_config *c, bool insecure, struct fault *f)
 {
@@ -124,31 +65,24 @@ static outcome run(struct attestd *a, bool insecure, struct fault *f)
 	return DONE;
 }
 
-static outcome print_config(const struct attestd *a, struct fault *f)
-{
-	char *text = attestd_config_print(&a->config);
-	if (!text)
-		return refuse(f, REASON_NO_MEMORY, "no memory to print");
-	fputs(text, stdout);
-	free(text);
-	return DONE;
-}
-
 int main(int argc, char **argv)
 {
 	static struct attestd a;
-	struct options o = {0};
+	struct daemon_options o;
 	struct fault f;
-	int code = parse_options(argc, argv, &o);
-	if (code >= 0)
+	int code = daemon_options(argc, argv, &about, &o);
+	if (code != DAEMON_GO_ON)
 		return code;
 	log_init("attestd", LOG_LEVEL_INFO);
 	outcome r = attestd_config_load(o.config, &a.config, &f);
 	if (r.ok)
 		log_init("attestd", config_log_level(a.config.log_level));
 	if (r.ok && o.print) {
-		r = print_config(&a, &f);
-	} else if (r.ok) {
+		code = daemon_print_config(attestd_config_print(&a.config));
+		attestd_config_free(&a.config);
+		return code;
+	}
+	if (r.ok) {
 		r = keys_load(a.config.ear_key, a.config.ear_key_next, a.config.relying_party_ca, &a.keys,
 			      &f);
 		if (r.ok && o.test)

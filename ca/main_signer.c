@@ -3,13 +3,12 @@
  */
 #include "clock.h"
 #include "config_check.h"
+#include "daemon.h"
 #include "log.h"
 #include "sandbox.h"
 #include "server.h"
-#include "version.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
 #include <openssl/crypto.h>
@@ -22,17 +21,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, SECURE_HEAP = 65536, SECURE_UNIT = 32 };
+enum { SECURE_HEAP = 65536, SECURE_UNIT = 32 };
 
-static const char help[] =
-	"mooring-signer - the one process of Mooring that holds the issuing keys\n"
-	"\n"
-	"  mooring-signer --config signer.yaml                  run\n"
-	"  mooring-signer --config signer.yaml -t               test configuration, keys and certificates, "
-	"and end\n"
-	"  mooring-signer --config signer.yaml --print-config   print the configuration with the meaning of "
-	"every key\n"
-	"\n"
+static const struct daemon_about about = {
+	"mooring-signer",
+	"the one process of Mooring that holds the issuing keys",
 	"It answers the gateway on a Unix socket and has no network. It signs a device certificate only for "
 	"a CSR\n"
 	"that an attestation result vouches for, checked here and not believed; it never signs twice for one "
@@ -40,70 +33,9 @@ static const char help[] =
 	"or one serial; and it syncs each certificate to its journal before it answers. Back the journal "
 	"up.\n"
 	"\n"
-	"  --config FILE             configuration (YAML)\n"
-	"  -t, --test                check everything that can be checked without running\n"
-	"  --print-config            print the configuration in full\n"
-	"  --insecure-single-user    run even where nothing confines this process: for trying out\n"
-	"  --help, --version\n"
-	"\n"
 	"Keys are made with mooring-ca init. issuer_key takes a path, or a pkcs11: URI to keep the key in "
-	"hardware.\n"
-	"Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on standard "
-	"error.\n";
-
-struct options {
-	const char *config;
-	bool test, print, insecure;
+	"hardware.\n",
 };
-
-enum { OPTION_CONFIG = 256, OPTION_PRINT, OPTION_INSECURE, OPTION_HELP, OPTION_VERSION };
-
-static int usage_error(const char *what)
-{
-	fprintf(stderr, "mooring-signer: %s; mooring-signer --help says more\n", what);
-	return EXIT_USAGE;
-}
-
-/* -1: go on; else the exit code. */
-static int parse_options(int argc, char **argv, struct options *o)
-{
-	static const struct option table[] = {
-		{"config", required_argument, NULL, OPTION_CONFIG},
-		{"test", no_argument, NULL, 't'},
-		{"print-config", no_argument, NULL, OPTION_PRINT},
-		{"insecure-single-user", no_argument, NULL, OPTION_INSECURE},
-		{"help", no_argument, NULL, OPTION_HELP},
-		{"version", no_argument, NULL, OPTION_VERSION},
-		{NULL, 0, NULL, 0},
-	};
-	for (int c; (c = getopt_long(argc, argv, "t", table, NULL)) != -1;) {
-		switch (c) {
-		case OPTION_CONFIG:
-			o->config = optarg;
-			break;
-		case 't':
-			o->test = true;
-			break;
-		case OPTION_PRINT:
-			o->print = true;
-			break;
-		case OPTION_INSECURE:
-			o->insecure = true;
-			break;
-		case OPTION_HELP:
-			fputs(help, stdout);
-			return EXIT_SUCCESS;
-		case OPTION_VERSION:
-			puts("mooring-signer " MOORING_VERSION);
-			return EXIT_SUCCESS;
-		default:
-			return usage_error("unknown option");
-		}
-	}
-	if (optind < argc)
-		return usage_error("it takes options only");
-	return o->config ? -1 : usage_error("--config FILE is missing");
-}
 
 /* Before a key is in memory: no core files, no tracing by equals, and no swap where we may ask for that. */
 static void protect_memory(void)
@@ -167,7 +99,7 @@ static outcome serve(const struct signer_config *c, struct signer *s, bool insec
 	return o;
 }
 
-static outcome run(const struct signer_config *c, const struct options *options, struct fault *f)
+static outcome run(const struct signer_config *c, const struct daemon_options *options, struct fault *f)
 {
 	struct signer_keys keys = {0};
 	struct signer *signer = NULL;
@@ -184,22 +116,13 @@ static outcome run(const struct signer_config *c, const struct options *options,
 	return o;
 }
 
-static int print_config(const struct signer_config *c)
-{
-	char *text = signer_config_print(c);
-	if (text)
-		fputs(text, stdout);
-	free(text);
-	return text ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 int main(int argc, char **argv)
 {
-	struct options options = {0};
+	struct daemon_options options;
 	struct signer_config config;
 	struct fault f;
-	int code = parse_options(argc, argv, &options);
-	if (code >= 0)
+	int code = daemon_options(argc, argv, &about, &options);
+	if (code != DAEMON_GO_ON)
 		return code;
 	log_init("signer", LOG_LEVEL_INFO);
 	if (!signer_config_load(options.config, &config, &f).ok) {
@@ -208,7 +131,7 @@ int main(int argc, char **argv)
 	}
 	log_init("signer", config_log_level(config.log_level));
 	if (options.print) {
-		code = print_config(&config);
+		code = daemon_print_config(signer_config_print(&config));
 	} else {
 		signal(SIGPIPE, SIG_IGN);
 		signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk, not a reason to die */
