@@ -6,7 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACE_MAX = 96, ACTION_MAX = 128, ACTION_COUNT = POLICY_RECEIVE + 1, ALL_ACTIONS = (1 << ACTION_COUNT) - 1 };
+enum {
+	PLACE_MAX = 96,
+	ACTION_MAX = 128,
+	ACTION_COUNT = POLICY_RECEIVE + 1,
+	ALL_ACTIONS = (1 << ACTION_COUNT) - 1
+};
 
 /* In lower case: actions are compared without regard to case, resources are not. */
 static const struct {
@@ -104,7 +109,8 @@ static outcome read_resources(const struct reading *r, struct policy_statement *
 	char place[PLACE_MAX];
 	size_t n = list_size(value);
 	if (!r->resource == !r->not_resource || n == 0)
-		return syntax(f, r->place, "needs either Resource or NotResource: a string or a list of strings");
+		return syntax(f, r->place,
+			      "needs either Resource or NotResource: a string or a list of strings");
 	s->not_resource = r->not_resource;
 	s->resources = calloc(n, sizeof *s->resources);
 	if (!s->resources)
@@ -114,7 +120,8 @@ static outcome read_resources(const struct reading *r, struct policy_statement *
 		list_place(place, r->place, r->resource ? "Resource" : "NotResource", s->count);
 		if (!arn)
 			return syntax(f, place, "not a string");
-		outcome result = policy_resource_compile(arn, r->variables, place, &s->resources[s->count], f);
+		outcome result =
+			policy_resource_compile(arn, r->variables, place, &s->resources[s->count], f);
 		if (!result.ok)
 			return result;
 	}
@@ -143,11 +150,13 @@ static outcome read_key(struct reading *r, const char *key, const json_t *value,
 		return DONE;
 	}
 	if (!strcmp(key, "Condition"))
-		return refuse(f, REASON_POLICY_SYNTAX, "%s.Condition: conditions are not supported", r->place);
+		return refuse(f, REASON_POLICY_SYNTAX, "%s.Condition: conditions are not supported",
+			      r->place);
 	return refuse(f, REASON_POLICY_SYNTAX, "%s: unknown key \"%.40s\"", r->place, key);
 }
 
-static outcome read_statement(const json_t *in, struct reading *r, struct policy_statement *s, struct fault *f)
+static outcome read_statement(const json_t *in, struct reading *r, struct policy_statement *s,
+			      struct fault *f)
 {
 	const char *key;
 	const json_t *value;
@@ -183,7 +192,7 @@ static outcome check_keys(json_t *document, struct fault *f)
 {
 	const char *key;
 	json_t *value;
-	json_object_foreach (document, key, value) {
+	json_object_foreach(document, key, value) {
 		if (!strcmp(key, "Version") || !strcmp(key, "Statement"))
 			continue;
 		if (strcmp(key, "Id") || !json_is_string(value))
@@ -223,8 +232,9 @@ static outcome check_size(struct bytes json, struct fault *f)
 	for (size_t i = 0; i < json.n; i++)
 		n += !memchr(" \t\r\n", json.p[i], 4);
 	if (n > POLICY_DOCUMENT_MAX)
-		return refuse(f, REASON_POLICY_SYNTAX, "document: %zu characters without white space, the limit is %d",
-			      n, POLICY_DOCUMENT_MAX);
+		return refuse(f, REASON_POLICY_SYNTAX,
+			      "document: %zu characters without white space, the limit is %d", n,
+			      POLICY_DOCUMENT_MAX);
 	return DONE;
 }
 
@@ -284,7 +294,8 @@ static bool names_unresolved(const struct policy_statement *s, const struct poli
 	return false;
 }
 
-/* Whoever writes "everything but ${x}" has not said what holds where x is nothing: then nothing is allowed. */
+/* Whoever writes "everything but ${x}" has not said what holds where x is nothing: then nothing is allowed.
+ */
 static bool not_resource_matches(const struct policy_statement *s, struct policy_question *q)
 {
 	return !any_resource_matches(s, q) && (s->deny || !names_unresolved(s, q));
@@ -293,7 +304,8 @@ static bool not_resource_matches(const struct policy_statement *s, struct policy
 static bool spells_reserved(const struct policy_statement *s, struct policy_question *q)
 {
 	for (size_t i = 0; i < s->count; i++)
-		if (policy_resource_is_reserved(&s->resources[i]) && policy_resource_match(&s->resources[i], q))
+		if (policy_resource_is_reserved(&s->resources[i]) &&
+		    policy_resource_match(&s->resources[i], q))
 			return true;
 	return false;
 }
@@ -306,8 +318,9 @@ static bool statement_matches(const struct policy_statement *s, struct policy_qu
 	return by_name ? spells_reserved(s, q) : any_resource_matches(s, q);
 }
 
-enum policy_decision policy_check(const struct policy *const *policies, size_t count, enum policy_action action,
-				  const char *target, const struct policy_principal *who)
+enum policy_decision policy_check(const struct policy *const *policies, size_t count,
+				  enum policy_action action, const char *target,
+				  const struct policy_principal *who)
 {
 	struct policy_question q; /* not initialised as a whole: `room` is large */
 	q.type = actions[action].type;
@@ -332,8 +345,8 @@ enum policy_decision policy_check(const struct policy *const *policies, size_t c
 	return decision;
 }
 
-enum policy_decision policy_check_publish(const struct policy *const *policies, size_t count, const char *topic,
-					  bool retain, const struct policy_principal *who)
+enum policy_decision policy_check_publish(const struct policy *const *policies, size_t count,
+					  const char *topic, bool retain, const struct policy_principal *who)
 {
 	enum policy_decision publish = policy_check(policies, count, POLICY_PUBLISH, topic, who);
 	if (!retain || publish == POLICY_EXPLICIT_DENY)

@@ -16,7 +16,13 @@
  * what one check can cost. */
 enum { POLICY_DOCUMENT_MAX = 2048, POLICY_NAME_MAX = 128, POLICY_TARGET_MAX = 1024 };
 
-enum policy_action { POLICY_CONNECT, POLICY_PUBLISH, POLICY_RETAIN_PUBLISH, POLICY_SUBSCRIBE, POLICY_RECEIVE };
+enum policy_action {
+	POLICY_CONNECT,
+	POLICY_PUBLISH,
+	POLICY_RETAIN_PUBLISH,
+	POLICY_SUBSCRIBE,
+	POLICY_RECEIVE
+};
 enum policy_decision { POLICY_IMPLICIT_DENY, POLICY_ALLOWED, POLICY_EXPLICIT_DENY };
 
 struct policy; /* one compiled document; immutable, shared between threads */
@@ -31,19 +37,22 @@ struct policy_principal {
 	bool is_attached;
 	const char *region; /* resources of another region or account do not match; NULL: not looked at */
 	const char *account;
-	bool reserved_by_name; /* an Allow reaches a target that begins with '$' only where its resource spells the '$' */
+	bool reserved_by_name; /* an Allow reaches a target that begins with '$' only where its resource
+				  spells the '$' */
 };
 
-/* Strict: unknown or duplicate keys, unknown variables, wrong types are REASON_POLICY_SYNTAX with the place. */
+/* Strict: unknown or duplicate keys, unknown variables, wrong types are REASON_POLICY_SYNTAX with the place.
+ */
 MUST_USE outcome policy_compile(struct bytes json, struct policy **out, struct fault *f);
 void policy_free(struct policy *p);
 
 /* `target` is the client id, topic or topic filter, without the ARN prefix. No allocation, no locks. Any
  * matching Deny wins; without an Allow the answer is IMPLICIT_DENY. */
-enum policy_decision policy_check(const struct policy *const *policies, size_t count, enum policy_action action,
-				  const char *target, const struct policy_principal *who);
+enum policy_decision policy_check(const struct policy *const *policies, size_t count,
+				  enum policy_action action, const char *target,
+				  const struct policy_principal *who);
 /* A publish: with `retain` both iot:Publish and iot:RetainPublish must be allowed. */
-enum policy_decision policy_check_publish(const struct policy *const *policies, size_t count, const char *topic,
-					  bool retain, const struct policy_principal *who);
+enum policy_decision policy_check_publish(const struct policy *const *policies, size_t count,
+					  const char *topic, bool retain, const struct policy_principal *who);
 
 #endif

@@ -78,7 +78,8 @@ static size_t dollar(struct policy_glob *g, char **end, struct bytes rest)
 {
 	bool brace = rest.n > 1 && rest.p[1] == '{';
 	bool paren = rest.n > 1 && rest.p[1] == '(';
-	if ((brace || paren) && rest.n > 3 && memchr("*?$", rest.p[2], 3) && rest.p[3] == (brace ? '}' : ')')) {
+	if ((brace || paren) && rest.n > 3 && memchr("*?$", rest.p[2], 3) &&
+	    rest.p[3] == (brace ? '}' : ')')) {
 		add_char(g, end, (char)rest.p[2]);
 		return 4;
 	}
@@ -95,7 +96,8 @@ static size_t dollar(struct policy_glob *g, char **end, struct bytes rest)
 outcome policy_glob_compile(struct bytes source, bool variables, const char *place, struct policy_glob *out,
 			    struct fault *f)
 {
-	struct policy_glob g = {.text = malloc(source.n + 1), .tokens = calloc(source.n + 1, sizeof *g.tokens)};
+	struct policy_glob g = {.text = malloc(source.n + 1),
+				.tokens = calloc(source.n + 1, sizeof *g.tokens)};
 	char *end = g.text;
 	if (!g.text || !g.tokens) {
 		policy_glob_free(&g);
@@ -113,8 +115,9 @@ outcome policy_glob_compile(struct bytes source, bool variables, const char *pla
 			add_char(&g, &end, (char)source.p[i]);
 		if (used == 0) {
 			policy_glob_free(&g);
-			return refuse(f, REASON_POLICY_SYNTAX, "%s: unknown or unfinished variable at \"%.*s\"",
-				      place, (int)(source.n - i < 48 ? source.n - i : 48), source.p + i);
+			return refuse(f, REASON_POLICY_SYNTAX,
+				      "%s: unknown or unfinished variable at \"%.*s\"", place,
+				      (int)(source.n - i < 48 ? source.n - i : 48), source.p + i);
 		}
 		i += used;
 	}

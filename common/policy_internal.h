@@ -40,8 +40,8 @@ MUST_USE bool policy_glob_match(const struct policy_glob *g, struct bytes subjec
 /* Bits of the variables that have a value on this connection. */
 unsigned policy_resolved(const struct policy_principal *who);
 
-/* What an action is done to: the first word of an ARN's sixth part. Most resources spell it, and are matched against the
- * target alone; RESOURCE_ANY is matched against "<type>/<target>". */
+/* What an action is done to: the first word of an ARN's sixth part. Most resources spell it, and are matched
+ * against the target alone; RESOURCE_ANY is matched against "<type>/<target>". */
 enum resource_type { RESOURCE_ANY, RESOURCE_CLIENT, RESOURCE_TOPIC, RESOURCE_TOPICFILTER };
 
 struct policy_resource {

@@ -32,7 +32,8 @@ static bool fill_up(struct bytes parts[PARTS], size_t n)
 	return true;
 }
 
-static outcome fixed_part(struct bytes part, const char *text, const char *place, bool *matches, struct fault *f)
+static outcome fixed_part(struct bytes part, const char *text, const char *place, bool *matches,
+			  struct fault *f)
 {
 	struct policy_glob g = {0};
 	outcome result = policy_glob_compile(part, false, place, &g, f);
@@ -58,15 +59,15 @@ static void take_type(struct policy_resource *r)
 	}
 }
 
-outcome policy_resource_compile(const char *arn, bool variables, const char *place, struct policy_resource *out,
-				struct fault *f)
+outcome policy_resource_compile(const char *arn, bool variables, const char *place,
+				struct policy_resource *out, struct fault *f)
 {
 	struct policy_resource r = {0};
 	struct bytes parts[PARTS];
 	bool is_arn = false, is_iot = false;
 	if (!fill_up(parts, split(arn, parts)))
-		return refuse(f, REASON_POLICY_SYNTAX, "%s: an ARN has six parts or ends with '*': \"%.64s\"", place,
-			      arn);
+		return refuse(f, REASON_POLICY_SYNTAX, "%s: an ARN has six parts or ends with '*': \"%.64s\"",
+			      place, arn);
 	outcome result = fixed_part(parts[ARN], "arn", place, &is_arn, f);
 	if (result.ok && !is_arn)
 		return refuse(f, REASON_POLICY_SYNTAX, "%s: neither an ARN nor '*': \"%.64s\"", place, arn);

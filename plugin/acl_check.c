@@ -1,4 +1,5 @@
-/* Each publish, subscription and delivery: by the session's certificate, or by the user name where no session is. */
+/* Each publish, subscription and delivery: by the session's certificate, or by the user name where no session
+ * is. */
 #include "plugin/plugin.h"
 
 #include <openssl/err.h>
@@ -20,7 +21,8 @@ static bool is_session_of(const struct session *s, const char *username)
 	return s && !s->departed && username && !memcmp(s->username, username, SESSION_USERNAME_SIZE);
 }
 
-static bool find_session(struct mooring *m, const struct mosquitto *client, const char *username, struct subject *out)
+static bool find_session(struct mooring *m, const struct mosquitto *client, const char *username,
+			 struct subject *out)
 {
 	struct session *s = sessions_find(m->sessions, client);
 	const struct table *table = atomic_load(&m->table);
@@ -34,7 +36,8 @@ static bool find_session(struct mooring *m, const struct mosquitto *client, cons
 	return true;
 }
 
-/* An offline session, a will after its connection, the publisher of a retained message: what they have is the name. */
+/* An offline session, a will after its connection, the publisher of a retained message: what they have is the
+ * name. */
 static bool find_username(struct mooring *m, const struct mosquitto *client, const char *username,
 			  struct subject *out)
 {
@@ -50,8 +53,9 @@ static bool find_username(struct mooring *m, const struct mosquitto *client, con
 	return e != NULL;
 }
 
-/* A live TLS connection without a session: the broker let it in without asking (use_identity_as_username). The
- * broker may ask once more about a connection that has just ended: that one is departed, not an intruder. */
+/* A live TLS connection without a session: the broker let it in without asking (use_identity_as_username).
+ * The broker may ask once more about a connection that has just ended: that one is departed, not an intruder.
+ */
 static bool is_intruder(struct mooring *m, const struct mosquitto *client)
 {
 	const struct session *s = sessions_find(m->sessions, client);
@@ -75,11 +79,12 @@ static void expel(struct mooring *m, const struct mosquitto *client, const char 
 		in->nameless = true;
 	else if (in->count < INTRUDERS_MAX && strlen(username) < INTRUDER_NAME_MAX)
 		strcpy(in->names[in->count++], username);
-	mosquitto_log_printf(MOSQ_LOG_ERR,
-			     "mooring: %s: A CONNECTION FROM %s WAS ADMITTED WITHOUT ASKING THE PLUGIN and is cut; "
-			     "remove use_identity_as_username, use_subject_as_username and other plugins from "
-			     "mosquitto.conf",
-			     reason_code(REASON_PLUGIN_BYPASSED), mosquitto_client_address(client));
+	mosquitto_log_printf(
+		MOSQ_LOG_ERR,
+		"mooring: %s: A CONNECTION FROM %s WAS ADMITTED WITHOUT ASKING THE PLUGIN and is cut; "
+		"remove use_identity_as_username, use_subject_as_username and other plugins from "
+		"mosquitto.conf",
+		reason_code(REASON_PLUGIN_BYPASSED), mosquitto_client_address(client));
 }
 
 /* A shared subscription is one to its filter: "$share/group/filter". */
@@ -92,7 +97,8 @@ static const char *filter_of(const char *topic)
 	return slash ? slash + 1 : topic;
 }
 
-static bool is_allowed(const struct mooring *m, const struct subject *s, const struct mosquitto_evt_acl_check *ed)
+static bool is_allowed(const struct mooring *m, const struct subject *s,
+		       const struct mosquitto_evt_acl_check *ed)
 {
 	struct table_standing standing = table_standing(s->table, s->entry);
 	if (!standing.registered || standing.state != FEED_ACTIVE || !standing.policy)
@@ -102,7 +108,8 @@ static bool is_allowed(const struct mooring *m, const struct subject *s, const s
 	struct policy_principal who = principal_of(&standing, s->client_id, s->username);
 	switch (ed->access) {
 	case MOSQ_ACL_WRITE:
-		return policy_check_publish(&standing.policy, 1, ed->topic, ed->retain, &who) == POLICY_ALLOWED;
+		return policy_check_publish(&standing.policy, 1, ed->topic, ed->retain, &who) ==
+		       POLICY_ALLOWED;
 	case MOSQ_ACL_READ:
 		return policy_check(&standing.policy, 1, POLICY_RECEIVE, ed->topic, &who) == POLICY_ALLOWED;
 	case MOSQ_ACL_SUBSCRIBE:
@@ -127,7 +134,8 @@ int on_acl_check(int event, void *event_data, void *userdata)
 	const char *username = mosquitto_client_username(ed->client);
 	bool allowed = false;
 	(void)event;
-	/* Giving up a subscription harms nobody, and a session that may no longer subscribe must be able to. */
+	/* Giving up a subscription harms nobody, and a session that may no longer subscribe must be able to.
+	 */
 	if (ed->access == MOSQ_ACL_UNSUBSCRIBE)
 		return MOSQ_ERR_SUCCESS;
 	if (find_session(m, ed->client, username, &subject))

@@ -1,4 +1,5 @@
-/* CONNECT: is the certificate registered, active, within its dates, and does its policy allow this client id? */
+/* CONNECT: is the certificate registered, active, within its dates, and does its policy allow this client id?
+ */
 #include "plugin/plugin.h"
 
 #include "common/cert.h"
@@ -24,14 +25,16 @@ struct policy_principal principal_of(const struct table_standing *standing, cons
 	};
 }
 
-/* A client id can stand in a policy where a topic level is meant: characters with a meaning there are refused. */
+/* A client id can stand in a policy where a topic level is meant: characters with a meaning there are
+ * refused. */
 static outcome check_client_id(const char *id, struct fault *f)
 {
 	size_t n = id ? strlen(id) : 0;
 	if (n == 0 || n > CLIENT_ID_MAX)
 		return refuse(f, REASON_CLIENT_ID, "a client id has 1 to %d bytes", CLIENT_ID_MAX);
 	if (strpbrk(id, "+#/*?") || *id == '$')
-		return refuse(f, REASON_CLIENT_ID, "a client id holds none of + # / * ? and does not begin with $");
+		return refuse(f, REASON_CLIENT_ID,
+			      "a client id holds none of + # / * ? and does not begin with $");
 	for (size_t i = 0; i < n; i++)
 		if (iscntrl((unsigned char)id[i]))
 			return refuse(f, REASON_CLIENT_ID, "a client id holds no control characters");
@@ -39,15 +42,18 @@ static outcome check_client_id(const char *id, struct fault *f)
 }
 
 /* What does not depend on who it is. */
-static outcome check_broker(const struct mooring *m, const struct table *table, int64_t monotonic_ms, struct fault *f)
+static outcome check_broker(const struct mooring *m, const struct table *table, int64_t monotonic_ms,
+			    struct fault *f)
 {
 	if (!table)
 		return refuse(f, REASON_NO_TABLE, "the gateway has not yet sent the table of certificates");
 	if (m->clock.suspect)
-		return refuse(f, REASON_CLOCK_SUSPECT, "the clock has jumped, and the gateway has not confirmed it");
+		return refuse(f, REASON_CLOCK_SUSPECT,
+			      "the clock has jumped, and the gateway has not confirmed it");
 	int64_t silent_s = (monotonic_ms - atomic_load(&m->view.fresh_ms)) / 1000;
 	if (silent_s > m->options.staleness_s)
-		return refuse(f, REASON_FEED_STALE, "nothing from the gateway for %lld s", (long long)silent_s);
+		return refuse(f, REASON_FEED_STALE, "nothing from the gateway for %lld s",
+			      (long long)silent_s);
 	return DONE;
 }
 
@@ -63,7 +69,8 @@ static outcome check_state(const struct table_standing *standing, struct fault *
 }
 
 /* The broker's TLS library checks dates in a full handshake alone, so not where a session is resumed. */
-static outcome check_dates(X509 *cert, const struct table_entry *e, int64_t now_s, int64_t *ends, struct fault *f)
+static outcome check_dates(X509 *cert, const struct table_entry *e, int64_t now_s, int64_t *ends,
+			   struct fault *f)
 {
 	int64_t from, to;
 	cert_dates(cert, &from, &to);
@@ -79,14 +86,16 @@ static outcome check_dates(X509 *cert, const struct table_entry *e, int64_t now_
 	return DONE;
 }
 
-static outcome check_policy(const struct table_standing *standing, const char *client_id, const char *username,
-			    struct fault *f)
+static outcome check_policy(const struct table_standing *standing, const char *client_id,
+			    const char *username, struct fault *f)
 {
 	struct policy_principal who = principal_of(standing, client_id, username);
 	if (!standing->policy)
-		return refuse(f, REASON_POLICY_DENIED, "the certificate's policy is missing or not understood");
+		return refuse(f, REASON_POLICY_DENIED,
+			      "the certificate's policy is missing or not understood");
 	if (policy_check(&standing->policy, 1, POLICY_CONNECT, client_id, &who) != POLICY_ALLOWED)
-		return refuse(f, REASON_POLICY_DENIED, "the policy does not allow iot:Connect with this client id");
+		return refuse(f, REASON_POLICY_DENIED,
+			      "the policy does not allow iot:Connect with this client id");
 	return DONE;
 }
 
@@ -108,9 +117,11 @@ static outcome fingerprint_of(X509 *cert, uint8_t out[TABLE_FINGERPRINT_SIZE], s
 }
 
 static outcome enter(struct mooring *m, const struct asked *a, const struct table *table,
-		     const struct table_entry *e, const struct table_standing *standing, int64_t ends, struct fault *f)
+		     const struct table_entry *e, const struct table_standing *standing, int64_t ends,
+		     struct fault *f)
 {
-	/* The user name follows the session where the certificate cannot: offline, into wills, over restarts. */
+	/* The user name follows the session where the certificate cannot: offline, into wills, over restarts.
+	 */
 	if (mosquitto_set_username(a->client, a->username) != MOSQ_ERR_SUCCESS ||
 	    !sessions_add(m->sessions, a->client, table, e, a->client_id, ends))
 		return refuse(f, REASON_NO_MEMORY, "no memory for a session");
@@ -162,11 +173,12 @@ static void report(struct mooring *m, const struct asked *a, const struct fault 
 	printable(a->client_id, id);
 	m->counters.refused[f->reason]++;
 	mosquitto_log_printf(MOSQ_LOG_NOTICE, "mooring: refused %s from %s, certificate %s: %s: %s", id,
-			     address ? address : "?", *a->username ? a->username : "-", reason_code(f->reason), f->text);
+			     address ? address : "?", *a->username ? a->username : "-",
+			     reason_code(f->reason), f->text);
 }
 
-/* On SIGHUP the broker asks about every session anew. Refusing an offline one would free memory that it goes on to
- * use, so all pass here; who is unwanted by now is cut by TICK. */
+/* On SIGHUP the broker asks about every session anew. Refusing an offline one would free memory that it goes
+ * on to use, so all pass here; who is unwanted by now is cut by TICK. */
 static bool is_asked_again(const struct mooring *m, const struct asked *a)
 {
 	const struct session *known = sessions_find(m->sessions, a->client);

@@ -1,9 +1,10 @@
 /*
  * broker_clock.h - the wall time by which the broker judges certificates.
  *
- * It is the monotonic clock plus an offset that follows the system's clock by small steps. A step of more than ten
- * minutes is not followed: it ends nobody's session and makes the clock suspect, and while it is suspect nobody new is
- * admitted, until a heartbeat that the gateway has signed agrees with the one clock or the other.
+ * It is the monotonic clock plus an offset that follows the system's clock by small steps. A step of more
+ * than ten minutes is not followed: it ends nobody's session and makes the clock suspect, and while it is
+ * suspect nobody new is admitted, until a heartbeat that the gateway has signed agrees with the one clock or
+ * the other.
  */
 #ifndef MOORING_PLUGIN_BROKER_CLOCK_H
 #define MOORING_PLUGIN_BROKER_CLOCK_H
@@ -24,7 +25,8 @@ struct broker_clock {
 void broker_clock_start(struct broker_clock *c, int64_t wall_ms, int64_t monotonic_ms, int64_t known_ms);
 /* True where `suspect` has changed. */
 bool broker_clock_turn(struct broker_clock *c, int64_t wall_ms, int64_t monotonic_ms);
-/* A signed frame said `gateway_ms` when the monotonic clock was at monotonic_ms. True where `suspect` has changed. */
+/* A signed frame said `gateway_ms` when the monotonic clock was at monotonic_ms. True where `suspect` has
+ * changed. */
 bool broker_clock_heartbeat(struct broker_clock *c, int64_t gateway_ms, int64_t monotonic_ms);
 int64_t broker_clock_now_s(const struct broker_clock *c, int64_t monotonic_ms);
 

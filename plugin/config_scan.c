@@ -16,10 +16,13 @@ static const struct {
 	const char *value;
 	const char *why;
 } forbidden[] = {
-	{"use_identity_as_username", "true", "the broker then admits by the certificate's name and asks no plugin"},
-	{"use_subject_as_username", "true", "the broker then admits by the certificate's subject and asks no plugin"},
+	{"use_identity_as_username", "true",
+	 "the broker then admits by the certificate's name and asks no plugin"},
+	{"use_subject_as_username", "true",
+	 "the broker then admits by the certificate's subject and asks no plugin"},
 	{"allow_anonymous", "true", "only registered certificates are admitted"},
-	{"per_listener_settings", "true", "Mosquitto before 2.0.15 then gives the plugin no time to cut a session"},
+	{"per_listener_settings", "true",
+	 "Mosquitto before 2.0.15 then gives the plugin no time to cut a session"},
 	{"password_file", NULL, "a password would admit without a registered certificate"},
 	{"acl_file", NULL, "it would allow topics before the policy is asked"},
 	{"psk_file", NULL, "a pre-shared key would take the place of a certificate"},
@@ -48,10 +51,12 @@ static outcome scan_folder(const char *folder, struct scan *s, struct fault *f)
 	outcome o = DONE;
 	int n = scandir(folder, &list, is_conf, alphasort);
 	if (n < 0)
-		return refuse(f, REASON_CONFIG, "%s line %d: include_dir %s cannot be read", s->path, s->line, folder);
+		return refuse(f, REASON_CONFIG, "%s line %d: include_dir %s cannot be read", s->path, s->line,
+			      folder);
 	for (int i = 0; i < n; i++) {
 		char path[PATH_MAX];
-		if (o.ok && (size_t)snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name) < sizeof path)
+		if (o.ok &&
+		    (size_t)snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name) < sizeof path)
 			o = scan_file(path, s, f);
 		free(list[i]);
 	}
@@ -74,17 +79,20 @@ static outcome check_option(const char *key, const char *value, struct scan *s, 
 {
 	for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
 		if (!strcmp(key, forbidden[i].key) && is_value(value, forbidden[i].value))
-			return refuse(f, REASON_CONFIG, "%s line %d: \"%s %s\" goes round the plugin: %s", s->path,
-				      s->line, key, forbidden[i].value ? value : "...", forbidden[i].why);
+			return refuse(f, REASON_CONFIG, "%s line %d: \"%s %s\" goes round the plugin: %s",
+				      s->path, s->line, key, forbidden[i].value ? value : "...",
+				      forbidden[i].why);
 	if (loads_plugin(key) && ++s->plugins > 1)
-		return refuse(f, REASON_CONFIG, "%s line %d: a second plugin could admit before this one is asked",
-			      s->path, s->line);
+		return refuse(f, REASON_CONFIG,
+			      "%s line %d: a second plugin could admit before this one is asked", s->path,
+			      s->line);
 	if (!strcmp(key, "include_dir"))
 		return scan_folder(value, s, f);
 	return DONE;
 }
 
-/* "key value", as the broker reads it: blanks between, the value to the end of the line without trailing blanks. */
+/* "key value", as the broker reads it: blanks between, the value to the end of the line without trailing
+ * blanks. */
 static outcome scan_line(char *line, struct scan *s, struct fault *f)
 {
 	char *key = line + strspn(line, " \t");
@@ -107,7 +115,8 @@ static outcome scan_file(const char *path, struct scan *above, struct fault *f)
 		return refuse(f, REASON_CONFIG, "%s: include_dir is nested too deeply", path);
 	outcome o = file_read(path, CONFIG_FILE_MAX, &text, f);
 	if (!o.ok)
-		return refuse(f, REASON_CONFIG, "%s cannot be read, and plugin_opt_config_file asks to check it", path);
+		return refuse(f, REASON_CONFIG,
+			      "%s cannot be read, and plugin_opt_config_file asks to check it", path);
 	char *rest = (char *)text.p;
 	for (char *line; o.ok && (line = strsep(&rest, "\n"));) {
 		s.line++;

@@ -1,4 +1,5 @@
-/* The end of a connection, and from Mosquitto 2.1 on that of one whose session stays (CLIENT_OFFLINE): same data. */
+/* The end of a connection, and from Mosquitto 2.1 on that of one whose session stays (CLIENT_OFFLINE): same
+ * data. */
 #include "plugin/plugin.h"
 
 /* By the pointer alone: a refused impostor's end can carry his victim's client id. */

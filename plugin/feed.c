@@ -29,14 +29,14 @@ struct feed {
 	_Atomic bool stop;
 	CURLM *multi;
 
-	CURL *stream;         /* NULL between two streams */
-	struct buf received;  /* of the stream, less than a whole frame */
-	struct fault fault;   /* why the stream is left */
-	bool good;            /* the stream has brought the table up to the gateway, or confirmed it */
-	unsigned failures;    /* streams in a row that were not good */
+	CURL *stream;	     /* NULL between two streams */
+	struct buf received; /* of the stream, less than a whole frame */
+	struct fault fault;  /* why the stream is left */
+	bool good;	     /* the stream has brought the table up to the gateway, or confirmed it */
+	unsigned failures;   /* streams in a row that were not good */
 	int64_t open_at_ms;
 
-	CURL *receipt;        /* kept, with its connection */
+	CURL *receipt; /* kept, with its connection */
 	struct buf body;
 	bool receipt_busy;
 	int64_t receipt_at_ms;
@@ -238,7 +238,8 @@ static int start_thread(struct feed *feed)
 }
 
 outcome feed_start(const struct options *options, struct keeper *keeper, struct receipts *receipts,
-		   struct wake *wake, struct ring *log, struct feed_view *view, struct feed **out, struct fault *f)
+		   struct wake *wake, struct ring *log, struct feed_view *view, struct feed **out,
+		   struct fault *f)
 {
 	struct feed *feed = calloc(1, sizeof *feed);
 	if (!feed || !(feed->multi = curl_multi_init())) {

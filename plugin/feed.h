@@ -1,8 +1,10 @@
 /*
- * feed.h - the thread that keeps a stream from the gateway, brings the table up to it and sends receipts back.
+ * feed.h - the thread that keeps a stream from the gateway, brings the table up to it and sends receipts
+ * back.
  *
- * The gateway is reached over TLS with the one pinned trust anchor and this broker's client certificate. A stream that
- * breaks a rule, falls silent or ends is left and tried again after a pause of random length, half a minute at most.
+ * The gateway is reached over TLS with the one pinned trust anchor and this broker's client certificate. A
+ * stream that breaks a rule, falls silent or ends is left and tried again after a pause of random length,
+ * half a minute at most.
  */
 #ifndef MOORING_PLUGIN_FEED_H
 #define MOORING_PLUGIN_FEED_H
@@ -16,12 +18,12 @@ struct feed;
 
 /* What the broker's thread may know. */
 struct feed_view {
-	_Atomic bool live;            /* a stream is open and its last frame was good */
-	_Atomic int64_t fresh_ms;     /* monotonic: when the gateway last told a later time than before */
-	_Atomic int64_t gateway_ms;   /* its wall clock minus our monotonic one, by the last such frame */
-	_Atomic uint64_t heard;       /* how many such frames there were */
+	_Atomic bool live;	    /* a stream is open and its last frame was good */
+	_Atomic int64_t fresh_ms;   /* monotonic: when the gateway last told a later time than before */
+	_Atomic int64_t gateway_ms; /* its wall clock minus our monotonic one, by the last such frame */
+	_Atomic uint64_t heard;	    /* how many such frames there were */
 	_Atomic int64_t seq;
-	_Atomic uint64_t refused;     /* frames that broke a rule */
+	_Atomic uint64_t refused; /* frames that broke a rule */
 };
 
 /* `keeper` is open; it belongs to the thread from now on. */

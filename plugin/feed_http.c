@@ -10,9 +10,9 @@ enum {
 	KEEPALIVE_S = 30,
 };
 
-/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS. No session
- * is resumed, since that skips the verification of certificates. Files are read anew for each connection, so a
- * renewed certificate needs no restart. */
+/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS.
+ * No session is resumed, since that skips the verification of certificates. Files are read anew for each
+ * connection, so a renewed certificate needs no restart. */
 static CURL *request(const struct options *o, const char *path)
 {
 	char url[URL_MAX];
@@ -41,8 +41,8 @@ static CURL *request(const struct options *o, const char *path)
 	return easy;
 }
 
-CURL *feed_http_stream(const struct options *options, const struct table_position *position, feed_http_write *write,
-		       void *arg)
+CURL *feed_http_stream(const struct options *options, const struct table_position *position,
+		       feed_http_write *write, void *arg)
 {
 	char head[HEX_SIZE(SHA256_SIZE)], path[256];
 	hex_encode(bytes_of(position->head, SHA256_SIZE), head);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-	BACK_MAX_MS = 5000,	  /* a gateway's clock may be set back by this much */
+	BACK_MAX_MS = 5000,	   /* a gateway's clock may be set back by this much */
 	WRITE_POSITION_MS = 60000, /* how old the written position may be where nothing else changes */
 	RETRY_MS = 60000,
 	KEEP_EXPIRED_S = 86400,
@@ -25,18 +25,23 @@ outcome keeper_open(struct keeper *k, const char *state_dir, struct fault *f)
 		return o;
 	if (!table_journal_load(k->journal, k->retire, &k->table, &k->position, &refused, &why).ok) {
 		ring_fault(k->log, MOSQ_LOG_ERR, &why,
-			   "mooring: THE SAVED TABLE IS UNUSABLE; nobody is admitted until the gateway sends it again");
+			   "mooring: THE SAVED TABLE IS UNUSABLE; nobody is admitted until the gateway sends "
+			   "it again");
 		k->position = (struct table_position){0};
 	} else if (!k->table) {
 		ring_printf(k->log, MOSQ_LOG_NOTICE,
-			    "mooring: no saved table in %s; nobody is admitted until the gateway sends one", state_dir);
+			    "mooring: no saved table in %s; nobody is admitted until the gateway sends one",
+			    state_dir);
 	} else {
 		k->durable = true;
-		ring_printf(k->log, MOSQ_LOG_NOTICE, "mooring: %zu certificates loaded from %s, at %lld of epoch %lld",
-			    table_count(k->table), state_dir, (long long)k->position.seq, (long long)k->position.epoch);
+		ring_printf(k->log, MOSQ_LOG_NOTICE,
+			    "mooring: %zu certificates loaded from %s, at %lld of epoch %lld",
+			    table_count(k->table), state_dir, (long long)k->position.seq,
+			    (long long)k->position.epoch);
 	}
 	if (table_journal_cut_off(k->journal))
-		ring_printf(k->log, MOSQ_LOG_WARNING, "mooring: an unfinished last entry was cut off the saved table");
+		ring_printf(k->log, MOSQ_LOG_WARNING,
+			    "mooring: an unfinished last entry was cut off the saved table");
 	report_policy(k, &refused);
 	atomic_store(k->published, k->table);
 	return DONE;
@@ -146,7 +151,8 @@ static void move_to(struct keeper *k, const struct feed_frame *frame)
 	memcpy(k->position.head, frame->head, SHA256_SIZE);
 }
 
-static outcome take_snapshot(struct keeper *k, const struct feed_frame *frame, int64_t monotonic_ms, struct fault *f)
+static outcome take_snapshot(struct keeper *k, const struct feed_frame *frame, int64_t monotonic_ms,
+			     struct fault *f)
 {
 	if (!k->building && !(k->building = table_new(k->retire)))
 		return refuse(f, REASON_NO_MEMORY, "no memory for the table of certificates");
@@ -159,15 +165,17 @@ static outcome take_snapshot(struct keeper *k, const struct feed_frame *frame, i
 	k->building = NULL;
 	move_to(k, frame);
 	k->cut(k->cut_arg);
-	ring_printf(k->log, MOSQ_LOG_NOTICE, "mooring: the gateway sent a table of %zu certificates, at %lld of epoch %lld",
+	ring_printf(k->log, MOSQ_LOG_NOTICE,
+		    "mooring: the gateway sent a table of %zu certificates, at %lld of epoch %lld",
 		    table_count(k->table), (long long)k->position.seq, (long long)k->position.epoch);
 	replace_files(k, false, monotonic_ms);
 	return DONE;
 }
 
-/* A table that could take only a part of a frame (no memory) is still right in what it has; the stream ends, and the next one starts
- * at the position before the frame. */
-static outcome take_changes(struct keeper *k, const struct feed_frame *frame, int64_t monotonic_ms, struct fault *f)
+/* A table that could take only a part of a frame (no memory) is still right in what it has; the stream ends,
+ * and the next one starts at the position before the frame. */
+static outcome take_changes(struct keeper *k, const struct feed_frame *frame, int64_t monotonic_ms,
+			    struct fault *f)
 {
 	struct applying a = {.table = k->table};
 	outcome o = feed_records(frame, apply_record, &a, f);
@@ -207,5 +215,6 @@ outcome keeper_take(struct keeper *k, struct bytes bytes, int64_t monotonic_ms, 
 	if (*newer)
 		k->position.time_ms = frame.time_ms;
 	bool snapshot = frame.kind == FEED_SNAPSHOT || frame.kind == FEED_SNAPSHOT_LAST;
-	return snapshot ? take_snapshot(k, &frame, monotonic_ms, f) : take_changes(k, &frame, monotonic_ms, f);
+	return snapshot ? take_snapshot(k, &frame, monotonic_ms, f)
+			: take_changes(k, &frame, monotonic_ms, f);
 }

@@ -18,7 +18,8 @@ static outcome check_gateway(char *value, struct options *o, struct fault *f)
 		value[--n] = '\0';
 	if (strncmp(value, scheme, sizeof scheme - 1) || n == sizeof scheme - 1 ||
 	    strpbrk(value + sizeof scheme - 1, "/?#@ "))
-		return refuse(f, REASON_CONFIG, "plugin_opt_gateway is https://host[:port], not \"%.100s\"", value);
+		return refuse(f, REASON_CONFIG, "plugin_opt_gateway is https://host[:port], not \"%.100s\"",
+			      value);
 	return DONE;
 }
 

@@ -1,5 +1,6 @@
 /*
- * options.h - the plugin_opt_ lines of mosquitto.conf. Unknown, missing, repeated or unreadable ones refuse to start.
+ * options.h - the plugin_opt_ lines of mosquitto.conf. Unknown, missing, repeated or unreadable ones refuse
+ * to start.
  *
  *   gateway      https://host[:port] of the gateway's edge for brokers
  *   ca_file      PEM, the only trust anchor for the gateway
@@ -8,7 +9,8 @@
  *   state_dir    folder of this broker alone, writable by the broker's user
  *   broker       this broker's name: letters, digits, '-', '_', '.'
  *   staleness    seconds without the gateway after which nobody new is admitted; 900
- *   config_file  path of mosquitto.conf, to check it for options that would go round the plugin; may be left out
+ *   config_file  path of mosquitto.conf, to check it for options that would go round the plugin; may be left
+ * out
  */
 #ifndef MOORING_PLUGIN_OPTIONS_H
 #define MOORING_PLUGIN_OPTIONS_H
@@ -31,8 +33,10 @@ struct options {
 	int staleness_s;
 };
 
-/* Copies: the broker's own strings do not outlive the call. REASON_CONFIG. Caller options_free, also after failure. */
-MUST_USE outcome options_read(const struct mosquitto_opt *list, int count, struct options *out, struct fault *f);
+/* Copies: the broker's own strings do not outlive the call. REASON_CONFIG. Caller options_free, also after
+ * failure. */
+MUST_USE outcome options_read(const struct mosquitto_opt *list, int count, struct options *out,
+			      struct fault *f);
 void options_free(struct options *o);
 
 #endif

@@ -62,17 +62,21 @@ static outcome start(struct mooring *m, struct fault *f)
 	m->bound = atomic_load(&m->table);
 	start_clock(m);
 	o = wake_start(&m->wake, f);
-	return o.ok ? feed_start(&m->options, &m->keeper, &m->receipts, m->wake, &m->log, &m->view, &m->feed, f) : o;
+	return o.ok ? feed_start(&m->options, &m->keeper, &m->receipts, m->wake, &m->log, &m->view, &m->feed,
+				 f)
+		    : o;
 }
 
 static outcome register_callbacks(struct mooring *m, struct fault *f)
 {
 	for (size_t i = 0; i < sizeof callbacks / sizeof *callbacks; i++) {
-		int rc = mosquitto_callback_register(m->id, callbacks[i].event, callbacks[i].callback, NULL, m);
+		int rc = mosquitto_callback_register(m->id, callbacks[i].event, callbacks[i].callback, NULL,
+						     m);
 		if (rc != MOSQ_ERR_SUCCESS && !callbacks[i].optional)
-			return refuse(f, REASON_CONFIG,
-				      "the broker does not register event %d (%d): is the plugin configured twice?",
-				      callbacks[i].event, rc);
+			return refuse(
+				f, REASON_CONFIG,
+				"the broker does not register event %d (%d): is the plugin configured twice?",
+				callbacks[i].event, rc);
 	}
 	return DONE;
 }
@@ -95,8 +99,8 @@ static void end(struct mooring *m)
 	free(m);
 }
 
-EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options,
-				   int option_count)
+EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata,
+				   struct mosquitto_opt *options, int option_count)
 {
 	struct fault f = {0};
 	struct mooring *m = calloc(1, sizeof *m);
@@ -112,8 +116,8 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
 	if (o.ok)
 		o = register_callbacks(m, &f);
 	if (!o.ok) {
-		mosquitto_log_printf(MOSQ_LOG_ERR, "mooring: the plugin does not start: %s: %s", reason_code(f.reason),
-				     f.text);
+		mosquitto_log_printf(MOSQ_LOG_ERR, "mooring: the plugin does not start: %s: %s",
+				     reason_code(f.reason), f.text);
 		end(m);
 		return MOSQ_ERR_UNKNOWN;
 	}

@@ -1,9 +1,10 @@
 /*
  * plugin.h - Mooring in the broker: what its callbacks share.
  *
- * All callbacks run on the broker's one thread. They decide from memory, never wait, and where they do not know they
- * deny. A callback returns MOSQ_ERR_SUCCESS, MOSQ_ERR_AUTH (BASIC_AUTH) or MOSQ_ERR_ACL_DENIED (ACL_CHECK) and nothing
- * else: any other value makes the broker drop a connection, and not always the guilty one's.
+ * All callbacks run on the broker's one thread. They decide from memory, never wait, and where they do not
+ * know they deny. A callback returns MOSQ_ERR_SUCCESS, MOSQ_ERR_AUTH (BASIC_AUTH) or MOSQ_ERR_ACL_DENIED
+ * (ACL_CHECK) and nothing else: any other value makes the broker drop a connection, and not always the guilty
+ * one's.
  */
 #ifndef MOORING_PLUGIN_H
 #define MOORING_PLUGIN_H
@@ -44,7 +45,7 @@ struct mooring {
 	struct ring log;
 	struct retire retire;
 	_Atomic(struct table *) table; /* NULL: nobody is admitted */
-	struct keeper keeper;          /* the feed's thread's */
+	struct keeper keeper;	       /* the feed's thread's */
 	struct receipts receipts;
 	struct feed_view view;
 	struct wake *wake;
@@ -53,12 +54,12 @@ struct mooring {
 	struct sessions *sessions;
 	const struct table *bound; /* the table that sessions point into */
 	struct broker_clock clock;
-	int64_t now_s;             /* by that clock, at the last TICK */
-	uint64_t heard;            /* heartbeats taken into the clock */
-	bool reloading;            /* the broker asks again about every session, offline ones included */
+	int64_t now_s;	/* by that clock, at the last TICK */
+	uint64_t heard; /* heartbeats taken into the clock */
+	bool reloading; /* the broker asks again about every session, offline ones included */
 	struct intruders intruders;
 	struct counters counters;
-	int64_t state_at_ms;       /* when to publish the next state */
+	int64_t state_at_ms; /* when to publish the next state */
 };
 
 /* The callbacks; `userdata` is the struct mooring. */

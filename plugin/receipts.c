@@ -28,7 +28,8 @@ void receipts_cuts_done(struct receipts *r, uint64_t wanted)
 	atomic_store(&r->cuts_done, wanted);
 }
 
-/* One mark waits while a later one gathers what comes in the meantime: a busy feed does not put the first off. */
+/* One mark waits while a later one gathers what comes in the meantime: a busy feed does not put the first
+ * off. */
 void receipts_note(struct receipts *r, int64_t epoch, int64_t seq)
 {
 	struct receipt_mark mark = {epoch, seq, atomic_load(&r->cuts_wanted), true};
@@ -80,8 +81,8 @@ bool receipts_due(struct receipts *r, const char *broker, struct buf *body)
 	pthread_mutex_unlock(&r->lock);
 	if (!due)
 		return false;
-	buf_printf(body, "{\"broker\":\"%s\",\"epoch\":%lld,\"seq\":%lld,\"connected\":[", broker, (long long)r->epoch,
-		   (long long)r->seq);
+	buf_printf(body, "{\"broker\":\"%s\",\"epoch\":%lld,\"seq\":%lld,\"connected\":[", broker,
+		   (long long)r->epoch, (long long)r->seq);
 	add_connected(r, body);
 	buf_str(body, "]}");
 	r->owed = false;

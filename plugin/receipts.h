@@ -2,8 +2,9 @@
  * receipts.h - what this broker may tell the gateway: up to which number the log is effective here, and which
  * certificates have connected.
  *
- * A number is effective once memory has it, the journal has it on disk, and the broker's thread has cut the sessions that it
- * ends. The first two are done when receipts_note is called; the third is known by counting cuts.
+ * A number is effective once memory has it, the journal has it on disk, and the broker's thread has cut the
+ * sessions that it ends. The first two are done when receipts_note is called; the third is known by counting
+ * cuts.
  */
 #ifndef MOORING_PLUGIN_RECEIPTS_H
 #define MOORING_PLUGIN_RECEIPTS_H
@@ -23,10 +24,10 @@ struct receipts {
 		int64_t epoch, seq;
 		uint64_t cuts; /* that must be done before the number is effective */
 		bool set;
-	} waiting, latest;             /* of what is noted, the first two that differ in what they wait for */
-	int64_t epoch, seq;            /* effective */
-	bool owed;                     /* the gateway has not been told */
-	size_t sent;                   /* connected certificates in the receipt under way */
+	} waiting, latest;  /* of what is noted, the first two that differ in what they wait for */
+	int64_t epoch, seq; /* effective */
+	bool owed;	    /* the gateway has not been told */
+	size_t sent;	    /* connected certificates in the receipt under way */
 	/* both */
 	pthread_mutex_t lock;
 	uint8_t connected[RECEIPTS_CONNECTED_MAX][TABLE_FINGERPRINT_SIZE];
@@ -43,7 +44,8 @@ void receipts_note(struct receipts *r, int64_t epoch, int64_t seq);
 /* Broker's thread: what has to be cut; and that it has been, up to there. */
 uint64_t receipts_cuts_wanted(const struct receipts *r);
 void receipts_cuts_done(struct receipts *r, uint64_t wanted);
-/* Broker's thread: a certificate that the gateway wants to hear of has connected. False where there is no room. */
+/* Broker's thread: a certificate that the gateway wants to hear of has connected. False where there is no
+ * room. */
 MUST_USE bool receipts_connected(struct receipts *r, const uint8_t fingerprint[TABLE_FINGERPRINT_SIZE]);
 
 /* Feed's thread. A receipt is due: its JSON is appended to `body`. */

@@ -1,8 +1,9 @@
 /*
  * retire.h - memory that the feed thread has replaced and the broker's thread may still be reading.
  *
- * The broker's thread is the only reader. In each TICK it lets go of what it has kept, looks again, and says so. What was
- * replaced may have been looked at in the turn that was under way; it is free when the turn after that has ended.
+ * The broker's thread is the only reader. In each TICK it lets go of what it has kept, looks again, and says
+ * so. What was replaced may have been looked at in the turn that was under way; it is free when the turn
+ * after that has ended.
  */
 #ifndef MOORING_PLUGIN_RETIRE_H
 #define MOORING_PLUGIN_RETIRE_H
@@ -13,15 +14,15 @@
 struct retire_item;
 
 struct retire {
-	_Atomic uint64_t turns;     /* of the reader */
+	_Atomic uint64_t turns;	    /* of the reader */
 	struct retire_item *oldest; /* the writer's */
 	struct retire_item *newest;
 };
 
 /* Reader, in TICK, once it points to nothing that it has not looked up anew in this TICK. */
 void retire_turn(struct retire *r);
-/* Writer, after `p` has been replaced: free_p(p) is called as soon as the reader cannot hold it. Aborts when out of
- * memory: an unbounded leak or a use after free would be worse. */
+/* Writer, after `p` has been replaced: free_p(p) is called as soon as the reader cannot hold it. Aborts when
+ * out of memory: an unbounded leak or a use after free would be worse. */
 void retire_later(struct retire *r, void *p, void (*free_p)(void *p));
 /* Writer, now and then. */
 void retire_reap(struct retire *r);

@@ -1,9 +1,9 @@
 /*
  * sessions.h - the connections that BASIC_AUTH has admitted, by the broker's pointer, and when each must end.
  *
- * Only the broker's thread comes here. A pointer is good from BASIC_AUTH to DISCONNECT; the broker reuses it at once for
- * somebody else. Between DISCONNECT and the next TICK a session is departed, and still there: the broker may yet ask
- * about its will.
+ * Only the broker's thread comes here. A pointer is good from BASIC_AUTH to DISCONNECT; the broker reuses it
+ * at once for somebody else. Between DISCONNECT and the next TICK a session is departed, and still there: the
+ * broker may yet ask about its will.
  */
 #ifndef MOORING_PLUGIN_SESSIONS_H
 #define MOORING_PLUGIN_SESSIONS_H
@@ -22,7 +22,7 @@ struct session {
 	char *client_id;
 	const struct table *table;
 	const struct table_entry *entry; /* of `table`; NULL: not registered in it */
-	int64_t not_after;               /* Unix seconds */
+	int64_t not_after;		 /* Unix seconds */
 	bool departed;
 	size_t heap_at;
 	struct session *next_departed;

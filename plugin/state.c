@@ -1,4 +1,5 @@
-/* "$SYS/broker/mooring/...": how the plugin stands, one number a topic, as the broker's own $SYS topics do it. */
+/* "$SYS/broker/mooring/...": how the plugin stands, one number a topic, as the broker's own $SYS topics do
+ * it. */
 #include "plugin/plugin.h"
 
 #include <stdio.h>

@@ -14,7 +14,8 @@ enum {
 /* The standing word: state 0-7, flags 8-15, policy 16-31, name 32-63. */
 enum { STATE_REMOVED = 0xff };
 
-/* Open addressing, linear probing. A slot is the upper half of the hash and the entry's number + 1; 0 is free. */
+/* Open addressing, linear probing. A slot is the upper half of the hash and the entry's number + 1; 0 is
+ * free. */
 struct table_index {
 	size_t mask;
 	_Atomic uint64_t slots[];
@@ -41,7 +42,8 @@ struct table {
 
 static uint64_t pack(unsigned state, unsigned flags, unsigned policy, uint32_t name)
 {
-	return (uint64_t)name << 32 | (uint64_t)(policy & 0xffff) << 16 | (flags & 0xff) << 8 | (state & 0xff);
+	return (uint64_t)name << 32 | (uint64_t)(policy & 0xffff) << 16 | (flags & 0xff) << 8 |
+	       (state & 0xff);
 }
 
 static unsigned state_of(uint64_t standing)
@@ -168,7 +170,8 @@ static void index_put(struct table_index *index, const uint8_t *fingerprint, siz
 	size_t i = h & index->mask;
 	while (atomic_load_explicit(&index->slots[i], memory_order_relaxed))
 		i = (i + 1) & index->mask;
-	atomic_store_explicit(&index->slots[i], (h >> 32) << 32 | (uint32_t)(number + 1), memory_order_release);
+	atomic_store_explicit(&index->slots[i], (h >> 32) << 32 | (uint32_t)(number + 1),
+			      memory_order_release);
 }
 
 /* At two thirds full the reader is given a larger index; it may be in the old one until its next turn. */
@@ -239,7 +242,8 @@ static void policy_free_later(void *p)
 	policy_free(p);
 }
 
-static outcome put_policy(struct table *t, const struct feed_record *record, struct fault *refused, struct fault *f)
+static outcome put_policy(struct table *t, const struct feed_record *record, struct fault *refused,
+			  struct fault *f)
 {
 	unsigned number;
 	struct policy *compiled = NULL;
@@ -262,7 +266,8 @@ static outcome put_policy(struct table *t, const struct feed_record *record, str
 	return DONE;
 }
 
-static outcome add_entry(struct table *t, const struct feed_record *record, uint64_t standing, struct fault *f)
+static outcome add_entry(struct table *t, const struct feed_record *record, uint64_t standing,
+			 struct fault *f)
 {
 	outcome o = index_grow(t, f);
 	if (!o.ok)
@@ -353,7 +358,8 @@ outcome table_each(const struct table *t, int64_t not_after, feed_each *each, vo
 	}
 	for (size_t i = 0; o.ok && i < t->entries; i++) {
 		const struct table_entry *e = entry_at(t, i);
-		if (state_of(atomic_load(&e->standing)) == STATE_REMOVED || atomic_load(&e->not_after) < not_after)
+		if (state_of(atomic_load(&e->standing)) == STATE_REMOVED ||
+		    atomic_load(&e->not_after) < not_after)
 			continue;
 		struct feed_record record = record_of(t, e);
 		o = each(arg, &record, f);

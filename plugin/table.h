@@ -1,9 +1,9 @@
 /*
  * table.h - the registered certificates and the policies they are under, as the feed has told them.
  *
- * One thread writes (the feed's), one reads (the broker's), and the reader never waits: an entry is published once it is
- * whole, and what changes of it afterwards (state, flags, policy, name) is one atomic word. Entries stay where they
- * are, so a session may keep a pointer to its own for as long as the table lives.
+ * One thread writes (the feed's), one reads (the broker's), and the reader never waits: an entry is published
+ * once it is whole, and what changes of it afterwards (state, flags, policy, name) is one atomic word.
+ * Entries stay where they are, so a session may keep a pointer to its own for as long as the table lives.
  */
 #ifndef MOORING_PLUGIN_TABLE_H
 #define MOORING_PLUGIN_TABLE_H
@@ -38,7 +38,7 @@ struct table_standing {
 	bool registered;
 	enum feed_state state;
 	unsigned flags;
-	const char *name;            /* thing or service */
+	const char *name;	     /* thing or service */
 	const struct policy *policy; /* NULL: none that this broker understands; denies all */
 };
 
@@ -46,14 +46,18 @@ struct table_standing {
 struct table *table_new(struct retire *retire);
 void table_free(void *table);
 
-/* Writer. Views in the record are copied. A policy that does not compile is kept as one that denies all, with its text, and reported:
- * *refused is set (the rest of the record's frame still counts). REASON_NO_MEMORY, REASON_TOO_LARGE. */
-MUST_USE outcome table_put(struct table *t, const struct feed_record *record, struct fault *refused, struct fault *f);
+/* Writer. Views in the record are copied. A policy that does not compile is kept as one that denies all, with
+ * its text, and reported: *refused is set (the rest of the record's frame still counts). REASON_NO_MEMORY,
+ * REASON_TOO_LARGE. */
+MUST_USE outcome table_put(struct table *t, const struct feed_record *record, struct fault *refused,
+			   struct fault *f);
 /* Writer. Calls with every policy and then every registered certificate that ends at or after `not_after`. */
-MUST_USE outcome table_each(const struct table *t, int64_t not_after, feed_each *each, void *arg, struct fault *f);
+MUST_USE outcome table_each(const struct table *t, int64_t not_after, feed_each *each, void *arg,
+			    struct fault *f);
 
 /* Reader or writer. */
-const struct table_entry *table_find(const struct table *t, const uint8_t fingerprint[TABLE_FINGERPRINT_SIZE]);
+const struct table_entry *table_find(const struct table *t,
+				     const uint8_t fingerprint[TABLE_FINGERPRINT_SIZE]);
 struct table_standing table_standing(const struct table *t, const struct table_entry *e);
 size_t table_count(const struct table *t); /* registered certificates, whatever their state */
 

@@ -80,8 +80,8 @@ static bool all_zero(struct bytes b)
 	return true;
 }
 
-/* The block at the start of `rest`. A power cut leaves less than a block, or one that ends where the file ends and does not fit its
- * hash, or bytes that the file system never wrote: zeros. */
+/* The block at the start of `rest`. A power cut leaves less than a block, or one that ends where the file
+ * ends and does not fit its hash, or bytes that the file system never wrote: zeros. */
 static enum found next_block(struct bytes rest, uint8_t chain[SHA256_SIZE], struct bytes *payload)
 {
 	if (rest.n == 0)
@@ -151,9 +151,10 @@ static outcome put_record(void *arg, const struct feed_record *record, struct fa
 	return table_put(p->table, record, p->refused, f);
 }
 
-/* What the chain vouches for but does not parse was written wrongly: damage too, except for want of memory. */
-static outcome apply_block(struct bytes payload, struct table *table, struct block *block, struct fault *refused,
-			   struct fault *f)
+/* What the chain vouches for but does not parse was written wrongly: damage too, except for want of memory.
+ */
+static outcome apply_block(struct bytes payload, struct table *table, struct block *block,
+			   struct fault *refused, struct fault *f)
 {
 	struct putting p = {table, refused};
 	struct fault why = {0};
@@ -194,7 +195,8 @@ outcome blocks_read_snapshot(struct bytes file, uint8_t chain[SHA256_SIZE], stru
 }
 
 outcome blocks_read_journal(struct bytes file, uint8_t chain[SHA256_SIZE], struct table *table,
-			    struct table_position *position, size_t *good, struct fault *refused, struct fault *f)
+			    struct table_position *position, size_t *good, struct fault *refused,
+			    struct fault *f)
 {
 	struct block block;
 	struct bytes payload = {0};

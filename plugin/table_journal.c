@@ -74,7 +74,8 @@ void table_journal_close(struct table_journal *j)
 /* ---- loading ---- */
 
 /* An unfinished block is cut off now, so that the next one follows what is good. */
-static outcome continue_journal(struct table_journal *j, const char *path, size_t size, size_t good, struct fault *f)
+static outcome continue_journal(struct table_journal *j, const char *path, size_t size, size_t good,
+				struct fault *f)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (fd < 0)
@@ -145,8 +146,8 @@ static void stop_appending(struct table_journal *j)
 	j->fd = -1;
 }
 
-outcome table_journal_append(struct table_journal *j, const struct table_position *position, struct bytes records,
-			     size_t count, struct fault *f)
+outcome table_journal_append(struct table_journal *j, const struct table_position *position,
+			     struct bytes records, size_t count, struct fault *f)
 {
 	struct buf block = {0};
 	outcome o;
@@ -193,8 +194,9 @@ static outcome write_block(struct writing *w, enum block_kind kind, struct fault
 {
 	struct buf block = {0};
 	blocks_put(&block, w->chain, kind, w->position, buf_view(&w->records), w->count);
-	outcome o = block.failed || w->records.failed ? refuse(f, REASON_NO_MEMORY, "no memory for a snapshot")
-						      : file_write_all(w->fd, buf_view(&block), w->path, f);
+	outcome o = block.failed || w->records.failed
+			    ? refuse(f, REASON_NO_MEMORY, "no memory for a snapshot")
+			    : file_write_all(w->fd, buf_view(&block), w->path, f);
 	w->written += block.n;
 	w->records.n = 0;
 	w->count = 0;
@@ -213,7 +215,8 @@ static outcome write_record(void *arg, const struct feed_record *record, struct 
 	return w->records.n < PART_SIZE ? DONE : write_block(w, BLOCK_PART, f);
 }
 
-static outcome write_snapshot(struct writing *w, const struct table *table, int64_t not_after, struct fault *f)
+static outcome write_snapshot(struct writing *w, const struct table *table, int64_t not_after,
+			      struct fault *f)
 {
 	blocks_start(w->chain);
 	outcome o = file_write_all(w->fd, bytes_str(blocks_snapshot_magic), w->path, f);
@@ -244,7 +247,8 @@ static void remove_others(const struct table_journal *j, const char *keep)
 	closedir(dir);
 }
 
-/* The new journal is there before the new snapshot, which names it: at no time is there a snapshot without. */
+/* The new journal is there before the new snapshot, which names it: at no time is there a snapshot without.
+ */
 static outcome change_over(struct table_journal *j, const struct writing *w, struct fault *f)
 {
 	char name[NAME_SIZE], path[PATH_MAX];

@@ -27,15 +27,17 @@ static void turn_clock(struct mooring *m, int64_t monotonic_ms)
 		changed ^= broker_clock_heartbeat(&m->clock, atomic_load(&m->view.gateway_ms), 0);
 	}
 	if (changed && m->clock.suspect)
-		mosquitto_log_printf(MOSQ_LOG_ERR, "mooring: %s: nobody new is admitted until the gateway's time agrees",
+		mosquitto_log_printf(MOSQ_LOG_ERR,
+				     "mooring: %s: nobody new is admitted until the gateway's time agrees",
 				     reason_code(REASON_CLOCK_SUSPECT));
 	else if (changed)
 		mosquitto_log_printf(MOSQ_LOG_NOTICE, "mooring: the clock agrees with the gateway's");
 }
 
-/* By user name: the broker then looks through live sockets only. Naming a client id that is offline by now would free
- * memory that the broker goes on to use. Without the will, which a revoked device must not have published. The broker
- * calls on_disconnect from within; what it did not find is not live, or TICK would never end. */
+/* By user name: the broker then looks through live sockets only. Naming a client id that is offline by now
+ * would free memory that the broker goes on to use. Without the will, which a revoked device must not have
+ * published. The broker calls on_disconnect from within; what it did not find is not live, or TICK would
+ * never end. */
 static void cut(struct mooring *m, const struct session *s, enum reason reason)
 {
 	if (s->departed)
@@ -90,7 +92,8 @@ static bool rebind(struct mooring *m)
 	return true;
 }
 
-/* `wanted` is read before the table and the states: what it counts is then seen, and so is done afterwards. */
+/* `wanted` is read before the table and the states: what it counts is then seen, and so is done afterwards.
+ */
 static void cut_wanted(struct mooring *m, bool unsure)
 {
 	uint64_t wanted = receipts_cuts_wanted(&m->receipts);

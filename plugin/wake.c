@@ -14,7 +14,7 @@ struct wake {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
-	bool stop;             /* under lock */
+	bool stop; /* under lock */
 	_Atomic bool pending;
 };
 
@@ -112,7 +112,8 @@ void wake_stop(struct wake *w)
 	atomic_store(&w->pending, false);
 	pthread_join(w->thread, NULL);
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
-	sigaction(wake_signal(), &ignore, NULL); /* one may be pending, and the handler is about to be unmapped */
+	sigaction(wake_signal(), &ignore,
+		  NULL); /* one may be pending, and the handler is about to be unmapped */
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->wanted);
 	free(w);

@@ -1,9 +1,9 @@
 /*
- * wake.h - brings the broker's thread to its next TICK at once: an idle broker takes one every 100 ms, and one built
- * without websockets may take none for hours.
+ * wake.h - brings the broker's thread to its next TICK at once: an idle broker takes one every 100 ms, and
+ * one built without websockets may take none for hours.
  *
- * A signal makes the broker's epoll_wait return early. One that arrives just before epoll_wait is lost, so it is sent
- * again every millisecond until the TICK has answered.
+ * A signal makes the broker's epoll_wait return early. One that arrives just before epoll_wait is lost, so it
+ * is sent again every millisecond until the TICK has answered.
  */
 #ifndef MOORING_PLUGIN_WAKE_H
 #define MOORING_PLUGIN_WAKE_H

@@ -23,6 +23,9 @@ READER = {"Version": "2012-10-17", "Statement": [
                                                               "arn:aws:iot:*:*:topicfilter/$SYS/broker/mooring/*"]},
     {"Effect": "Allow", "Action": "iot:Receive", "Resource": ["arn:aws:iot:*:*:topic/*",
                                                             "arn:aws:iot:*:*:topic/$SYS/broker/mooring/*"]}]}
+KEEPER = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"},
+    {"Effect": "Allow", "Action": ["iot:Publish", "iot:RetainPublish"], "Resource": "arn:aws:iot:*:*:topic/dt/*"}]}
 
 
 class Bench:
@@ -349,7 +352,7 @@ def bench_change(bench, changed):
 
 
 def test_a_recorded_stream_revives_nobody_and_freshens_nothing(bench):
-    """Whoever sits between broker and gateway plays a whole old stream, snapshot and heartbeats, to a restarted broker."""
+    """Whoever sits between broker and gateway plays a whole old stream: snapshot and heartbeats."""
     thing = bench.device("thing")
     recorded = []
 
@@ -565,6 +568,24 @@ def test_a_will_is_held_to_the_policy(bench):
     bench.admitted(bench.device("thing-a"), will=("dt/thing-b/x", "forged")).close()
     bench.admitted(bench.device("thing-c"), will=("dt/thing-c/x", "own")).close()
     assert reader.message() == ("dt/thing-c/x", "own")
+
+
+def test_what_a_revoked_publisher_left_is_not_delivered(bench):
+    """A retained message is its publisher's: the broker asks again for him, who has nothing but a user name by then."""
+    bench.feed.policy("service/keeper", KEEPER)
+    kept, lost = (bench.device(name, policy="service/keeper", flags=SERVICE) for name in ("kept", "lost"))
+    for identity in (kept, lost):
+        publisher = bench.admitted(identity)
+        publisher.publish(f"dt/{identity.name}", "retained", retain=True)
+        publisher.close()
+    both = bench.reader("reader-before")
+    assert both.subscribe("dt/#") == 0
+    assert {both.message()[0] for _ in range(2)} == {"dt/kept", "dt/lost"}
+    bench.register(lost, state=REVOKED, policy="service/keeper", flags=SERVICE)
+    reader = bench.reader("reader-after")
+    assert reader.subscribe("dt/#") == 0
+    assert reader.message()[0] == "dt/kept"
+    assert reader.ping()  # and nothing before its answer
 
 
 def test_state_is_published(bench):

@@ -1,8 +1,10 @@
 /*
- * The feed as the broker reads it: the input's pieces are payloads, signed here with the right key, or raw bytes of the
- * stream. A frame that is refused must leave the table where it was; one that is taken must not move it back.
+ * The feed as the broker reads it: the input's pieces are payloads, signed here with the right key, or raw
+ * bytes of the stream. A frame that is refused must leave the table where it was; one that is taken must not
+ * move it back.
  *
- * links: plugin/keeper.c plugin/table.c plugin/table_blocks.c plugin/table_journal.c plugin/retire.c plugin/ring.c
+ * links: plugin/keeper.c plugin/table.c plugin/table_blocks.c plugin/table_journal.c
+ * links: plugin/retire.c plugin/ring.c
  */
 #include "plugin/keeper.h"
 
@@ -113,7 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fault f;
 	start_once();
-	struct keeper k = {.published = &published, .retire = &retire, .log = &log_ring, .key = key, .cut = no_cut};
+	struct keeper k = {
+		.published = &published, .retire = &retire, .log = &log_ring, .key = key, .cut = no_cut};
 	if (!keeper_open(&k, dir, &f).ok)
 		abort();
 	keeper_stream(&k);

@@ -1,7 +1,7 @@
 /*
- * Bytes up to the first zero are a policy document, what follows is a target: whatever compiles must give the same answer
- * twice, and a Deny of everything beside it must win. Then the same two as wildcard and text, against a plain
- * dynamic programme.
+ * Bytes up to the first zero are a policy document, what follows is a target: whatever compiles must give the
+ * same answer twice, and a Deny of everything beside it must win. Then the same two as wildcard and text,
+ * against a plain dynamic programme.
  */
 #include "policy_internal.h"
 
@@ -12,8 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { GLOB_MAX = 128 };
 
-static const char deny_all[] =
-	"{\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\"}}";
+static const char deny_all[] = "{\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\"}}";
 
 static const struct policy_principal who = {.client_id = "client",
 					    .thing_name = "*",
@@ -67,7 +66,8 @@ static bool plain_match(struct bytes pattern, struct bytes text)
 	return match[pattern.n][text.n];
 }
 
-/* With a '*' before it, '?' may start in the middle of a character in one of the two: only valid starts are compared. */
+/* With a '*' before it, '?' may start in the middle of a character in one of the two: only valid starts are
+ * compared. */
 static void compare(struct bytes pattern, struct bytes text)
 {
 	struct policy_glob g = {0};

@@ -1,7 +1,7 @@
 /*
- * A table's two files. The first byte says whether they are taken as they are, or made of the input's pieces with heads
- * and hashes that fit, which no fuzzer finds by itself. What can be read is the same when it is written and
- * read again.
+ * A table's two files. The first byte says whether they are taken as they are, or made of the input's pieces
+ * with heads and hashes that fit, which no fuzzer finds by itself. What can be read is the same when it is
+ * written and read again.
  *
  * links: plugin/table.c plugin/table_blocks.c plugin/retire.c
  */
@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct retire retire;
 
-/* Pieces are a length byte and so many bytes; the one of length 0 ends the snapshot and begins the journal. */
+/* Pieces are a length byte and so many bytes; the one of length 0 ends the snapshot and begins the journal.
+ */
 static void add_block(struct buf *file, uint8_t chain[SHA256_SIZE], struct bytes payload)
 {
 	struct bytes parts[] = {{chain, SHA256_SIZE}, payload};

@@ -1,4 +1,5 @@
-/* The language is tested against tests/vectors/policy_vectors.json; the rest are rules that no vector holds. */
+/* The language is tested against tests/vectors/policy_vectors.json; the rest are rules that no vector holds.
+ */
 #include "file.h"
 #include "policy.h"
 
@@ -46,8 +47,8 @@ static enum policy_decision ask(const char *json, enum policy_action action, con
 	return d;
 }
 
-#define STATEMENT(effect, action, resource)                                                                            \
-	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"" effect "\",\"Action\":\"" action                   \
+#define STATEMENT(effect, action, resource)                                                                  \
+	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"" effect "\",\"Action\":\"" action         \
 	"\",\"Resource\":\"" resource "\"}]}"
 
 /* --- vectors --- */
@@ -91,8 +92,8 @@ static struct policy_principal principal_of(const json_t *connection)
 }
 
 /* AWS checks the will's topic as part of CONNECT. */
-static enum policy_decision connect_decision(const struct policy *const *list, size_t n, const json_t *connection,
-					     const struct policy_principal *who)
+static enum policy_decision connect_decision(const struct policy *const *list, size_t n,
+					     const json_t *connection, const struct policy_principal *who)
 {
 	const char *will = string_of(connection, "lastWillTopic");
 	bool retain = json_is_true(json_object_get(connection, "willRetain"));
@@ -178,15 +179,18 @@ static void test_refusals_name_the_place(void **state)
 	assert_refused("{\"Statement\":[{\"Effect\":\"allow\"}]}", "Statement[0]");
 	assert_refused("{\"Statement\":[{\"Effect\":\"Allow\",\"Resource\":\"*\"}]}", "Statement[0]");
 	assert_refused("{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:*\"}]}", "Statement[0]");
-	assert_refused("{\"Statement\":{\"Effect\":\"Allow\",\"Action\":[],\"Resource\":\"*\"}}", "Statement[0]");
+	assert_refused("{\"Statement\":{\"Effect\":\"Allow\",\"Action\":[],\"Resource\":\"*\"}}",
+		       "Statement[0]");
 	assert_refused("{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"iot:*\",\"NotAction\":\"iot:*\","
 		       "\"Resource\":\"*\"}}",
 		       "Statement[0]");
 	assert_refused(STATEMENT("Allow", "Publish", "*"), "Statement[0].Action[0]");
 	assert_refused(STATEMENT("Allow", "iot:*", "topic/a"), "Statement[0].Resource[0]");
 	assert_refused(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:topic/a"), "Statement[0].Resource[0]");
-	assert_refused(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/${iot:Nobody}"), "Statement[0].Resource[0]");
-	assert_refused(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/${iot:ClientId"), "Statement[0].Resource[0]");
+	assert_refused(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/${iot:Nobody}"),
+		       "Statement[0].Resource[0]");
+	assert_refused(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/${iot:ClientId"),
+		       "Statement[0].Resource[0]");
 	assert_refused("{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:*\",\"Resource\":[\"*\",7]}]}",
 		       "Statement[0].Resource[1]");
 	assert_refused("{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:*\",\"Resource\":\"*\"},"
@@ -226,13 +230,13 @@ static const struct policy_principal nobody = {.client_id = "c1"};
 static void test_an_unresolved_variable_never_allows(void **state)
 {
 	(void)state;
-	static const char *const names[] = {
-		"iot:Connection.Thing.ThingName", "iot:Thing.ThingName", "iot:Connection.Thing.ThingTypeName",
-		"iot:CertificateId"};
+	static const char *const names[] = {"iot:Connection.Thing.ThingName", "iot:Thing.ThingName",
+					    "iot:Connection.Thing.ThingTypeName", "iot:CertificateId"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		char json[512];
 		snprintf(json, sizeof json,
-			 "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:*\","
+			 "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:*"
+			 "\","
 			 "\"%sResource\":\"arn:aws:iot:*:*:topic/*${%s}\"}]}",
 			 i % 2 ? "Not" : "", names[i]);
 		assert_int_equal(ask(json, POLICY_PUBLISH, "a/b", &nobody), POLICY_IMPLICIT_DENY);
@@ -265,8 +269,8 @@ static void test_substituted_text_is_literal(void **state)
 static void test_is_attached_is_a_word(void **state)
 {
 	(void)state;
-	const char *json = STATEMENT("Allow", "iot:Publish",
-				     "arn:aws:iot:*:*:topic/${iot:Connection.Thing.IsAttached}");
+	const char *json =
+		STATEMENT("Allow", "iot:Publish", "arn:aws:iot:*:*:topic/${iot:Connection.Thing.IsAttached}");
 	struct policy_principal who = {.client_id = "c", .is_attached = true};
 	assert_int_equal(ask(json, POLICY_PUBLISH, "true", &who), POLICY_ALLOWED);
 	who.is_attached = false;
@@ -281,15 +285,33 @@ static void test_wildcards(void **state)
 		const char *pattern, *target;
 		bool match;
 	} cases[] = {
-		{"topic/*", "a", true},		 {"topic/*", "", true},		   {"topic/a*", "a", true},
-		{"topic/*b*d", "abcd", true},	 {"topic/*b*d", "abcde", false},   {"topic/*ab", "aab", true},
-		{"topic/*aab", "aaaab", true},	 {"topic/a?c", "a/c", true},	   {"topic/a?c", "ac", false},
-		{"topic/?", "\xc3\xa4", true},	 {"topic/??", "\xc3\xa4", false},  {"topic/*?", "", false},
-		{"to*", "a", true},		 {"*", "a", true},		   {"*c/a", "a", true},
-		{"topicfilter/*", "a", false},	 {"topic/$(*)", "*", true},	   {"topic/$(*)", "x", false},
-		{"topic/${?}", "?", true},	 {"topic/${$}{x}", "${x}", true},  {"topic/$($)", "$", true},
-		{"topic/$aws/*", "$aws/a", true}, {"topic/$(x", "$(x", true},	   {"Topic/a", "a", false},
-		{"topic/A", "a", false},	 {"topic/x:y", "x:y", true},	   {"topic/+/#", "+/#", true},
+		{"topic/*", "a", true},
+		{"topic/*", "", true},
+		{"topic/a*", "a", true},
+		{"topic/*b*d", "abcd", true},
+		{"topic/*b*d", "abcde", false},
+		{"topic/*ab", "aab", true},
+		{"topic/*aab", "aaaab", true},
+		{"topic/a?c", "a/c", true},
+		{"topic/a?c", "ac", false},
+		{"topic/?", "\xc3\xa4", true},
+		{"topic/??", "\xc3\xa4", false},
+		{"topic/*?", "", false},
+		{"to*", "a", true},
+		{"*", "a", true},
+		{"*c/a", "a", true},
+		{"topicfilter/*", "a", false},
+		{"topic/$(*)", "*", true},
+		{"topic/$(*)", "x", false},
+		{"topic/${?}", "?", true},
+		{"topic/${$}{x}", "${x}", true},
+		{"topic/$($)", "$", true},
+		{"topic/$aws/*", "$aws/a", true},
+		{"topic/$(x", "$(x", true},
+		{"Topic/a", "a", false},
+		{"topic/A", "a", false},
+		{"topic/x:y", "x:y", true},
+		{"topic/+/#", "+/#", true},
 		{"topic/+", "a", false},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -311,7 +333,8 @@ static void test_other_services_resources_never_match(void **state)
 			 POLICY_IMPLICIT_DENY);
 	assert_int_equal(ask(STATEMENT("Allow", "greengrass:*", "*"), POLICY_PUBLISH, "a", &nobody),
 			 POLICY_IMPLICIT_DENY);
-	assert_int_equal(ask(STATEMENT("Allow", "*", "arn:aws:iot:*"), POLICY_PUBLISH, "a", &nobody), POLICY_ALLOWED);
+	assert_int_equal(ask(STATEMENT("Allow", "*", "arn:aws:iot:*"), POLICY_PUBLISH, "a", &nobody),
+			 POLICY_ALLOWED);
 }
 
 static void test_reserved_topics_need_a_resource_that_spells_them(void **state)
@@ -322,12 +345,14 @@ static void test_reserved_topics_need_a_resource_that_spells_them(void **state)
 	assert_int_equal(ask(any, POLICY_SUBSCRIBE, "$SYS/#", &nobody), POLICY_ALLOWED);
 	assert_int_equal(ask(any, POLICY_SUBSCRIBE, "$SYS/#", &who), POLICY_IMPLICIT_DENY);
 	assert_int_equal(ask(any, POLICY_SUBSCRIBE, "a/$b", &who), POLICY_ALLOWED);
-	assert_int_equal(ask(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/*"), POLICY_RECEIVE, "$SYS/a", &who),
-			 POLICY_IMPLICIT_DENY);
-	assert_int_equal(ask(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/$SYS/*"), POLICY_RECEIVE, "$SYS/a",
-			     &who),
+	assert_int_equal(
+		ask(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/*"), POLICY_RECEIVE, "$SYS/a", &who),
+		POLICY_IMPLICIT_DENY);
+	assert_int_equal(ask(STATEMENT("Allow", "iot:*", "arn:aws:iot:*:*:topic/$SYS/*"), POLICY_RECEIVE,
+			     "$SYS/a", &who),
 			 POLICY_ALLOWED);
-	assert_int_equal(ask(STATEMENT("Deny", "iot:*", "*"), POLICY_RECEIVE, "$SYS/a", &who), POLICY_EXPLICIT_DENY);
+	assert_int_equal(ask(STATEMENT("Deny", "iot:*", "*"), POLICY_RECEIVE, "$SYS/a", &who),
+			 POLICY_EXPLICIT_DENY);
 }
 
 static void test_retain_needs_both_actions(void **state)
@@ -404,7 +429,8 @@ static void test_the_shipped_policy_keeps_a_device_to_its_own_topics(void **stat
 	policy_free(p);
 }
 
-/* CPU time, printed, and bounded far above the target of 150 ns: a shared machine is no place for a tight bound. */
+/* CPU time, printed, and bounded far above the target of 150 ns: a shared machine is no place for a tight
+ * bound. */
 static void test_the_cost_of_a_check(void **state)
 {
 	(void)state;
@@ -414,8 +440,8 @@ static void test_the_cost_of_a_check(void **state)
 	unsigned allowed = 0;
 	clock_t start = clock();
 	for (int i = 0; i < ROUNDS; i++)
-		allowed += policy_check(list, 1, POLICY_PUBLISH, "dt/mfrggzdfmztwq2lkobxw4mrq/temperature", &device) ==
-			   POLICY_ALLOWED;
+		allowed += policy_check(list, 1, POLICY_PUBLISH, "dt/mfrggzdfmztwq2lkobxw4mrq/temperature",
+					&device) == POLICY_ALLOWED;
 	double ns = (double)(clock() - start) * 1e9 / CLOCKS_PER_SEC / ROUNDS;
 	printf("%.0f ns a check\n", ns);
 	assert_int_equal(allowed, ROUNDS);

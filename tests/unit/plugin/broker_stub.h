@@ -1,6 +1,6 @@
 /*
- * broker_stub.h - the broker's side of the plugin interface, for tests: to be included once a program. It remembers
- * what it was asked to do.
+ * broker_stub.h - the broker's side of the plugin interface, for tests: to be included once a program. It
+ * remembers what it was asked to do.
  */
 #ifndef MOORING_TEST_BROKER_STUB_H
 #define MOORING_TEST_BROKER_STUB_H
@@ -44,8 +44,8 @@ static inline int stub_call(int event, void *data)
 	return -1;
 }
 
-int mosquitto_callback_register(mosquitto_plugin_id_t *identifier, int event, MOSQ_FUNC_generic_callback cb_func,
-				const void *event_data, void *userdata)
+int mosquitto_callback_register(mosquitto_plugin_id_t *identifier, int event,
+				MOSQ_FUNC_generic_callback cb_func, const void *event_data, void *userdata)
 {
 	(void)identifier;
 	(void)event_data;
@@ -57,8 +57,8 @@ int mosquitto_callback_register(mosquitto_plugin_id_t *identifier, int event, MO
 	return MOSQ_ERR_SUCCESS;
 }
 
-int mosquitto_callback_unregister(mosquitto_plugin_id_t *identifier, int event, MOSQ_FUNC_generic_callback cb_func,
-				  const void *event_data)
+int mosquitto_callback_unregister(mosquitto_plugin_id_t *identifier, int event,
+				  MOSQ_FUNC_generic_callback cb_func, const void *event_data)
 {
 	(void)identifier;
 	(void)event;
@@ -125,8 +125,8 @@ int mosquitto_kick_client_by_username(const char *username, bool with_will)
 	return MOSQ_ERR_SUCCESS;
 }
 
-int mosquitto_broker_publish(const char *clientid, const char *topic, int payloadlen, void *payload, int qos, bool retain,
-			     mosquitto_property *properties)
+int mosquitto_broker_publish(const char *clientid, const char *topic, int payloadlen, void *payload, int qos,
+			     bool retain, mosquitto_property *properties)
 {
 	(void)clientid;
 	(void)topic;

@@ -1,4 +1,5 @@
-/* The whole plugin behind a broker that can be made to do what a real one does seldom, or in one version only. */
+/* The whole plugin behind a broker that can be made to do what a real one does seldom, or in one version
+ * only. */
 #include "plugin/plugin.h"
 
 #include "broker_stub.h"
@@ -71,10 +72,12 @@ static void save_table(void)
 	struct table_journal *j;
 	struct table *table = table_new(&t.retire);
 	struct table_position position = {.epoch = 1, .seq = 1, .time_ms = clock_wall_ms()};
-	struct feed_record p = {.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str(policy)};
+	struct feed_record p = {
+		.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str(policy)};
 	put(table, &p);
 	for (unsigned n = 0; n < 3; n++) {
-		struct feed_record r = record_of(t.fingerprints[n], states[n], n == 1 ? FEED_REPORT_CONNECT : 0);
+		struct feed_record r =
+			record_of(t.fingerprints[n], states[n], n == 1 ? FEED_REPORT_CONNECT : 0);
 		put(table, &r);
 	}
 	assert_true(table_journal_open(t.dir, &j, &f).ok);
@@ -85,7 +88,7 @@ static void save_table(void)
 
 static void start_plugin(void)
 {
-	static const char *const keys[] = {"gateway",	"ca_file",  "cert_file", "key_file",
+	static const char *const keys[] = {"gateway",  "ca_file",   "cert_file", "key_file",
 					   "feed_key", "state_dir", "broker"};
 	const char *values[] = {"https://127.0.0.1:1", t.path, t.path, t.path, t.path, t.dir, "b"};
 	struct mosquitto_opt list[7];
@@ -303,7 +306,8 @@ static void test_who_was_not_asked_about_is_cut(void **state)
 	assert_int_equal(stub.kicks, 2);
 }
 
-/* A pointer is used again at once; the new connection has another name than the session that had the pointer. */
+/* A pointer is used again at once; the new connection has another name than the session that had the pointer.
+ */
 static void test_a_reused_pointer_inherits_nothing(void **state)
 {
 	(void)state;
@@ -346,7 +350,8 @@ static void test_sighup_refuses_nobody_and_tick_cuts(void **state)
 static struct table *another_table(void)
 {
 	struct table *table = table_new(&t.retire);
-	struct feed_record p = {.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str(policy)};
+	struct feed_record p = {
+		.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str(policy)};
 	struct feed_record r = record_of(t.fingerprints[1], FEED_ACTIVE, 0);
 	put(table, &p);
 	put(table, &r);
@@ -373,7 +378,8 @@ static void test_a_new_table_is_in_force_at_once(void **state)
 	tick();
 }
 
-/* Each has a certificate of its own, and the broker looks through all sockets for each: more than one turn's time. */
+/* Each has a certificate of its own, and the broker looks through all sockets for each: more than one turn's
+ * time. */
 static void test_many_are_cut_in_turns(void **state)
 {
 	(void)state;
@@ -385,7 +391,8 @@ static void test_many_are_cut_in_turns(void **state)
 		put(table, &r);
 		struct mosquitto *c = client(n, "id", t.certs[0]);
 		hex_encode(bytes_of(fp, sizeof fp), c->username);
-		assert_non_null(sessions_add(t.m->sessions, c, table, table_find(table, fp), "id", INT64_MAX));
+		assert_non_null(
+			sessions_add(t.m->sessions, c, table, table_find(table, fp), "id", INT64_MAX));
 	}
 	receipts_cut_wanted(&t.m->receipts);
 	tick();
@@ -438,7 +445,8 @@ static void test_a_suspect_clock_refuses_new_connections_and_ends_none(void **st
 	(void)state;
 	struct mosquitto *c = client(0, "a", t.certs[0]);
 	auth(c);
-	t.m->clock.offset_ms += (int64_t)10 * 365 * 86400 * 1000; /* ten years on: every certificate has ended */
+	t.m->clock.offset_ms +=
+		(int64_t)10 * 365 * 86400 * 1000; /* ten years on: every certificate has ended */
 	tick();
 	assert_true(t.m->clock.suspect);
 	assert_true(c->online);
@@ -475,7 +483,8 @@ static void test_the_cost_of_an_acl_check(void **state)
 	for (int i = 0; i < ROUNDS; i++)
 		denied += acl(c, MOSQ_ACL_WRITE, "dt/thing/temperature") != MOSQ_ERR_SUCCESS;
 	assert_int_equal(denied, 0);
-	printf("%.0f ns a check of a live session\n", (double)(clock() - start) * 1e9 / CLOCKS_PER_SEC / ROUNDS);
+	printf("%.0f ns a check of a live session\n",
+	       (double)(clock() - start) * 1e9 / CLOCKS_PER_SEC / ROUNDS);
 }
 
 int main(void)

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-static const char allow[] =
-	"{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"iot:*\",\"Resource\":\"*\"}}";
+static const char allow[] = "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":"
+			    "\"iot:*\",\"Resource\":\"*\"}}";
 
 static struct {
 	char dir[64];
@@ -37,7 +37,8 @@ static void on_cut(void *arg)
 
 static void open_keeper(void)
 {
-	t.keeper = (struct keeper){.published = &t.table, .retire = &t.retire, .log = &t.log, .key = t.key, .cut = on_cut};
+	t.keeper = (struct keeper){
+		.published = &t.table, .retire = &t.retire, .log = &t.log, .key = t.key, .cut = on_cut};
 	if (!keeper_open(&t.keeper, t.dir, &f).ok)
 		fail_msg("%s", f.text);
 }

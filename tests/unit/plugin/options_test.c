@@ -12,11 +12,18 @@
 
 static struct fault f;
 
-#define OPT(k, v) {(char *)(uintptr_t)(k), (char *)(uintptr_t)(v)}
+#define OPT(k, v)                                                                                            \
+	{                                                                                                    \
+		(char *)(uintptr_t)(k), (char *)(uintptr_t)(v)                                               \
+	}
 
 static const struct mosquitto_opt good[] = {
-	OPT("gateway", "https://gw.example.com:8444/"), OPT("ca_file", "/ca"),	 OPT("cert_file", "/cert"),
-	OPT("key_file", "/key"),			    OPT("feed_key", "/feed"), OPT("state_dir", "/state"),
+	OPT("gateway", "https://gw.example.com:8444/"),
+	OPT("ca_file", "/ca"),
+	OPT("cert_file", "/cert"),
+	OPT("key_file", "/key"),
+	OPT("feed_key", "/feed"),
+	OPT("state_dir", "/state"),
 	OPT("broker", "broker-1.example"),
 };
 enum { GOOD = sizeof good / sizeof *good };
@@ -123,19 +130,28 @@ static int remove_dir(void **state)
 static void test_a_plain_configuration_passes(void **state)
 {
 	(void)state;
-	assert_true(scan("# allow_anonymous true\n"
-			 "allow_anonymous false\nuse_identity_as_username false\nlistener 8883\nprotocol mqtt\n"
-			 "plugin /usr/lib/mosquitto_mooring.so\nplugin_opt_broker allow_anonymous true\n"));
+	assert_true(
+		scan("# allow_anonymous true\n"
+		     "allow_anonymous false\nuse_identity_as_username false\nlistener 8883\nprotocol mqtt\n"
+		     "plugin /usr/lib/mosquitto_mooring.so\nplugin_opt_broker allow_anonymous true\n"));
 }
 
 static void test_what_goes_round_the_plugin_is_found(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"use_identity_as_username true", "use_subject_as_username true", "allow_anonymous true",
-		"allow_anonymous 1",		 "per_listener_settings true",	 "password_file /etc/x",
-		"acl_file /etc/x",		 "psk_file /etc/x",		 "auth_plugin /x.so",
-		"protocol websockets",		 "plugin /b.so",		 "\tallow_anonymous \t true \t\r",
+		"use_identity_as_username true",
+		"use_subject_as_username true",
+		"allow_anonymous true",
+		"allow_anonymous 1",
+		"per_listener_settings true",
+		"password_file /etc/x",
+		"acl_file /etc/x",
+		"psk_file /etc/x",
+		"auth_plugin /x.so",
+		"protocol websockets",
+		"plugin /b.so",
+		"\tallow_anonymous \t true \t\r",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char text[256];

@@ -81,7 +81,8 @@ static struct table_journal *saved(unsigned count, struct table **table)
 	struct table_journal *j = opened();
 	struct table_position position = at(10);
 	*table = table_new(&retire);
-	struct feed_record policy = {.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str("{}")};
+	struct feed_record policy = {
+		.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str("{}")};
 	assert_true(table_put(*table, &policy, &f, &f).ok);
 	for (unsigned n = 0; n < count; n++)
 		put(*table, n, FEED_ACTIVE);
@@ -205,7 +206,8 @@ static void test_a_new_snapshot_leaves_one_journal(void **state)
 	table_free(t);
 }
 
-/* Cut anywhere within the last entry, with or without zeros that the file system has left: the entry before is the last. */
+/* Cut anywhere within the last entry, with or without zeros that the file system has left: the entry before
+ * is the last. */
 static void test_an_unfinished_last_entry_is_cut_off(void **state)
 {
 	(void)state;
@@ -250,7 +252,8 @@ static void test_an_unfinished_last_entry_is_cut_off(void **state)
 	buf_free(&whole);
 }
 
-/* Every bit of every byte but the last entry's: no table. In the last entry: no table, or one without that entry. */
+/* Every bit of every byte but the last entry's: no table. In the last entry: no table, or one without that
+ * entry. */
 static void test_damage_anywhere_else_is_noticed(void **state)
 {
 	(void)state;

@@ -11,8 +11,8 @@
 
 enum { MANY = 200000 };
 
-static const char policy_text[] =
-	"{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"iot:*\",\"Resource\":\"*\"}}";
+static const char policy_text[] = "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\","
+				  "\"Action\":\"iot:*\",\"Resource\":\"*\"}}";
 
 static struct fault f;
 
@@ -37,7 +37,8 @@ static void put(struct table *t, uint64_t n, enum feed_state state, const char *
 
 static void put_policy(struct table *t, const char *name, const char *document, struct fault *refused)
 {
-	struct feed_record r = {.type = FEED_POLICY, .policy = bytes_str(name), .document = bytes_str(document)};
+	struct feed_record r = {
+		.type = FEED_POLICY, .policy = bytes_str(name), .document = bytes_str(document)};
 	assert_true(table_put(t, &r, refused, &f).ok);
 }
 
