@@ -27,6 +27,7 @@ static const struct route routes[] = {
 	{"POST", "devices/*/revoke", ADMIN_ROLE_OPERATOR, admin_revoke},
 	{"POST", "devices/*/allow-reenrol", ADMIN_ROLE_ADMIN, admin_allow_reenrol},
 	{"POST", "services", ADMIN_ROLE_ADMIN, admin_service_add},
+	{"POST", "epoch", ADMIN_ROLE_ADMIN, admin_epoch_raise},
 	{"DELETE", "services/*", ADMIN_ROLE_ADMIN, admin_service_remove},
 	{"DELETE", "brokers/*", ADMIN_ROLE_ADMIN, admin_broker_remove},
 };
@@ -159,7 +160,7 @@ outcome admin_take_common(struct admin_request *a, const json_t *body, bool reas
 
 void admin_refuse(struct admin_request *a, const struct fault *f)
 {
-	scgi_answer_problem(a->request, f);
+	scgi_answer_problem_to_operator(a->request, f);
 }
 
 void admin_answer(struct admin_request *a, json_t *value)
@@ -188,7 +189,7 @@ void admin_handle(struct gateway *g, struct scgi_request *r)
 	enum admin_role least = route ? route->least : ADMIN_ROLE_VIEWER;
 	struct fault refused;
 	if (!admin_auth_check(g->admin_auth, r, least, &a->caller, &refused).ok) {
-		admin_refuse(a, &refused);
+		scgi_answer_problem(r, &refused);
 		return;
 	}
 	a->who = (struct store_caller){.request_id = scgi_request_id(r), .actor = a->caller.key_id};

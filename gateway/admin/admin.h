@@ -16,6 +16,8 @@
  *           POST   services                       {"name", "certificatePem", "policy": document}      change, "certificateId"
  *           DELETE services/{name}                                         change
  *           DELETE brokers/{name}                                          change
+ *           POST   epoch                          {"reason"}               change: after an older copy of the database was put back, and
+ *                                                 what was revoked since is revoked again, brokers are fed from it
  * A mutating request may say "wait_ms" (2000 by default, 30000 at most; query parameter for DELETE): the answer waits
  * until the change is effective at every broker with a live feed, or for that long.
  *

@@ -35,6 +35,7 @@ void admin_revoke(struct admin_request *a);
 void admin_suspend(struct admin_request *a);
 void admin_resume(struct admin_request *a);
 void admin_allow_reenrol(struct admin_request *a);
+void admin_epoch_raise(struct admin_request *a);
 void admin_service_list(struct admin_request *a);
 void admin_service_add(struct admin_request *a);
 void admin_service_remove(struct admin_request *a);

@@ -90,3 +90,9 @@ void admin_allow_reenrol(struct admin_request *a)
 	if (take_body(a, true))
 		store_allow_reenrol(a->gateway->store, &a->who, a->name, a->reason, admin_changed, a);
 }
+
+void admin_epoch_raise(struct admin_request *a)
+{
+	if (take_body(a, true))
+		store_epoch_raise(a->gateway->store, &a->who, a->reason, admin_changed, a);
+}

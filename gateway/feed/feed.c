@@ -99,6 +99,7 @@ outcome feed_start(struct gateway *g, struct feed **out, struct fault *f)
 	feed->gateway = g;
 	feed->store = g->store;
 	feed->loop = loop;
+	feed->stall_ms = FEED_STALL_MS;
 	store_subscribe(g->store, on_commit, feed);
 	loop_post(loop, run_start, feed);
 	*out = feed;

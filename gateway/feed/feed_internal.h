@@ -135,6 +135,7 @@ struct feed {
 	struct broker *brokers;
 	struct wait *waits;
 	int64_t last_seq; /* of the commits that this thread has seen */
+	int64_t stall_ms; /* how long a broker may leave frames lying */
 	bool quiet;       /* no more questions to the store */
 	atomic_uint_least64_t stream_count, lost, frames, bytes;
 };

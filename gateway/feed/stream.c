@@ -299,7 +299,7 @@ void stream_taken(struct stream *s, unsigned frames)
 
 static bool is_stalled(const struct stream *s)
 {
-	return s->in_flight && clock_monotonic_ms() - s->stalled_ms > FEED_STALL_MS;
+	return s->in_flight && clock_monotonic_ms() - s->stalled_ms > s->feed->stall_ms;
 }
 
 void stream_heartbeat(struct stream *s)

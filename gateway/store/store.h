@@ -313,6 +313,11 @@ void store_broker_remove(struct store *s, const struct store_caller *who, const 
 void store_brokers(struct store *s, void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg),
 		   void *arg);
 
+/* After an older copy of the database was put back, knowingly: the feeds' epoch is raised, so that brokers take this log's state for
+ * theirs, whatever they know. Until then they are refused. What was revoked since the copy has to be revoked again first. */
+void store_epoch_raise(struct store *s, const struct store_caller *who, const char *reason, store_changed_done *done,
+		       void *arg);
+
 /* A log entry of kind "alarm" by the gateway itself. */
 void store_alarm(struct store *s, const struct store_caller *who, const struct fault *what, const char *detail);
 

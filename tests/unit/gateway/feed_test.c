@@ -1,5 +1,7 @@
 #include "site_fixture.h"
 
+#include "gateway/feed/feed_internal.h"
+
 static int64_t last_seq(void)
 {
 	struct store_stats stats;
@@ -191,6 +193,92 @@ static void test_a_table_of_an_older_epoch_is_replaced(void **state)
 	assert_int_equal(broker->kind, FEED_SNAPSHOT_LAST);
 	assert_int_equal(site_broker_state(broker, a), FEED_ACTIVE);
 	site_broker_free(broker);
+}
+
+static void test_a_raised_epoch_lets_a_rolled_back_log_feed_again(void **state)
+{
+	uint8_t a[FINGERPRINT_SIZE];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, a);
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	broker->chain.seq += 10;
+	assert_rolled_back(broker);
+	struct site_answer answer = site_admin_ask(site.operator, "POST", "/v1/admin/epoch", "{\"reason\":\"restored\"}");
+	assert_int_equal(answer.status, 403);
+	site_answer_free(&answer);
+	answer = site_admin_ask(site.admin, "POST", "/v1/admin/epoch", "{\"reason\":\"restored\"}");
+	assert_int_equal(answer.status, 200);
+	site_answer_free(&answer);
+	int64_t epoch = broker->chain.epoch;
+	site_broker_dial(broker);
+	site_broker_frame(broker);
+	assert_int_equal(broker->kind, FEED_SNAPSHOT_LAST);
+	assert_true(broker->chain.epoch > epoch);
+	assert_int_equal(site_broker_state(broker, a), FEED_ACTIVE);
+	site_broker_free(broker);
+}
+
+static void test_a_raised_epoch_ends_the_streams_of_the_old_one(void **state)
+{
+	struct site_broker *broker = site_broker_new("broker-a");
+	struct got g;
+	uint8_t rest[4096];
+	(void)state;
+	site_broker_dial(broker);
+	do
+		site_broker_frame(broker);
+	while (broker->kind != FEED_HEARTBEAT);
+	got_init(&g);
+	store_epoch_raise(fixture_store, &fixture_admin, "restored", on_changed, &g);
+	got_wait(&g);
+	while (read(broker->fd, rest, sizeof rest) > 0)
+		; /* until the gateway hangs up */
+	site_broker_dial(broker);
+	site_broker_frame(broker);
+	assert_int_equal(broker->kind, FEED_SNAPSHOT_LAST);
+	site_broker_free(broker);
+}
+
+/* ---- slow ones ---- */
+
+static void on_ignored(const struct store_changed *answer, const struct fault *f, void *arg)
+{
+	(void)answer, (void)arg;
+	assert_null(f);
+}
+
+static void test_a_broker_that_does_not_read_is_dropped_and_the_others_live(void **state)
+{
+	struct site_broker *slow = site_broker_new("broker-slow"), *good = site_broker_new("broker-good");
+	struct feed_stats stats;
+	char document[2000];
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	site.gateway.feed->stall_ms = 100;
+	site_broker_dial(slow);
+	site_broker_follow(slow, 1);
+	site_broker_dial(good);
+	site_broker_follow(good, 1);
+	memset(document, ' ', sizeof document);
+	for (int i = 0; i < 2000; i++) { /* more than sockets hold */
+		snprintf(document, sizeof document, "{\"n\":%d}%1900s", i, "");
+		store_policy_set(fixture_store, &fixture_admin, "large", document, on_ignored, NULL);
+	}
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_follow(good, last_seq());
+	assert_int_equal(site_broker_state(good, fp), FEED_ACTIVE);
+	do {
+		feed_stats(site.gateway.feed, &stats);
+		site_broker_frame(good); /* heartbeats at least */
+	} while (!stats.lost);
+	assert_int_equal(stats.lost, 1);
+	enrol((struct ask){.device = 2, .key = 2}, fp);
+	site_broker_follow(good, last_seq());
+	assert_int_equal(site_broker_state(good, fp), FEED_ACTIVE);
+	site_broker_free(slow);
+	site_broker_free(good);
 }
 
 /* ---- who may ---- */
@@ -437,6 +525,9 @@ int main(void)
 		TEST(test_a_commit_larger_than_a_frame_is_told_in_several),
 		TEST(test_a_log_that_was_rolled_back_feeds_no_broker),
 		TEST(test_a_table_of_an_older_epoch_is_replaced),
+		TEST(test_a_raised_epoch_lets_a_rolled_back_log_feed_again),
+		TEST(test_a_raised_epoch_ends_the_streams_of_the_old_one),
+		TEST(test_a_broker_that_does_not_read_is_dropped_and_the_others_live),
 		TEST(test_only_brokers_of_the_service_ca_are_fed),
 		TEST(test_malformed_questions_are_refused),
 		TEST(test_revocation_is_effective_when_every_broker_says_so),
