@@ -15,7 +15,7 @@ static void answer_fault(struct scgi_request *r, const struct fault *f)
 {
 	if (reason_public(f->reason)->status >= 500)
 		log_fault(LOG_LEVEL_ERROR, scgi_request_id(r), f, "an admin request failed");
-	scgi_answer_problem(r, f);
+	scgi_answer_problem_to_operator(r, f);
 }
 
 /* ---- import ---- */
@@ -94,7 +94,6 @@ void admin_import(struct worker *w, struct scgi_request *r, const char *caller, 
 struct standing_call {
 	struct standing standing; /* first */
 	struct scgi_request *request;
-	struct worker *worker;
 	char caller[ACCESS_KEY_ID_MAX];
 };
 
@@ -137,7 +136,6 @@ static void stand(struct worker *w, struct scgi_request *r, const char *caller, 
 	}
 	snprintf(call->caller, sizeof call->caller, "%s", caller);
 	call->request = r;
-	call->worker = w;
 	call->standing.change.done = stood;
 	call->standing.change.loop = w->loop;
 	standing_prepare(&call->standing);

@@ -59,7 +59,6 @@ static const char *const sql[STATEMENT_COUNT] = {
 		"INSERT INTO lookup(instance_id, id) SELECT instance_id, id FROM records WHERE id > ?1 "
 		"ORDER BY instance_id",
 	[SQL_SETTLED] = "UPDATE indexed SET id = ?1",
-	[SQL_COUNT] = "SELECT count(*) FROM records",
 	[SQL_LIST_FIRST] = "SELECT " COLUMNS " FROM records WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[SQL_LIST_BATCH] =
 		"SELECT " COLUMNS " FROM records WHERE batch = ?3 AND id > ?1 ORDER BY id LIMIT ?2",
@@ -244,11 +243,6 @@ static outcome read_int(struct records *r, enum records_sql which, int64_t *out,
 	*out = row ? sqlite3_column_int64(s, 0) : 0;
 	sqlite3_reset(s);
 	return DONE;
-}
-
-outcome records_count(struct records *r, int64_t *out, struct fault *f)
-{
-	return read_int(r, SQL_COUNT, out, f);
 }
 
 static void take_withdrawal(sqlite3_stmt *s, struct withdrawal *out)

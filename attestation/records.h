@@ -22,7 +22,6 @@ enum records_sql {
 	SQL_RECENT,
 	SQL_SETTLE,
 	SQL_SETTLED,
-	SQL_COUNT,
 	SQL_LIST_FIRST,
 	SQL_LIST_BATCH,
 	SQL_INSERT,
@@ -74,7 +73,6 @@ MUST_USE outcome records_find(struct records *r, const uint8_t instance_id[INSTA
  * `batch` is not NULL. *count is at most `room`. REASON_NOT_FOUND where `after` is no record. */
 MUST_USE outcome records_list(struct records *r, const char *batch, const uint8_t *after, struct record *out,
 			      size_t room, size_t *count, struct fault *f);
-MUST_USE outcome records_count(struct records *r, int64_t *out, struct fault *f);
 
 /* One change of a record's state, numbered in the order of the changes. */
 struct withdrawal {

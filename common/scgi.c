@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ACCEPTS_A_TURN = 4, LISTEN_BACKLOG = 4096 };
+enum { LISTEN_BACKLOG = 4096 };
 
 static bool peer_allowed(const struct scgi_server *s, uid_t uid)
 {
@@ -63,21 +63,16 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 	event_add(w->listen, NULL);
 }
 
+/* One a turn: what else waits is for a worker that is idle, or for the next turn. */
 static void on_listen(evutil_socket_t listen_fd, short what, void *arg)
 {
 	struct scgi_worker *w = arg;
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	(void)what;
-	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0)
-			take_connection(w, fd);
-		else if (errno == EAGAIN)
-			return;
-		else if (errno != EINTR && errno != ECONNABORTED) {
-			pause_listening(w);
-			return;
-		}
-	}
+	if (fd >= 0)
+		take_connection(w, fd);
+	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		pause_listening(w);
 }
 
 /* One call on every worker's loop, waited for. */

@@ -77,16 +77,6 @@ static bool is_known(uint32_t n)
 	return found;
 }
 
-static int64_t number_in(const char *sql)
-{
-	sqlite3_stmt *s;
-	assert_int_equal(sqlite3_prepare_v2(store.reader.db, sql, -1, &s, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-	int64_t n = sqlite3_column_int64(s, 0);
-	sqlite3_finalize(s);
-	return n;
-}
-
 static void test_records_are_found_before_and_after_they_are_indexed(void **state)
 {
 	(void)state;
@@ -99,10 +89,10 @@ static void test_records_are_found_before_and_after_they_are_indexed(void **stat
 		}
 	}
 	assert_false(is_known(BATCHES * A_TIME));
-	int64_t indexed = number_in("SELECT id FROM indexed");
+	int64_t indexed = store_number(&store, "SELECT id FROM indexed");
 	assert_int_equal(indexed, 7 * A_TIME);
-	assert_int_equal(number_in("SELECT count(*) FROM lookup"), indexed);
-	assert_int_equal(number_in("SELECT count(*) FROM records"), BATCHES * A_TIME);
+	assert_int_equal(store_number(&store, "SELECT count(*) FROM lookup"), indexed);
+	assert_int_equal(store_number(&store, "SELECT count(*) FROM records"), BATCHES * A_TIME);
 	store_restart(&store);
 	assert_true(is_known(0) && is_known(7 * A_TIME - 1) && is_known(7 * A_TIME));
 	assert_false(is_known(BATCHES * A_TIME));
@@ -110,7 +100,7 @@ static void test_records_are_found_before_and_after_they_are_indexed(void **stat
 	assert_int_equal(import("j", 0, A_TIME), 0);
 	assert_int_equal(import("j", 7 * A_TIME - 10, 20), 0);
 	assert_int_equal(import("j", BATCHES * A_TIME - 10, 20), 10);
-	assert_int_equal(number_in("SELECT count(*) FROM records"), BATCHES * A_TIME + 10);
+	assert_int_equal(store_number(&store, "SELECT count(*) FROM records"), BATCHES * A_TIME + 10);
 }
 
 static void test_a_record_twice_in_a_batch_is_stored_once(void **state)
