@@ -83,13 +83,27 @@ unit: $(UNIT) ## unit tests
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 FUZZ_SECONDS ?= 10
-FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I. -Icommon
-FUZZ_LINK_gateway := $(SRC_gateway)
-fuzz_extra = $(shell sed -n 's/^.*links: //p' $(1))
-$(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(SRC_common)
+FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -I. -Icommon
+# A target names what it needs besides common/ in a line with "links:".
+fuzz_links = $(shell sed -n 's/^.*links: //p' tests/fuzz/$(1)_fuzz.c)
+fuzz_obj = $(patsubst %.c,$(B)/fuzz-obj/%.o,$(1))
+
+$(B)/fuzz-obj/%.o: %.c
 	@mkdir -p $(@D)
-	@echo "  FUZZ $@"
-	$(Q)clang $(FUZZ_FLAGS) -o $@ $< $(call fuzz_extra,$<) $(SRC_common) $(LIBS)
+	@echo "  CC (fuzz) $<"
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(B)/fuzz-obj/libcommon.a: $(call fuzz_obj,$(SRC_common))
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+define fuzz_program
+$(B)/fuzz/$(1)_fuzz: $(call fuzz_obj,tests/fuzz/$(1)_fuzz.c $(call fuzz_links,$(1))) $(B)/fuzz-obj/libcommon.a
+	@mkdir -p $$(@D)
+	@echo "  LD (fuzz) $$@"
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $$@ $$^ $(LIBS)
+endef
+$(foreach t,$(FUZZ_SRC),$(eval $(call fuzz_program,$(patsubst tests/fuzz/%_fuzz.c,%,$(t)))))
 
 fuzz-programs: $(FUZZ)
 .PHONY: fuzz
@@ -142,4 +156,4 @@ format: ## clang-format over the C sources
 clean: ## remove the build folders
 	rm -rf $(B) $(B)-asan
 
--include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/fuzz-obj -name '*.d' 2>/dev/null)

@@ -1,8 +1,8 @@
 /*
  * What the secure world reads from the normal world, and the normal world from the secure world: any bytes.
- * What is understood is written back and must be the same bytes: there is one encoding. links:
- * device/psa_protocol.c
+ * What is understood is written back and must be the same bytes: there is one encoding.
  */
+// links: device/psa_protocol.c
 #include "../../device/psa_protocol.h"
 
 #include <stdlib.h>
