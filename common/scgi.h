@@ -78,6 +78,9 @@ void scgi_answer(struct scgi_request *r, int status, const char *content_type, s
 /* RFC 9457 problem document of the fault's public row with this request id; `detail` may be NULL. For public
  * rows about malformed input the detail is the fault's text. Retry-After where the row is retryable. */
 void scgi_answer_problem(struct scgi_request *r, const struct fault *f);
+/* The same with reason code and text in any case, for a caller who has proved to be an operator: where the log cannot be
+ * written, nothing else would tell. */
+void scgi_answer_problem_to_operator(struct scgi_request *r, const struct fault *f);
 
 /* A stream: head first, then chunks until scgi_stream_end or until the client has left (`left` is called once,
  * on the loop; afterwards `r` is gone). Buffered bytes beyond `limit` end the stream. */

@@ -323,31 +323,44 @@ static bool detail_is_public(const struct reason_public *p)
 	return false;
 }
 
-static char *problem_text(const struct scgi_request *r, const struct reason_public *p, const struct fault *f)
+static char *problem_text(const struct scgi_request *r, const struct reason_public *p, const struct fault *f,
+			  bool to_operator)
 {
 	char type[96];
 	snprintf(type, sizeof type, "urn:mooring:reason:%s", p->code);
 	json_t *o = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", type, "title", p->text, "status",
 			      p->status, "code", p->code, "request_id", r->id);
-	if (o && detail_is_public(p)) {
+	if (o && (to_operator || detail_is_public(p))) {
 		json_t *detail = json_string(f->text);
 		if (detail)
 			json_object_set_new(o, "detail", detail);
 	}
+	if (o && to_operator)
+		json_object_set_new(o, "reason", json_string(reason_code(f->reason)));
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
 	return text;
 }
 
-void scgi_answer_problem(struct scgi_request *r, const struct fault *f)
+static void answer_problem(struct scgi_request *r, const struct fault *f, bool to_operator)
 {
 	const struct reason_public *p = reason_public(f->reason);
-	char *text = problem_text(r, p, f);
+	char *text = problem_text(r, p, f, to_operator);
 	bool told = r->extra.n && memmem(r->extra.p, r->extra.n, "Retry-After:", 12);
 	if (p->retryable && !told)
 		scgi_answer_header(r, "Retry-After", p->status == 409 ? "1" : "5");
 	scgi_answer(r, p->status, "application/problem+json", text ? bytes_str(text) : bytes_of(NULL, 0));
 	free(text);
+}
+
+void scgi_answer_problem(struct scgi_request *r, const struct fault *f)
+{
+	answer_problem(r, f, false);
+}
+
+void scgi_answer_problem_to_operator(struct scgi_request *r, const struct fault *f)
+{
+	answer_problem(r, f, true);
 }
 
 void scgi_stream_begin(struct scgi_request *r, const char *content_type, size_t limit,
