@@ -3,8 +3,8 @@
  * attested, has certificates signed, keeps the records, and tells the brokers.
  */
 #include "admin_auth.h"
-#include "daemon.h"
 #include "config_check.h"
+#include "daemon.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
 #include "gateway/feed/feed.h"
@@ -22,7 +22,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STOP_GRACE_MS = 10000, CONNECTIONS_MAX = 4096, PATHS_MAX = 4 };
+enum { STOP_GRACE_MS = 10000, CONNECTIONS_MAX = 4096 };
+
 static const struct daemon_about about = {
 	"mooring-gateway",
 	"the enrolment gateway: has devices attested and certified, keeps the records, tells the brokers",
@@ -63,8 +64,7 @@ static outcome enter_sandbox(const struct gateway_config *c, bool insecure, stru
 	return r;
 }
 
-/* Everything durable is opened as the gateway's own user: a database made by root could not be written later.
- */
+/* Everything durable is opened as the gateway's own user: what root made could not be written later. */
 static outcome open_store(struct gateway *g, struct fault *f)
 {
 	char path[4096];
