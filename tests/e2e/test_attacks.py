@@ -1,0 +1,41 @@
+"""What an attacker tries, through the real edges: each test is named after what must not come of it."""
+
+import json
+import socket
+import ssl
+
+import pytest
+
+
+def exchange(stack, port, request, ca="root.pem", source="127.0.0.1"):
+    """Sends bytes as they are, which no HTTP library does; (status, body)."""
+    context = ssl.create_default_context(cafile=str(stack.pki / ca))
+    with socket.create_connection(("127.0.0.1", stack.ports[port]), 10, (source, 0)) as plain:
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
+            tls.sendall(request)
+            answer = b"".join(iter(lambda: tls.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def ask(stack, port, path, method="GET", **options):
+    request = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    return exchange(stack, port, request.encode(), **options)
+
+
+@pytest.mark.parametrize("method,path", [
+    ("GET", "/v1/admin/devices/..%2f..%2fca%2froot.pem"),
+    ("GET", "/v1/admin/requests/%2e%2e%2f%2e%2e%2fca%2fchain.pem"),
+    ("POST", "/v1/admin/devices/..%2f..%2fca/revoke"),
+    ("POST", "/v1/admin/devices/..%2f..%2f..%2fv1%2fchallenges"),
+    ("GET", "/v1/admin/devices/..%2f..%2f..%2fproblems%2f404.json"),
+])
+def test_the_admin_interface_cannot_be_reached_by_the_devices_door(shared, method, path):
+    status, body = ask(shared, "device", path, method)
+    assert status == 404, body
+    assert "request_id" not in json.loads(body), "it was the gateway that answered, not the edge"
+
+
+@pytest.mark.parametrize("path", ["/v1/ca/root.pem", "/v1/ca/root.pem?x=%2f", "/v1/ca/chain.pem", "/healthz"])
+def test_a_path_that_is_what_it_seems_passes(shared, path):
+    assert ask(shared, "device", path)[0] == 200
