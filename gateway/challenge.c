@@ -1,6 +1,7 @@
 #include "challenge.h"
 
 #include "crypto.h"
+#include "gateway/fixed_memory.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ outcome challenge_new(int64_t ttl_s, size_t capacity, struct challenge **out, st
 {
 	struct challenge *c = calloc(1, sizeof *c);
 	size_t buckets = (capacity + BUCKET_SLOTS - 1) / BUCKET_SLOTS;
-	if (!c || !(c->buckets = calloc(buckets, sizeof *c->buckets))) {
+	if (!c || !(c->buckets = fixed_memory_new(buckets * sizeof *c->buckets))) {
 		free(c);
 		return refuse(f, REASON_NO_MEMORY, "no memory for %zu spent challenges", capacity);
 	}
@@ -51,7 +52,7 @@ void challenge_free(struct challenge *c)
 	for (size_t i = 0; i < LOCKS; i++)
 		pthread_mutex_destroy(&c->locks[i]);
 	OPENSSL_cleanse(c->key, sizeof c->key);
-	free(c->buckets);
+	fixed_memory_free(c->buckets, c->bucket_count * sizeof *c->buckets);
 	free(c);
 }
 

@@ -14,7 +14,7 @@
 
 struct challenge;
 
-enum { CHALLENGE_CAPACITY = 1 << 20 }; /* spent nonces at a time: 16 MiB, 3,000 a second at 300 s */
+enum { CHALLENGE_CAPACITY = 1 << 19 }; /* spent nonces at a time: 8 MiB, 1,700 a second at 300 s */
 
 /* `capacity` is rounded up to whole buckets. */
 MUST_USE outcome challenge_new(int64_t ttl_s, size_t capacity, struct challenge **out, struct fault *f);

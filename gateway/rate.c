@@ -1,5 +1,7 @@
 #include "rate.h"
 
+#include "gateway/fixed_memory.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +28,7 @@ outcome rate_new(int64_t per_minute, size_t capacity, struct rate **out, struct 
 {
 	struct rate *r = calloc(1, sizeof *r);
 	size_t buckets = (capacity + BUCKET_SLOTS - 1) / BUCKET_SLOTS;
-	if (!r || !(r->buckets = calloc(buckets, sizeof *r->buckets))) {
+	if (!r || !(r->buckets = fixed_memory_new(buckets * sizeof *r->buckets))) {
 		free(r);
 		return refuse(f, REASON_NO_MEMORY, "no memory for the rates of %zu devices", capacity);
 	}
@@ -46,7 +48,7 @@ void rate_free(struct rate *r)
 		return;
 	for (size_t i = 0; i < LOCKS; i++)
 		pthread_mutex_destroy(&r->locks[i]);
-	free(r->buckets);
+	fixed_memory_free(r->buckets, r->bucket_count * sizeof *r->buckets);
 	free(r);
 }
 
