@@ -205,11 +205,17 @@ class Stack:
         return {**answer["device"], "certificates": answer["certificates"]}
 
     def explain(self, request_id):
-        """(reason code, rule) of a refusal as `mooringctl explain` gives them to the operator."""
-        refusals = [e for e in self.ctl_json("explain", request_id)["entries"] if e["kind"] == "refused"]
-        if not refusals:
-            return "", ""
-        return refusals[-1]["reason"], json.loads(refusals[-1]["detail"] or "{}").get("rule", "")
+        """(reason code, rule) of a refusal as `mooringctl explain` gives them to the operator.
+
+        A refusal is answered before it is in the log: the device does not wait for the commit.
+        """
+        def refusals():
+            answer = self.ctl("--json", "explain", request_id, check=False)
+            entries = json.loads(answer.stdout)["entries"] if answer.returncode == 0 else []
+            return [e for e in entries if e["kind"] == "refused"]
+
+        last = wait_until(refusals, f"the log entry of request {request_id}")[-1]
+        return last["reason"], json.loads(last["detail"] or "{}").get("rule", "")
 
     # -- keys and certificates ------------------------------------------------------------------------------------
 
