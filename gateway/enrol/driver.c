@@ -82,7 +82,14 @@ static void write_log(const struct enrol *e, const struct fault *f)
 		   e->request.renews ? "renewal" : "enrolment");
 }
 
-/* The log keeps every refusal that the store did not itself make. */
+/* The attestation service has said, of this request, that it is from the device that the evidence names. */
+static bool is_proven(const struct attest_out *a)
+{
+	return a->call.affirmed && a->call.ear.has_instance_id &&
+	       !memcmp(a->call.ear.instance_id, a->evidence.instance_id, INSTANCE_ID_SIZE);
+}
+
+/* The refusals that the store did not itself make. */
 static void record_refusal(const struct enrol *e, const struct fault *f)
 {
 	char detail[160];
@@ -93,7 +100,7 @@ static void record_refusal(const struct enrol *e, const struct fault *f)
 		 stage_name(e), e->request.renews ? "renewal" : "enrolment",
 		 known ? evidence_type_name(e->request.type) : "");
 	store_refused(e->gateway->store, e->id, known ? e->attest.evidence.instance_id : NULL,
-		      e->issue.terms.thing, f, detail);
+		      is_proven(&e->attest), e->issue.terms.thing, f, detail);
 }
 
 static void give_answer(struct enrol *e, const struct fault *f)

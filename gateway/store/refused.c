@@ -2,11 +2,15 @@
 
 #include <string.h>
 
+/* The log is kept for ever, and whoever reaches the devices' port can be refused thousands of times a second:
+ * of those nobody has vouched for, this much is kept one by one. A day of it is less than 0.6 GB. */
+enum { STRANGERS_BURST = 5000, STRANGERS_INTERVAL_US = 100000 };
+
 struct refused_op {
 	struct op op;
 	const char *request_id, *thing, *detail;
 	uint8_t instance_id[INSTANCE_ID_SIZE];
-	bool has_instance_id;
+	bool has_instance_id, proven;
 	const char *kind;
 	const char *actor;
 	struct fault refusal;
@@ -52,7 +56,7 @@ static outcome run_refused(struct op *op, struct conn *c, struct fault *f)
 	struct buf detail = {0};
 	struct device d = {0};
 	outcome o = log_dropped(r, f);
-	if (o.ok && r->has_instance_id)
+	if (o.ok && r->has_instance_id && r->proven)
 		o = device_find(c, r->instance_id, &d, f);
 	if (!o.ok)
 		return o;
@@ -85,16 +89,29 @@ static struct refused_op *refused_new(struct store *s, const char *kind, const c
 	return r;
 }
 
-void store_refused(struct store *s, const char *request_id, const uint8_t *instance_id, const char *thing,
-		   const struct fault *refusal, const char *detail)
+/* The generic cell rate algorithm; any thread. */
+static bool has_room_for_stranger(struct store *s)
 {
-	if (queue_length(&s->writes) >= STORE_REFUSALS_MAX) {
+	int64_t now = clock_monotonic_us(), next = atomic_load(&s->strangers_next_us), after;
+	do {
+		after = (next > now ? next : now) + STRANGERS_INTERVAL_US;
+		if (after - now > (int64_t)STRANGERS_BURST * STRANGERS_INTERVAL_US)
+			return false;
+	} while (!atomic_compare_exchange_weak(&s->strangers_next_us, &next, after));
+	return true;
+}
+
+void store_refused(struct store *s, const char *request_id, const uint8_t *instance_id, bool proven,
+		   const char *thing, const struct fault *refusal, const char *detail)
+{
+	if (queue_length(&s->writes) >= STORE_REFUSALS_MAX || (!proven && !has_room_for_stranger(s))) {
 		atomic_fetch_add(&s->refusals_dropped, 1);
 		atomic_fetch_add(&s->dropped_unlogged, 1);
 		return;
 	}
 	struct refused_op *r = refused_new(s, "refused", "device", request_id, refusal, detail);
 	r->thing = op_text(&r->op, thing);
+	r->proven = proven;
 	r->has_instance_id = instance_id != NULL;
 	if (instance_id)
 		memcpy(r->instance_id, instance_id, INSTANCE_ID_SIZE);

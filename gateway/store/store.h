@@ -101,10 +101,13 @@ void store_open_intents(struct store *s,
 			void (*done)(const struct store_intent *intents, size_t count, const struct fault *f, void *arg),
 			void *arg);
 
-/* A refusal by any other stage becomes a log entry; nobody waits for it. instance_id may be NULL, thing and detail ""
- * (detail: JSON object text). When too many are queued they are counted, and the count is logged instead. */
-void store_refused(struct store *s, const char *request_id, const uint8_t *instance_id, const char *thing,
-		   const struct fault *refusal, const char *detail);
+/* A refusal by any other stage becomes a log entry; nobody waits for it. instance_id may be NULL, thing and
+ * detail "" (detail: JSON object text). `proven`: a verdict says that the caller is this device. Without one
+ * anybody may have sent the request: the entry keeps the instance ID that was claimed, but is none of the
+ * device's own history, and such entries are limited in number (a burst, then some a second). What is beyond
+ * that, or finds too many queued, is counted, and the count is logged instead. */
+void store_refused(struct store *s, const char *request_id, const uint8_t *instance_id, bool proven,
+		   const char *thing, const struct fault *refusal, const char *detail);
 
 /* ---- standing ---- */
 

@@ -139,6 +139,7 @@ struct store {
 	atomic_bool writable;
 	atomic_uint_least64_t commits, operations, failures, refusals_dropped, commit_us;
 	atomic_uint_least64_t dropped_unlogged; /* refusals not yet accounted for in the log */
+	atomic_int_least64_t strangers_next_us; /* monotonic; refused.c */
 	atomic_int_least64_t last_seq;
 };
 

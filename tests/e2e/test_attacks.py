@@ -5,6 +5,7 @@ import socket
 import ssl
 
 import pytest
+from attester import Attester, Client, published
 
 
 def exchange(stack, port, request, ca="root.pem", source="127.0.0.1"):
@@ -39,3 +40,16 @@ def test_the_admin_interface_cannot_be_reached_by_the_devices_door(shared, metho
 @pytest.mark.parametrize("path", ["/v1/ca/root.pem", "/v1/ca/root.pem?x=%2f", "/v1/ca/chain.pem", "/healthz"])
 def test_a_path_that_is_what_it_seems_passes(shared, path):
     assert ask(shared, "device", path)[0] == 200
+
+
+def test_whoever_knows_an_instance_id_writes_nothing_into_the_devices_history(shared):
+    """Evidence that anybody can make names the victim; the operator's view of the victim stays what it was."""
+    client, victim = Client(shared), published(shared)[0]
+    thing = client.enrol(victim)[2]["thing"]
+    before = shared.ctl_json("show", thing)["history"]
+    for _ in range(3):
+        status, _, problem = client.post("/v1/enrolments", client.request(victim, signer=Attester().rot))
+        assert status == 403
+        assert shared.explain(problem["request_id"])[0] == "signature-invalid"
+    assert shared.ctl_json("show", thing)["history"] == before
+    assert shared.show(thing)["state"] == "active"

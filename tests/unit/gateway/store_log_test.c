@@ -204,7 +204,7 @@ static void test_refusal_with_hostile_text_stays_readable(void **state)
 	struct fault f;
 	(void)state;
 	refuse(&f, REASON_BAD_FIELD, "a quote \" a backslash \\ a line\nand half a character \xc3");
-	store_refused(fixture_store, "REQ-1", NULL, "", &f, "{\"stage\":\"receive\"}");
+	store_refused(fixture_store, "REQ-1", NULL, false, "", &f, "{\"stage\":\"receive\"}");
 	allow_reenrol(99); /* refused, and its answer comes after the entry */
 	struct entries e = {.intact = true, .chain = log_chain_begin()};
 	read_page(&e, &(struct store_log_query){.limit = 1});
@@ -227,14 +227,14 @@ static void test_refusals_beyond_the_limit_are_counted(void **state)
 	(void)state;
 	refuse(&f, REASON_BAD_JSON, "no JSON");
 	for (int i = 0; i < MANY; i++)
-		store_refused(fixture_store, "REQ", NULL, "", &f, "");
+		store_refused(fixture_store, "REQ", NULL, false, "", &f, "");
 	for (;;) { /* until the queue has room for one that is kept, which tells the count */
 		store_stats(fixture_store, &stats);
 		if (!stats.queued)
 			break;
 		allow_reenrol(99);
 	}
-	store_refused(fixture_store, "REQ", NULL, "", &f, "");
+	store_refused(fixture_store, "REQ", NULL, true, "", &f, "");
 	allow_reenrol(99);
 	store_stats(fixture_store, &stats);
 	int64_t kept = count_rows("SELECT count(*) FROM log WHERE kind = 'refused'");
@@ -243,6 +243,53 @@ static void test_refusals_beyond_the_limit_are_counted(void **state)
 	assert_int_equal(kept + (int64_t)stats.refusals_dropped, MANY + 1);
 	assert_int_equal(told, stats.refusals_dropped);
 	assert_true(read_all().intact);
+}
+
+static void wait_for_writer(void)
+{
+	struct store_stats stats;
+	do {
+		allow_reenrol(99);
+		store_stats(fixture_store, &stats);
+	} while (stats.queued);
+}
+
+/* Each round finds the queue empty, so that it is not what limits. */
+static void test_strangers_cannot_fill_the_log(void **state)
+{
+	enum { ROUNDS = 8, ROUND = 1000, BURST = 5000, SLACK = 200 };
+	struct fault f;
+	(void)state;
+	refuse(&f, REASON_BAD_JSON, "no JSON");
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < ROUND; i++)
+			store_refused(fixture_store, "REQ", NULL, false, "", &f, "");
+		wait_for_writer();
+	}
+	int64_t kept = count_rows("SELECT count(*) FROM log WHERE kind = 'refused'");
+	assert_in_range(kept, BURST, BURST + SLACK);
+	store_refused(fixture_store, "PROVEN", NULL, true, "", &f, "");
+	wait_for_writer();
+	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE request_id = 'PROVEN'"), 1);
+}
+
+static void test_strangers_write_nothing_into_a_devices_history(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE], instance[INSTANCE_ID_SIZE];
+	struct fault f;
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	fixture_instance(1, instance);
+	refuse(&f, REASON_SIGNATURE, "forged");
+	store_refused(fixture_store, "STRANGER", instance, false, "", &f, "");
+	store_refused(fixture_store, "DEVICE", instance, true, "", &f, "");
+	wait_for_writer();
+	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE request_id = 'STRANGER' AND "
+				    "device_id IS NULL AND thing = '' AND length(instance_id) = 33"),
+			 1);
+	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE request_id = 'DEVICE' AND "
+				    "device_id IS NOT NULL AND thing <> ''"),
+			 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -266,6 +313,8 @@ int main(void)
 		TEST(test_issuance_says_what_it_rests_on),
 		TEST(test_refusal_with_hostile_text_stays_readable),
 		TEST(test_refusals_beyond_the_limit_are_counted),
+		TEST(test_strangers_cannot_fill_the_log),
+		TEST(test_strangers_write_nothing_into_a_devices_history),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
