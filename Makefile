@@ -66,6 +66,12 @@ $(B)/unit/$(1): $(call obj,tests/unit/$(1).c $(SRC_$(call unit_folder,$(1)))) $(
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit_program,$(patsubst tests/unit/%.c,%,$(t)))))
 
+# The intruder of the isolation tests: the gateway's own confinement, without the gateway.
+INTRUDER := $(B)/mooring-intruder
+$(INTRUDER): $(call obj,tests/e2e/intruder.c $(SRC_gateway)) $(B)/libcommon.a
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
+
 # bench/x.c: one program each.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
@@ -73,9 +79,10 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
 
-.PHONY: unit unit-programs fuzz-programs bench-programs
+.PHONY: unit unit-programs e2e-programs fuzz-programs bench-programs
 bench-programs: $(BENCH_PROGRAMS)
 unit-programs: $(UNIT)
+e2e-programs: $(INTRUDER)
 unit: $(UNIT) ## unit tests
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
 
@@ -131,13 +138,13 @@ run: setup ## everything up on fixed ports, until Ctrl-C; prints how to talk to 
 	@MOORING_BUILD=$(B) $(PYTHON) demo/run.py
 
 test: setup-test ## set-up, unit, e2e, fuzz, and the suites again under ASan and UBSan; ends with a total
-	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs
-	@$(MAKE) --no-print-directory -j$(JOBS) SAN=1 B=$(B)-asan all unit-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-programs e2e-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=1 B=$(B)-asan all unit-programs e2e-programs
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-programs
 	@$(PYTHON) tests/run.py --build $(B) --asan $(B)-asan --fuzz-seconds $(FUZZ_SECONDS)
 
 e2e: setup-test ## end-to-end tests alone (T='-k name' picks)
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) all e2e-programs
 	@MOORING_BUILD=$(B) $(PYTHON) -m pytest -q -n $(JOBS) tests/e2e $(T)
 
 bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation latency; memory; import (PARTS='enrol revoke memory import')

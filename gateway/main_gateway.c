@@ -7,6 +7,7 @@
 #include "daemon.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
+#include "gateway/confine.h"
 #include "gateway/feed/feed.h"
 #include "gateway/gateway.h"
 #include "gateway/http/http.h"
@@ -14,7 +15,6 @@
 #include "gateway/store/store.h"
 #include "gateway/worker.h"
 #include "log.h"
-#include "sandbox.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -31,38 +31,6 @@ static const struct daemon_about about = {
 	"signer on its\n"
 	"Unix socket. It holds no issuing key. At start it finishes or closes what a crash left open.\n",
 };
-
-/* The folder that a file is in; caller frees. */
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	if (!slash)
-		return strdup(".");
-	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
-static outcome enter_sandbox(const struct gateway_config *c, bool insecure, struct fault *f)
-{
-	/* libcurl's files are read by each worker; the admin secret may be made later, hence its folder. */
-	char *socket_folder = folder_of(c->socket), *master_folder = folder_of(c->admin_master);
-	const char *const read_only[] = {c->attestation_ca, c->attestation_cert, c->attestation_key,
-					 master_folder,	    "/proc/self",	 NULL};
-	const char *const read_write[] = {c->state_dir, socket_folder, NULL};
-	const struct sandbox sandbox = {
-		.uid = (uid_t)c->run_as_uid,
-		.gid = (gid_t)c->run_as_gid,
-		.read_only = read_only,
-		.read_write = read_write,
-		.network = true,
-		.non_dumpable = true,
-		.insecure = insecure,
-	};
-	outcome r = socket_folder && master_folder ? sandbox_enter(&sandbox, f)
-						   : refuse(f, REASON_NO_MEMORY, "no memory for paths");
-	free(socket_folder);
-	free(master_folder);
-	return r;
-}
 
 /* Everything durable is opened as the gateway's own user: what root made could not be written later. */
 static outcome open_store(struct gateway *g, struct fault *f)
@@ -161,7 +129,7 @@ static int run(struct gateway *g, bool insecure)
 	sigset_t stopping;
 	int received;
 	block_signals(&stopping);
-	if (!enter_sandbox(&g->config, insecure, &f).ok)
+	if (!gateway_confine(&g->config, insecure, &f).ok)
 		return fail(&f, "cannot give up rights");
 	if (!make_services(g, &f).ok || !serve(g, &f).ok) {
 		fail(&f, "cannot start");
