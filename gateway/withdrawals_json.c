@@ -25,8 +25,9 @@ static outcome read_payload(const json_t *payload, size_t i, int64_t after, stru
 	const json_t *seq = json_object_get(payload, "seq");
 	const char *state = json_string_value(json_object_get(payload, "state"));
 	const char *reason = json_string_value(json_object_get(payload, "reason"));
-	if (!json_is_integer(seq) || json_integer_value(seq) <= after || json_integer_value(seq) > l->last)
-		return refuse_entry(f, i, "its number is not after the one before it and up to `last`");
+	/* Without a gap: whoever stands between could leave one out, and nobody would ask for it again. */
+	if (!json_is_integer(seq) || json_integer_value(seq) != after + 1)
+		return refuse_entry(f, i, "its number does not follow the one before it");
 	if (!state || (strcmp(state, "suspended") && strcmp(state, "active")))
 		return refuse_entry(f, i, "its state is neither suspended nor active");
 	if (!instance_of(payload, w->instance_id))
@@ -56,6 +57,9 @@ static outcome read_entries(const json_t *entries, int64_t after, EVP_PKEY *cons
 		after = l->entries[i].seq;
 		l->count++;
 	}
+	/* `last` is signed by nobody: it must not move what is asked for next beyond what was told. */
+	if (l->count && l->last != after)
+		return refuse(f, REASON_VERIFIER_LIES, "withdrawals: `last` is not the last entry's number");
 	return DONE;
 }
 

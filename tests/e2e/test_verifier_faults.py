@@ -261,6 +261,8 @@ def test_only_signed_withdrawals_in_order_count(lied_to, liar, client, monkeypat
         lambda after: {"entries": [withdrawal(after + 1, device)], "last": after + 1},
         lambda after: {"entries": [jws(liar.ear_key, withdrawal(after, device))], "last": after + 1},
         lambda after: {"entries": [jws(liar.ear_key, withdrawal(after + 2, device))], "last": after + 1},
+        lambda after: {"entries": [jws(liar.ear_key, withdrawal(after + 2, device))], "last": after + 2},
+        lambda after: {"entries": [jws(liar.ear_key, withdrawal(after + 1, device))], "last": 10 ** 15},
         lambda after: {"entries": [jws(liar.ear_key, withdrawal(after + 1, device, "revoked"))], "last": after + 1},
         lambda after: {"entries": [], "last": -1},
         lambda after: HTML.decode(),

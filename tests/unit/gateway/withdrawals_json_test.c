@@ -61,10 +61,10 @@ static void test_entries_are_read_in_order(void **state)
 	(void)state;
 	struct withdrawal_list l;
 	struct fault f = {0};
-	char *a = entry(key, payload_of(7, "suspended")), *b = entry(key, payload_of(9, "active"));
-	assert_true(parse(a, b, 9, 6, &l, &f).ok);
+	char *a = entry(key, payload_of(7, "suspended")), *b = entry(key, payload_of(8, "active"));
+	assert_true(parse(a, b, 8, 6, &l, &f).ok);
 	assert_int_equal(l.count, 2);
-	assert_int_equal(l.last, 9);
+	assert_int_equal(l.last, 8);
 	assert_int_equal(l.entries[0].seq, 7);
 	assert_true(l.entries[0].suspended);
 	assert_false(l.entries[1].suspended);
@@ -88,31 +88,47 @@ static void test_an_empty_list_is_good(void **state)
 static void test_only_a_pinned_key_can_withdraw(void **state)
 {
 	(void)state;
-	refused(payload_of(7, "suspended"), other, 9, 6, "ear-signature");
+	refused(payload_of(7, "suspended"), other, 7, 6, "ear-signature");
 }
 
-static void test_numbers_only_grow(void **state)
+static void refused_pair(int first, int second, int last)
 {
-	(void)state;
-	refused(payload_of(6, "suspended"), key, 9, 6, "verifier-answer-invalid");
-	refused(payload_of(10, "suspended"), key, 9, 6, "verifier-answer-invalid");
 	struct withdrawal_list l;
 	struct fault f = {0};
-	char *a = entry(key, payload_of(8, "suspended")), *b = entry(key, payload_of(8, "active"));
-	assert_false(parse(a, b, 9, 6, &l, &f).ok);
+	char *a = entry(key, payload_of(first, "suspended")), *b = entry(key, payload_of(second, "active"));
+	assert_false(parse(a, b, last, 6, &l, &f).ok);
 	assert_string_equal(reason_code(f.reason), "verifier-answer-invalid");
+	assert_null(l.entries);
 	free(a);
 	free(b);
+}
+
+static void test_no_number_is_left_out_or_comes_again(void **state)
+{
+	(void)state;
+	refused(payload_of(6, "suspended"), key, 6, 6, "verifier-answer-invalid");
+	refused(payload_of(8, "suspended"), key, 8, 6, "verifier-answer-invalid");
+	refused_pair(7, 7, 7);
+	refused_pair(7, 9, 9);
+	refused_pair(8, 7, 7);
+}
+
+static void test_the_unsigned_last_number_moves_nothing_on(void **state)
+{
+	(void)state;
+	refused(payload_of(7, "suspended"), key, 8, 6, "verifier-answer-invalid");
+	refused(payload_of(7, "suspended"), key, 2147483647, 6, "verifier-answer-invalid");
+	refused(payload_of(7, "suspended"), key, 6, 6, "verifier-answer-invalid");
 }
 
 static void test_an_entry_that_says_something_else_is_refused(void **state)
 {
 	(void)state;
-	refused(payload_of(7, "revoked"), key, 9, 6, "verifier-answer-invalid");
-	refused("{\"seq\":7,\"state\":\"suspended\",\"instance_id\":\"01\"}", key, 9, 6,
+	refused(payload_of(7, "revoked"), key, 7, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"state\":\"suspended\",\"instance_id\":\"01\"}", key, 7, 6,
 		"verifier-answer-invalid");
-	refused("{\"seq\":7,\"instance_id\":\"" INSTANCE "\"}", key, 9, 6, "verifier-answer-invalid");
-	refused("{\"seq\":\"7\",\"state\":\"active\",\"instance_id\":\"" INSTANCE "\"}", key, 9, 6,
+	refused("{\"seq\":7,\"instance_id\":\"" INSTANCE "\"}", key, 7, 6, "verifier-answer-invalid");
+	refused("{\"seq\":\"7\",\"state\":\"active\",\"instance_id\":\"" INSTANCE "\"}", key, 7, 6,
 		"verifier-answer-invalid");
 }
 
@@ -158,7 +174,8 @@ int main(void)
 		cmocka_unit_test(test_entries_are_read_in_order),
 		cmocka_unit_test(test_an_empty_list_is_good),
 		cmocka_unit_test(test_only_a_pinned_key_can_withdraw),
-		cmocka_unit_test(test_numbers_only_grow),
+		cmocka_unit_test(test_no_number_is_left_out_or_comes_again),
+		cmocka_unit_test(test_the_unsigned_last_number_moves_nothing_on),
 		cmocka_unit_test(test_an_entry_that_says_something_else_is_refused),
 		cmocka_unit_test(test_a_list_that_breaks_the_interface_is_refused),
 	};
