@@ -1,6 +1,7 @@
 """The plugin in a real Mosquitto, fed by a gateway that can lie: who is admitted, what he may do, and when it ends."""
 
 import os
+import re
 import signal
 import ssl
 import statistics
@@ -33,6 +34,7 @@ class Bench:
 
     def __init__(self, folder):
         self.folder, self.pki, self.brokers, self.clients = folder, Pki(folder / "pki"), [], []
+        self.started = False
         self.feed = Feed(self.pki).start()
         self.feed.policy("default", DEFAULT_POLICY)
         self.broker = self.new_broker()
@@ -45,6 +47,7 @@ class Bench:
     def start(self):
         self.broker.start().ready()
         self.feed.wait_receipt(len(self.feed.log))
+        self.started = True
         return self
 
     def device(self, name, registered=True, lifetime_s=86400, **record):
@@ -55,7 +58,7 @@ class Bench:
 
     def register(self, identity, **record):
         seq, _ = self.feed.certificate(identity, **record)
-        if self.feed.streams:
+        if self.started and self.feed.server:
             self.feed.wait_receipt(seq)
 
     def reader(self, client_id="reader-1", **arguments):
@@ -619,7 +622,7 @@ def test_sighup_keeps_sessions_and_cuts_none(bench):
     bench.refused(gone, "certificate-revoked")
     bench.broker.stop()
     bench.broker.start()  # sessions come back from the broker's own database
-    stacks.wait_until(lambda: bench.broker.text().count(" running") == 2, "the broker takes signals")
+    stacks.wait_until(lambda: len(re.findall("version .* running", bench.broker.text())) == 2, "the broker takes signals")
     os.kill(bench.broker.pid, signal.SIGHUP)
     assert bench.admitted(thing, clean=False).ping()
 
