@@ -53,3 +53,10 @@ def test_whoever_knows_an_instance_id_writes_nothing_into_the_devices_history(sh
         assert shared.explain(problem["request_id"])[0] == "signature-invalid"
     assert shared.ctl_json("show", thing)["history"] == before
     assert shared.show(thing)["state"] == "active"
+
+
+def test_strangers_do_not_read_the_attestation_services_numbers(shared):
+    vendor = {"ca": "attestation-ca.pem"}
+    assert ask(shared, "attestation", "/metrics", source="127.0.0.2", **vendor)[0] == 404
+    assert ask(shared, "attestation", "/x/../metrics", source="127.0.0.2", **vendor)[0] == 404
+    assert ask(shared, "attestation", "/metrics", **vendor)[0] == 200
