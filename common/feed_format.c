@@ -6,7 +6,17 @@
 
 #include <string.h>
 
-enum { LABEL_EPOCH = 1, LABEL_FIRST, LABEL_LAST, LABEL_TIME, LABEL_PREVIOUS, LABEL_KIND, LABEL_RECORDS, LABEL_HEAD, LABELS_END };
+enum {
+	LABEL_EPOCH = 1,
+	LABEL_FIRST,
+	LABEL_LAST,
+	LABEL_TIME,
+	LABEL_PREVIOUS,
+	LABEL_KIND,
+	LABEL_RECORDS,
+	LABEL_HEAD,
+	LABELS_END
+};
 enum { BSTR_MAJOR = 2 };
 
 static const uint8_t protected_header[] = {0xa1, 0x01, 0x26}; /* {1: -7} */
@@ -17,7 +27,8 @@ static const uint8_t protected_header[] = {0xa1, 0x01, 0x26}; /* {1: -7} */
 static outcome check_head(uint8_t head, struct fault *f)
 {
 	if (head >> 5 != BSTR_MAJOR || (head & 31) > 26)
-		return refuse(f, REASON_FEED_FORMAT, "the stream is a sequence of byte strings; this starts with 0x%02x", head);
+		return refuse(f, REASON_FEED_FORMAT,
+			      "the stream is a sequence of byte strings; this starts with 0x%02x", head);
 	return DONE;
 }
 
@@ -39,7 +50,8 @@ outcome feed_next(struct bytes in, struct bytes *frame, size_t *used, struct fau
 	for (size_t i = 0; i < width; i++)
 		length = length << 8 | in.p[1 + i];
 	if (length > FEED_FRAME_MAX)
-		return refuse(f, REASON_FEED_FORMAT, "a frame of %zu bytes; %d is the limit", length, FEED_FRAME_MAX);
+		return refuse(f, REASON_FEED_FORMAT, "a frame of %zu bytes; %d is the limit", length,
+			      FEED_FRAME_MAX);
 	if (in.n - 1 - width < length)
 		return DONE;
 	*frame = bytes_of(in.p + 1 + width, length);
@@ -190,8 +202,8 @@ static outcome take_records(struct cbor_reader *r, struct feed_frame *out, struc
 	if (!o.ok)
 		return o;
 	if (head.number > FEED_RECORDS_MAX)
-		return refuse(f, REASON_FEED_FORMAT, "%llu records; %d is the limit", (unsigned long long)head.number,
-			      FEED_RECORDS_MAX);
+		return refuse(f, REASON_FEED_FORMAT, "%llu records; %d is the limit",
+			      (unsigned long long)head.number, FEED_RECORDS_MAX);
 	out->count = (size_t)head.number;
 	out->records = bytes_of(r->p, (size_t)(r->end - r->p));
 	o = feed_records(out, NULL, NULL, f);
@@ -274,11 +286,13 @@ outcome feed_open(struct bytes frame, EVP_PKEY *key, struct feed_frame *out, str
 	struct fault why = {0};
 	*out = (struct feed_frame){0};
 	if (frame.n > FEED_FRAME_MAX)
-		return refuse(f, REASON_FEED_FORMAT, "a frame of %zu bytes; %d is the limit", frame.n, FEED_FRAME_MAX);
+		return refuse(f, REASON_FEED_FORMAT, "a frame of %zu bytes; %d is the limit", frame.n,
+			      FEED_FRAME_MAX);
 	if (!cose_parse(frame, &cose, &why).ok)
 		return malformed(f, &why);
 	if (!cose_verify(&cose, key, &why).ok)
-		return refuse(f, REASON_FEED_SIGNATURE, "the frame is not signed by the pinned feed key: %s", why.text);
+		return refuse(f, REASON_FEED_SIGNATURE, "the frame is not signed by the pinned feed key: %s",
+			      why.text);
 	if (!parse_payload(cose.payload, out, &why).ok)
 		return malformed(f, &why);
 	sha256(cose.payload, out->digest);
@@ -292,8 +306,10 @@ static outcome take_snapshot(struct feed_chain *c, const struct feed_frame *fram
 	if (c->started && !c->in_snapshot)
 		return refuse(f, REASON_FEED_GAP, "a snapshot begins within a stream");
 	if (frame->epoch < c->epoch || (frame->epoch == c->epoch && frame->last < c->seq))
-		return refuse(f, REASON_FEED_EPOCH, "a snapshot at %lld of epoch %lld; the table stands at %lld of %lld",
-			      (long long)frame->last, (long long)frame->epoch, (long long)c->seq, (long long)c->epoch);
+		return refuse(f, REASON_FEED_EPOCH,
+			      "a snapshot at %lld of epoch %lld; the table stands at %lld of %lld",
+			      (long long)frame->last, (long long)frame->epoch, (long long)c->seq,
+			      (long long)c->epoch);
 	if (c->in_snapshot && (frame->last != c->snapshot_last || frame->epoch != c->snapshot_epoch ||
 			       memcmp(frame->head, c->snapshot_head, SHA256_SIZE) != 0))
 		return refuse(f, REASON_FEED_GAP, "parts of different snapshots");
@@ -305,10 +321,11 @@ static outcome take_changes(const struct feed_chain *c, const struct feed_frame 
 	if (c->in_snapshot)
 		return refuse(f, REASON_FEED_GAP, "a snapshot is interrupted");
 	if (frame->epoch != c->epoch)
-		return refuse(f, REASON_FEED_EPOCH, "epoch %lld where the table is of %lld", (long long)frame->epoch,
-			      (long long)c->epoch);
+		return refuse(f, REASON_FEED_EPOCH, "epoch %lld where the table is of %lld",
+			      (long long)frame->epoch, (long long)c->epoch);
 	if (frame->first != c->seq + 1)
-		return refuse(f, REASON_FEED_GAP, "number %lld follows %lld", (long long)frame->first, (long long)c->seq);
+		return refuse(f, REASON_FEED_GAP, "number %lld follows %lld", (long long)frame->first,
+			      (long long)c->seq);
 	if (frame->last == c->seq && memcmp(frame->head, c->head, SHA256_SIZE) != 0)
 		return refuse(f, REASON_FEED_GAP, "two log hashes at number %lld", (long long)c->seq);
 	return DONE;
@@ -409,7 +426,8 @@ outcome feed_seal(struct buf *out, struct feed_frame *frame, uint8_t previous[SH
 		o = refuse(f, REASON_NO_MEMORY, "a frame of %zu records", frame->count);
 		goto out;
 	}
-	o = cose_sign(&signed_frame, bytes_of(protected_header, sizeof protected_header), buf_view(&payload), key, f);
+	o = cose_sign(&signed_frame, bytes_of(protected_header, sizeof protected_header), buf_view(&payload),
+		      key, f);
 	if (!o.ok)
 		goto out;
 	sha256(buf_view(&payload), frame->digest);

@@ -57,7 +57,8 @@ outcome log_chain_check(struct log_chain *c, const struct log_entry *e, struct f
 {
 	uint8_t hash[SHA256_SIZE];
 	if (e->seq != c->seq + 1)
-		return refuse(f, REASON_LOG_CHAIN, "entry %lld follows entry %lld", (long long)e->seq, (long long)c->seq);
+		return refuse(f, REASON_LOG_CHAIN, "entry %lld follows entry %lld", (long long)e->seq,
+			      (long long)c->seq);
 	if (!log_chain_next(c->hash, e, hash))
 		return refuse(f, REASON_NO_MEMORY, "no memory for entry %lld", (long long)e->seq);
 	if (memcmp(hash, e->hash, SHA256_SIZE) != 0)

@@ -34,7 +34,8 @@ static const struct route routes[] = {
 
 /* ---- paths ---- */
 
-/* RFC 3986 2.1, for one segment; false for what is malformed, too long, or holds a character that no name has. */
+/* RFC 3986 2.1, for one segment; false for what is malformed, too long, or holds a character that no name
+ * has. */
 static bool decode_segment(const char *in, size_t n, char out[ADMIN_NAME_SIZE])
 {
 	size_t done = 0, got;
@@ -70,7 +71,8 @@ static bool path_matches(const char *pattern, const char *path, char name[ADMIN_
 }
 
 /* The route, or NULL with the fault that says whether the path or the method is wrong. */
-static const struct route *find_route(const struct scgi_request *r, char name[ADMIN_NAME_SIZE], struct fault *f)
+static const struct route *find_route(const struct scgi_request *r, char name[ADMIN_NAME_SIZE],
+				      struct fault *f)
 {
 	const char *path = scgi_path(r) + strlen("/v1/admin/"), *method = scgi_method(r);
 	bool known = false;
@@ -91,16 +93,18 @@ static const struct route *find_route(const struct scgi_request *r, char name[AD
 
 /* ---- requests ---- */
 
-outcome admin_query_number(const struct admin_request *a, const char *name, int64_t max, int64_t fallback, int64_t *out,
-			   struct fault *f)
+outcome admin_query_number(const struct admin_request *a, const char *name, int64_t max, int64_t fallback,
+			   int64_t *out, struct fault *f)
 {
 	char text[20];
 	*out = fallback;
 	if (!scgi_query_has(a->request, name))
 		return DONE;
 	if (!scgi_query_get(a->request, name, text, sizeof text) || !*text ||
-	    strspn(text, "0123456789") != strlen(text) || strlen(text) > 18 || (*out = strtoll(text, NULL, 10)) > max)
-		return refuse(f, REASON_BAD_FIELD, "%s: a number from 0 to %lld is required", name, (long long)max);
+	    strspn(text, "0123456789") != strlen(text) || strlen(text) > 18 ||
+	    (*out = strtoll(text, NULL, 10)) > max)
+		return refuse(f, REASON_BAD_FIELD, "%s: a number from 0 to %lld is required", name,
+			      (long long)max);
 	return DONE;
 }
 
@@ -126,7 +130,8 @@ outcome admin_body(const struct admin_request *a, const char *const *members, js
 	outcome o = body.n ? http_expect_json(a->request, f) : DONE;
 	if (!o.ok)
 		return o;
-	json_t *root = body.n ? json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error) : json_object();
+	json_t *root = body.n ? json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error)
+			      : json_object();
 	if (!root)
 		return refuse(f, REASON_BAD_JSON, "RFC 8259: %.200s", body.n ? error.text : "no memory");
 	o = json_is_object(root) ? check_members(root, members, f)
@@ -145,14 +150,16 @@ outcome admin_take_common(struct admin_request *a, const json_t *body, bool reas
 		return refuse(f, REASON_BAD_FIELD, "reason: a text is required");
 	if (reason && (!json_is_string(reason) || json_string_length(reason) > ADMIN_REASON_MAX ||
 		       strlen(json_string_value(reason)) != json_string_length(reason)))
-		return refuse(f, REASON_BAD_FIELD, "reason: a text of at most %d bytes is required", ADMIN_REASON_MAX);
+		return refuse(f, REASON_BAD_FIELD, "reason: a text of at most %d bytes is required",
+			      ADMIN_REASON_MAX);
 	if (reason)
 		snprintf(a->reason, sizeof a->reason, "%s", json_string_value(reason));
 	if (!wait)
 		return DONE;
 	a->wait_ms = json_integer_value(wait);
 	if (!json_is_integer(wait) || a->wait_ms < 0 || a->wait_ms > ADMIN_WAIT_MAX_MS)
-		return refuse(f, REASON_BAD_FIELD, "wait_ms: a number from 0 to %d is required", ADMIN_WAIT_MAX_MS);
+		return refuse(f, REASON_BAD_FIELD, "wait_ms: a number from 0 to %d is required",
+			      ADMIN_WAIT_MAX_MS);
 	return DONE;
 }
 

@@ -1,43 +1,52 @@
 /*
- * admin.h - the admin interface: everything under /v1/admin/. JSON in, JSON out; times are Unix seconds, or milliseconds where the
- * name ends in _ms; hashes and identifiers are lower-case hex.
+ * admin.h - the admin interface: everything under /v1/admin/. JSON in, JSON out; times are Unix seconds, or
+ * milliseconds where the name ends in _ms; hashes and identifiers are lower-case hex.
  *
- * viewer    GET    devices?state=&limit=&after=   {"devices": [device], "next": name or null}
- *           GET    devices/{thing}                {"device": device, "certificates": [certificate], "history": [entry]}
- *           GET    requests/{request id}          {"entries": [entry]}: all that the log has of it
- *           GET    log?after=&limit=              {"entries": [entry]}
- *           GET    alarms?after=&limit=           {"alarms": [entry]}
- *           GET    brokers                        {"brokers": [broker]}
- *           GET    services                       {"services": [service]}
- * operator  POST   devices/{thing}/suspend        {"reason"}               change
- *           POST   devices/{thing}/resume         {}                       change
- *           POST   devices/{thing}/revoke         {"reason": RFC 5280 5.3.1 name, "key-compromise"}   change
- * admin     POST   devices/{thing}/allow-reenrol  {"reason"}               change
- *           POST   services                       {"name", "certificatePem", "policy": document}      change, "certificateId"
- *           DELETE services/{name}                                         change
- *           DELETE brokers/{name}                                          change
- *           POST   epoch                          {"reason"}               change: after an older copy of the database was put back, and
- *                                                 what was revoked since is revoked again, brokers are fed from it
- * A mutating request may say "wait_ms" (2000 by default, 30000 at most; query parameter for DELETE): the answer waits
- * until the change is effective at every broker with a live feed, or for that long.
+ * viewer:
+ *   GET devices?state=&limit=&after=      {"devices": [device], "next": name or null}
+ *   GET devices/{thing}                   {"device": device, "certificates": [...], "history": [entry]}
+ *   GET requests/{request id}             {"entries": [entry]}: all that the log has of it
+ *   GET log?after=&limit=                 {"entries": [entry]}
+ *   GET alarms?after=&limit=              {"alarms": [entry]}
+ *   GET brokers                           {"brokers": [broker]}
+ *   GET services                          {"services": [service]}
+ * operator, each answered with a change:
+ *   POST devices/{thing}/suspend          {"reason"}
+ *   POST devices/{thing}/resume           {}
+ *   POST devices/{thing}/revoke           {"reason": RFC 5280 5.3.1 name, "key-compromise"}
+ * admin, each answered with a change:
+ *   POST devices/{thing}/allow-reenrol    {"reason"}
+ *   POST services                         {"name", "certificatePem", "policy": document}
+ *   DELETE services/{name}
+ *   DELETE brokers/{name}
+ *   POST epoch                            {"reason"}: after an older copy of the database was put back, and
+ *                                         what was revoked since is revoked again, brokers are fed from it
  *
- *   device       thing, instance_id, state (active, suspended, revoked), on_hold, quarantined, withdrawn, reenrolment_allowed,
- *                generation, certificates (live ones), first_seen_ms
- *   certificate  certificateId, serial, state (active, inactive, revoked, expired), revocation_reason, not_before, not_after,
- *                issued_at_ms, revoked_at_ms, generation, spki_sha256, evidence, assurance, ear, request_id, outgoing, certificatePem
- *   entry        seq, time_ms, kind, actor, request_id, instance_id, thing, certificateId, reason, detail, hash, as common/log_chain.h
- *                hashes them: `detail` is the JSON text that was stored, instance_id and certificateId are "" where there is none
- *   broker       name, state (live, lost), connected_s, lag_s (null: not heard of since this gateway started), seq
+ * A mutating request may say "wait_ms" (2000 by default, 30000 at most; a query parameter for DELETE): the
+ * answer waits until the change is effective at every broker with a live feed, or for that long.
+ *
+ *   device       thing, instance_id, state (active, suspended, revoked), on_hold, quarantined, withdrawn,
+ *                reenrolment_allowed, generation, certificates (live ones), first_seen_ms
+ *   certificate  certificateId, serial, state (active, inactive, revoked, expired), revocation_reason,
+ *                not_before, not_after, issued_at_ms, revoked_at_ms, generation, spki_sha256, evidence,
+ *                assurance, ear, request_id, outgoing, certificatePem
+ *   entry        seq, time_ms, kind, actor, request_id, instance_id, thing, certificateId, reason, detail,
+ *                hash, as common/log_chain.h hashes them: `detail` is the JSON text that was stored,
+ *                instance_id and certificateId are "" where there is none
+ *   broker       name, state (live, lost), connected_s, lag_s, seq; lag_s is null for a broker that was not
+ *                heard of since this gateway started
  *   service      name, certificateId, not_before, not_after, policy (text)
- *   change       seq, recorded_at_ms, certificates (how many changed), effective, brokers: [{name, state (effective, pending, lost),
- *                lag_s, effective_ms}]: effective_ms from the durable row to the broker's receipt, null where there is none
+ *   change       seq, recorded_at_ms, certificates (how many changed), effective, brokers: [{name, state
+ *                (effective, pending, lost), lag_s, effective_ms}], certificateId for a new service;
+ *                effective_ms is from the durable row to the broker's receipt, null where there is none
  */
 #ifndef MOORING_ADMIN_H
 #define MOORING_ADMIN_H
 
 #include "gateway/gateway.h"
 
-/* Authenticates (SigV4, role by route) and answers, at once or later. For every path that begins with "/v1/admin/". */
+/* Authenticates (SigV4, role by route) and answers, at once or later. For every path that begins with
+ * "/v1/admin/". */
 void admin_handle(struct gateway *g, struct scgi_request *r);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * admin_internal.h - what the files of the admin interface share: a request on its way, and the JSON of each noun.
+ * admin_internal.h - what the files of the admin interface share: a request on its way, and the JSON of each
+ * noun.
  */
 #ifndef MOORING_ADMIN_INTERNAL_H
 #define MOORING_ADMIN_INTERNAL_H
@@ -12,15 +13,20 @@
 
 #include <jansson.h>
 
-enum { ADMIN_NAME_SIZE = 137, ADMIN_WAIT_DEFAULT_MS = 2000, ADMIN_WAIT_MAX_MS = 30000, ADMIN_REASON_MAX = 256 };
+enum {
+	ADMIN_NAME_SIZE = 137,
+	ADMIN_WAIT_DEFAULT_MS = 2000,
+	ADMIN_WAIT_MAX_MS = 30000,
+	ADMIN_REASON_MAX = 256
+};
 
 /* Lives as long as its request, on the request's loop. */
 struct admin_request {
 	struct gateway *gateway;
 	struct scgi_request *request;
 	struct admin_caller caller;
-	struct store_caller who;           /* for the log */
-	char name[ADMIN_NAME_SIZE];        /* the path's variable part, decoded */
+	struct store_caller who;    /* for the log */
+	char name[ADMIN_NAME_SIZE]; /* the path's variable part, decoded */
 	char reason[ADMIN_REASON_MAX + 1];
 	int64_t wait_ms;
 	int64_t page_limit;
@@ -51,13 +57,16 @@ void admin_refuse(struct admin_request *a, const struct fault *f);
 /* Done-function of every change: waits for the brokers, then answers. */
 void admin_changed(const struct store_changed *answer, const struct fault *f, void *admin_request);
 
-/* The body as an object whose members are all among `members` (NULL-terminated); an empty body is {}. Caller json_decref. */
-MUST_USE outcome admin_body(const struct admin_request *a, const char *const *members, json_t **out, struct fault *f);
+/* The body as an object whose members are all among `members` (NULL-terminated); an empty body is {}. Caller
+ * json_decref. */
+MUST_USE outcome admin_body(const struct admin_request *a, const char *const *members, json_t **out,
+			    struct fault *f);
 /* Takes "reason" (where `required`, it must be there) and "wait_ms" from a body. */
-MUST_USE outcome admin_take_common(struct admin_request *a, const json_t *body, bool reason_required, struct fault *f);
+MUST_USE outcome admin_take_common(struct admin_request *a, const json_t *body, bool reason_required,
+				   struct fault *f);
 /* A number from the query, `fallback` where it is absent. */
-MUST_USE outcome admin_query_number(const struct admin_request *a, const char *name, int64_t max, int64_t fallback,
-				    int64_t *out, struct fault *f);
+MUST_USE outcome admin_query_number(const struct admin_request *a, const char *name, int64_t max,
+				    int64_t fallback, int64_t *out, struct fault *f);
 
 json_t *admin_json_hex(const void *p, size_t n);
 json_t *admin_json_entries(const struct log_entry *entries, size_t count);

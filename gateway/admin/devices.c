@@ -34,16 +34,19 @@ void admin_devices(struct admin_request *a)
 	struct fault f;
 	int64_t limit;
 	outcome o = admin_query_number(a, "limit", STORE_PAGE_MAX, 100, &limit, &f);
-	if (o.ok && scgi_query_has(a->request, "state") && !scgi_query_get(a->request, "state", state, sizeof state))
+	if (o.ok && scgi_query_has(a->request, "state") &&
+	    !scgi_query_get(a->request, "state", state, sizeof state))
 		o = refuse(&f, REASON_BAD_FIELD, "state: active, suspended or revoked");
-	if (o.ok && scgi_query_has(a->request, "after") && !scgi_query_get(a->request, "after", after, sizeof after))
+	if (o.ok && scgi_query_has(a->request, "after") &&
+	    !scgi_query_get(a->request, "after", after, sizeof after))
 		o = refuse(&f, REASON_BAD_FIELD, "after: the name of a thing");
 	if (!o.ok) {
 		admin_refuse(a, &f);
 		return;
 	}
 	a->page_limit = limit ? limit : 1;
-	struct store_device_query q = {.state = *state ? state : NULL, .after = after, .limit = (size_t)a->page_limit};
+	struct store_device_query q = {
+		.state = *state ? state : NULL, .after = after, .limit = (size_t)a->page_limit};
 	store_devices(a->gateway->store, &q, on_devices, a);
 }
 
@@ -67,8 +70,8 @@ static void on_device(const struct store_dossier *d, const struct fault *f, void
 	if (f)
 		admin_refuse(a, f);
 	else
-		admin_answer(a, json_pack("{s:o, s:o, s:o}", "device", admin_json_device(&d->device), "certificates",
-					  certificates_json(d), "history",
+		admin_answer(a, json_pack("{s:o, s:o, s:o}", "device", admin_json_device(&d->device),
+					  "certificates", certificates_json(d), "history",
 					  admin_json_entries(d->history, d->history_count)));
 }
 

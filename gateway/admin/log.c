@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-static void answer_entries(struct admin_request *a, const char *member, const struct log_entry *entries, size_t count,
-			   const struct fault *f)
+static void answer_entries(struct admin_request *a, const char *member, const struct log_entry *entries,
+			   size_t count, const struct fault *f)
 {
 	if (f)
 		admin_refuse(a, f);
@@ -60,8 +60,8 @@ void admin_alarms(struct admin_request *a)
 static json_t *broker_json(const struct feed_broker *b)
 {
 	json_t *lag = b->lag_s < 0 ? json_null() : json_integer(b->lag_s);
-	return json_pack("{s:s, s:s, s:I, s:o, s:I}", "name", b->name, "state", b->live ? "live" : "lost", "connected_s",
-			 (json_int_t)b->connected_s, "lag_s", lag, "seq", (json_int_t)b->seq);
+	return json_pack("{s:s, s:s, s:I, s:o, s:I}", "name", b->name, "state", b->live ? "live" : "lost",
+			 "connected_s", (json_int_t)b->connected_s, "lag_s", lag, "seq", (json_int_t)b->seq);
 }
 
 static void on_brokers(const struct feed_broker *brokers, size_t count, void *arg)

@@ -17,7 +17,8 @@ struct wanted {
 	char *policy;
 };
 
-static outcome take_certificate(const struct gateway *g, const json_t *pem, struct wanted *out, struct fault *f)
+static outcome take_certificate(const struct gateway *g, const json_t *pem, struct wanted *out,
+				struct fault *f)
 {
 	struct fault why;
 	X509 *cert = json_is_string(pem)
@@ -65,7 +66,8 @@ static outcome take_wanted(struct admin_request *a, const json_t *body, struct w
 static void add_service(struct admin_request *a, const struct wanted *w)
 {
 	uint8_t fingerprint[FINGERPRINT_SIZE];
-	struct store_service service = {.name = w->name, .certificate = buf_view(&w->der), .policy = w->policy};
+	struct store_service service = {
+		.name = w->name, .certificate = buf_view(&w->der), .policy = w->policy};
 	cert_fingerprint(service.certificate, fingerprint);
 	hex_encode(bytes_of(fingerprint, sizeof fingerprint), a->certificate_id);
 	store_service_add(a->gateway->store, &a->who, &service, admin_changed, a);
@@ -94,7 +96,8 @@ void admin_service_add(struct admin_request *a)
 static bool take_wait(struct admin_request *a)
 {
 	struct fault f;
-	outcome o = admin_query_number(a, "wait_ms", ADMIN_WAIT_MAX_MS, ADMIN_WAIT_DEFAULT_MS, &a->wait_ms, &f);
+	outcome o =
+		admin_query_number(a, "wait_ms", ADMIN_WAIT_MAX_MS, ADMIN_WAIT_DEFAULT_MS, &a->wait_ms, &f);
 	if (!o.ok)
 		admin_refuse(a, &f);
 	return o.ok;
@@ -126,11 +129,13 @@ void admin_broker_remove(struct admin_request *a)
 static json_t *service_json(const struct store_service_row *s)
 {
 	return json_pack("{s:s, s:o, s:I, s:I, s:s}", "name", s->name, "certificateId",
-			 admin_json_hex(s->fingerprint, FINGERPRINT_SIZE), "not_before", (json_int_t)s->not_before,
-			 "not_after", (json_int_t)s->not_after, "policy", s->policy);
+			 admin_json_hex(s->fingerprint, FINGERPRINT_SIZE), "not_before",
+			 (json_int_t)s->not_before, "not_after", (json_int_t)s->not_after, "policy",
+			 s->policy);
 }
 
-static void on_services(const struct store_service_row *services, size_t count, const struct fault *f, void *arg)
+static void on_services(const struct store_service_row *services, size_t count, const struct fault *f,
+			void *arg)
 {
 	struct admin_request *a = arg;
 	json_t *list = json_array();

@@ -17,8 +17,9 @@ static json_t *brokers_json(const struct feed_broker *brokers, size_t count, boo
 	for (size_t i = 0; list && i < count; i++) {
 		const struct feed_broker *b = &brokers[i];
 		*effective &= b->state == FEED_BROKER_EFFECTIVE;
-		json_t *one = json_pack("{s:s, s:s, s:o, s:o}", "name", b->name, "state", states[b->state], "lag_s",
-					number_or_null(b->lag_s), "effective_ms", number_or_null(b->effective_ms));
+		json_t *one =
+			json_pack("{s:s, s:s, s:o, s:o}", "name", b->name, "state", states[b->state], "lag_s",
+				  number_or_null(b->lag_s), "effective_ms", number_or_null(b->effective_ms));
 		if (json_array_append_new(list, one)) {
 			json_decref(list);
 			return NULL;
@@ -32,9 +33,9 @@ static void on_waited(const struct feed_broker *brokers, size_t count, void *arg
 	struct admin_request *a = arg;
 	bool effective;
 	json_t *list = brokers_json(brokers, count, &effective);
-	json_t *answer = json_pack("{s:I, s:I, s:I, s:b, s:o}", "seq", (json_int_t)a->change.seq, "recorded_at_ms",
-				   (json_int_t)a->change.recorded_at_ms, "certificates", (json_int_t)a->change.count,
-				   "effective", effective, "brokers", list);
+	json_t *answer = json_pack("{s:I, s:I, s:I, s:b, s:o}", "seq", (json_int_t)a->change.seq,
+				   "recorded_at_ms", (json_int_t)a->change.recorded_at_ms, "certificates",
+				   (json_int_t)a->change.count, "effective", effective, "brokers", list);
 	if (answer && *a->certificate_id)
 		json_object_set_new(answer, "certificateId", json_string(a->certificate_id));
 	admin_answer(a, answer);

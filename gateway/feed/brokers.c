@@ -232,7 +232,8 @@ static void run_wait(void *arg)
 	event_add(&w->timer, &deadline);
 }
 
-void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done, void *arg)
+void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done,
+	       void *arg)
 {
 	struct wait *w = calloc(1, sizeof *w);
 	if (!w)

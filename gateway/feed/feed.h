@@ -11,9 +11,11 @@
 
 struct feed;
 
-/* Subscribes to the store (g->store) and sets the policy "default" in it; keeps `g`. Before the first request. */
+/* Subscribes to the store (g->store) and sets the policy "default" in it; keeps `g`. Before the first
+ * request. */
 MUST_USE outcome feed_start(struct gateway *g, struct feed **out, struct fault *f);
-/* No more questions to the store, and every wait is answered. After scgi_drain, before store_close; returns when it is so. */
+/* No more questions to the store, and every wait is answered. After scgi_drain, before store_close; returns
+ * when it is so. */
 void feed_quiesce(struct feed *feed);
 /* After the server has stopped and the store is closed. */
 void feed_stop(struct feed *feed);
@@ -31,17 +33,19 @@ enum feed_broker_state {
 struct feed_broker {
 	const char *name;
 	enum feed_broker_state state;
-	bool live;             /* has a stream now */
-	int64_t connected_s;   /* how long the stream has been there; 0 where lost */
-	int64_t lag_s;         /* since it was last heard of or, where it is live and up to date, 0; -1: not since this gateway started */
-	int64_t seq;           /* its last receipt */
-	int64_t effective_ms;  /* EFFECTIVE: from the durable row to the receipt; -1 otherwise */
+	bool live;	     /* has a stream now */
+	int64_t connected_s; /* how long the stream has been there; 0 where lost */
+	int64_t lag_s; /* since it was last heard of or, where it is live and up to date, 0; -1: not since
+			  this gateway started */
+	int64_t seq;   /* its last receipt */
+	int64_t effective_ms; /* EFFECTIVE: from the durable row to the receipt; -1 otherwise */
 };
 
-/* Waits until every broker with a live feed has receipted `change` or wait_ms have passed, then calls `done` once on the calling
- * loop. With change NULL it tells at once how all brokers stand. */
+/* Waits until every broker with a live feed has receipted `change` or wait_ms have passed, then calls `done`
+ * once on the calling loop. With change NULL it tells at once how all brokers stand. */
 typedef void feed_waited(const struct feed_broker *brokers, size_t count, void *arg);
-void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done, void *arg);
+void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done,
+	       void *arg);
 /* The broker was removed from the store: forget it, unless it has a stream. */
 void feed_forget(struct feed *feed, const char *name);
 

@@ -1,7 +1,9 @@
 /*
- * feed_internal.h - what the files of the feed share: the feed's thread, a broker, a stream, its end on a worker's loop.
+ * feed_internal.h - what the files of the feed share: the feed's thread, a broker, a stream, its end on a
+ * worker's loop.
  *
- * Everything but an outlet belongs to the feed's thread. An outlet belongs to its worker's loop; the two talk by loop_post.
+ * Everything but an outlet belongs to the feed's thread. An outlet belongs to its worker's loop; the two talk
+ * by loop_post.
  */
 #ifndef MOORING_FEED_INTERNAL_H
 #define MOORING_FEED_INTERNAL_H
@@ -15,7 +17,12 @@
 #include <event2/event_struct.h>
 #include <stdatomic.h>
 
-enum { FEED_RECORDS_BYTES_MAX = 120000, FEED_STREAM_LIMIT = 8 << 20, FEED_STALL_MS = 15000, FEED_IN_FLIGHT_MAX = 8 };
+enum {
+	FEED_RECORDS_BYTES_MAX = 120000,
+	FEED_STREAM_LIMIT = 8 << 20,
+	FEED_STALL_MS = 15000,
+	FEED_IN_FLIGHT_MAX = 8
+};
 enum { FEED_RECEIPTS = 64 };
 
 /* ---- brokers (brokers.c) ---- */
@@ -23,11 +30,11 @@ enum { FEED_RECEIPTS = 64 };
 struct broker {
 	struct broker *next;
 	char name[PEER_NAME_SIZE];
-	unsigned streams;      /* open ones */
-	int64_t connected_ms;  /* monotonic: since when it has one */
-	int64_t heard_ms;      /* monotonic: last receipt, or the end of its last stream; 0: not yet */
-	int64_t epoch, told;   /* last number sent on its stream */
-	int64_t seq;           /* of its last receipt in this epoch */
+	unsigned streams;     /* open ones */
+	int64_t connected_ms; /* monotonic: since when it has one */
+	int64_t heard_ms;     /* monotonic: last receipt, or the end of its last stream; 0: not yet */
+	int64_t epoch, told;  /* last number sent on its stream */
+	int64_t seq;	      /* of its last receipt in this epoch */
 	struct {
 		int64_t seq, at_us;
 	} receipts[FEED_RECEIPTS]; /* a ring, newest at receipt_count - 1 */
@@ -71,25 +78,26 @@ struct stream {
 	struct outlet *outlet; /* NULL: the client has left */
 	enum stream_state state;
 	int64_t epoch;
-	int64_t told;  /* the number at which the reader's table stands */
-	int64_t upto;  /* what is known to follow without a record for it */
+	int64_t told;		     /* the number at which the reader's table stands */
+	int64_t upto;		     /* what is known to follow without a record for it */
 	uint8_t head[SHA256_SIZE];   /* log hash at upto */
 	uint8_t digest[SHA256_SIZE]; /* of the last frame's payload */
-	int64_t cursor, end;         /* of the snapshot */
-	size_t limit;                /* log entries to read at once */
-	bool reading;                /* the store has a question of this stream */
-	bool paused;                 /* until the edge has taken what was sent */
-	bool greeted;                /* a frame was sent that is not part of a snapshot */
-	unsigned in_flight;          /* frames that the edge has not taken */
-	int64_t stalled_ms;          /* monotonic: since when */
+	int64_t cursor, end;	     /* of the snapshot */
+	size_t limit;		     /* log entries to read at once */
+	bool reading;		     /* the store has a question of this stream */
+	bool paused;		     /* until the edge has taken what was sent */
+	bool greeted;		     /* a frame was sent that is not part of a snapshot */
+	unsigned in_flight;	     /* frames that the edge has not taken */
+	int64_t stalled_ms;	     /* monotonic: since when */
 };
 
 /* Where a stream begins. */
 struct stream_start {
-	int64_t after;  /* changes after this; 0: a snapshot */
+	int64_t after; /* changes after this; 0: a snapshot */
 	struct store_head head;
 };
-void stream_open(struct feed *feed, struct outlet *outlet, const char *broker, const struct stream_start *start);
+void stream_open(struct feed *feed, struct outlet *outlet, const char *broker,
+		 const struct stream_start *start);
 void stream_commit(struct stream *s, const struct store_commit *c, const struct buf *records);
 void stream_taken(struct stream *s, unsigned frames);
 void stream_heartbeat(struct stream *s);
@@ -109,15 +117,16 @@ struct outlet {
 	struct feed *feed;
 	struct loop *loop;
 	struct scgi_request *request; /* NULL: left */
-	struct stream *stream;        /* feed's thread */
-	unsigned sent;                /* frames given to the edge's connection since it was last empty */
-	atomic_uint taken;            /* frames taken, not yet told to the stream */
+	struct stream *stream;	      /* feed's thread */
+	unsigned sent;		      /* frames given to the edge's connection since it was last empty */
+	atomic_uint taken;	      /* frames taken, not yet told to the stream */
 	char broker[PEER_NAME_SIZE];
 	struct stream_start start;
 };
 
 /* On the worker's loop: answers 200 and hands the stream over to the feed's thread. */
-void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker, const struct stream_start *start);
+void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker,
+		 const struct stream_start *start);
 /* On the feed's thread: the buffer is taken over. */
 void outlet_send(struct outlet *o, struct buf *frame);
 void outlet_end(struct outlet *o);
@@ -136,7 +145,7 @@ struct feed {
 	struct wait *waits;
 	int64_t last_seq; /* of the commits that this thread has seen */
 	int64_t stall_ms; /* how long a broker may leave frames lying */
-	bool quiet;       /* no more questions to the store */
+	bool quiet;	  /* no more questions to the store */
 	atomic_uint_least64_t stream_count, lost, frames, bytes;
 };
 

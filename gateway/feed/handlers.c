@@ -25,8 +25,8 @@ static outcome query_number(const struct scgi_request *r, const char *name, int6
 	*out = 0;
 	if (!scgi_query_has(r, name))
 		return DONE;
-	if (!scgi_query_get(r, name, text, sizeof text) || !*text || strspn(text, "0123456789") != strlen(text) ||
-	    strlen(text) > 18)
+	if (!scgi_query_get(r, name, text, sizeof text) || !*text ||
+	    strspn(text, "0123456789") != strlen(text) || strlen(text) > 18)
 		return refuse(f, REASON_BAD_FIELD, "%s: a number is required", name);
 	*out = strtoll(text, &end, 10);
 	return DONE;
@@ -51,15 +51,16 @@ static void refuse_opening(struct opening *o, const struct fault *f)
 	free(o);
 }
 
-/* The broker's table holds entries that this log does not: an older copy of the database was put back. Going on would
- * bring back what was revoked since; the broker keeps what it has, until someone has looked. */
+/* The broker's table holds entries that this log does not: an older copy of the database was put back. Going
+ * on would bring back what was revoked since; the broker keeps what it has, until someone has looked. */
 static void refuse_rolled_back(struct opening *o, const struct store_head *head)
 {
 	struct fault f;
 	char detail[160];
 	struct store_caller who = {.request_id = scgi_request_id(o->request), .actor = o->peer.name};
-	refuse(&f, REASON_LOG_ROLLED_BACK, "broker %s stands at entry %lld of epoch %lld, this log at %lld of %lld",
-	       o->peer.name, (long long)o->after, (long long)o->epoch, (long long)head->seq, (long long)head->epoch);
+	refuse(&f, REASON_LOG_ROLLED_BACK,
+	       "broker %s stands at entry %lld of epoch %lld, this log at %lld of %lld", o->peer.name,
+	       (long long)o->after, (long long)o->epoch, (long long)head->seq, (long long)head->epoch);
 	snprintf(detail, sizeof detail, "{\"broker\":\"%s\"}", o->peer.name);
 	store_alarm(o->gateway->store, &who, &f, detail);
 	log_fault(LOG_LEVEL_ERROR, scgi_request_id(o->request), &f, "a feed is refused");
@@ -152,14 +153,17 @@ static outcome take_connected(struct receipt *x, const json_t *list, struct faul
 {
 	size_t count = json_array_size(list), n;
 	if (!json_is_array(list) || count > CONNECTED_MAX)
-		return refuse(f, REASON_BAD_FIELD, "connected: a list of at most %d fingerprints is required", CONNECTED_MAX);
+		return refuse(f, REASON_BAD_FIELD, "connected: a list of at most %d fingerprints is required",
+			      CONNECTED_MAX);
 	x->connected = calloc(count + 1, FINGERPRINT_SIZE);
 	if (!x->connected)
 		return refuse(f, REASON_NO_MEMORY, "no memory for a receipt");
 	for (size_t i = 0; i < count; i++) {
 		const char *hex = json_string_value(json_array_get(list, i));
-		if (!hex || !hex_decode(hex, strlen(hex), x->connected[i], FINGERPRINT_SIZE, &n) || n != FINGERPRINT_SIZE)
-			return refuse(f, REASON_BAD_FIELD, "connected: %d bytes in hex are required", FINGERPRINT_SIZE);
+		if (!hex || !hex_decode(hex, strlen(hex), x->connected[i], FINGERPRINT_SIZE, &n) ||
+		    n != FINGERPRINT_SIZE)
+			return refuse(f, REASON_BAD_FIELD, "connected: %d bytes in hex are required",
+				      FINGERPRINT_SIZE);
 	}
 	x->connected_count = count;
 	return DONE;
@@ -176,8 +180,8 @@ static outcome parse_receipt(struct receipt *x, struct fault *f)
 	if (!root)
 		return refuse(f, REASON_BAD_JSON, "RFC 8259: %.200s", error.text);
 	outcome o = DONE;
-	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:I, s:I, s:o}", "broker", &broker, "epoch", &epoch, "seq",
-			   &seq, "connected", &connected))
+	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:I, s:I, s:o}", "broker", &broker, "epoch",
+			   &epoch, "seq", &seq, "connected", &connected))
 		o = refuse(f, REASON_BAD_FIELD, "%.200s", error.text);
 	else if (strcmp(broker, x->peer.name) != 0)
 		o = refuse(f, REASON_BAD_FIELD, "broker: the client certificate is for %s", x->peer.name);
@@ -227,8 +231,8 @@ void feed_handle_receipts(struct gateway *g, struct scgi_request *r)
 		return;
 	}
 	if (x->connected_count)
-		store_connected(g->store, (const uint8_t(*)[FINGERPRINT_SIZE])x->connected, x->connected_count,
-				x->peer.name, on_connected, x);
+		store_connected(g->store, (const uint8_t(*)[FINGERPRINT_SIZE])x->connected,
+				x->connected_count, x->peer.name, on_connected, x);
 	else
 		on_connected(NULL, NULL, x);
 }

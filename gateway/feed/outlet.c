@@ -47,7 +47,8 @@ static void on_left(void *arg)
 	loop_post(o->feed->loop, run_left, o);
 }
 
-void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker, const struct stream_start *start)
+void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker,
+		 const struct stream_start *start)
 {
 	struct outlet *o = calloc(1, sizeof *o);
 	if (!o) {

@@ -73,8 +73,8 @@ static void send_frame(struct stream *s, struct feed_frame *frame)
 /* Everything up to `upto` is told by this frame. */
 static void send_position(struct stream *s, enum feed_kind kind, struct bytes records, size_t count)
 {
-	struct feed_frame frame = {.first = s->told + 1, .last = s->upto, .kind = kind, .count = count,
-				   .records = records};
+	struct feed_frame frame = {
+		.first = s->told + 1, .last = s->upto, .kind = kind, .count = count, .records = records};
 	memcpy(frame.head, s->head, SHA256_SIZE);
 	s->told = s->upto;
 	broker_told(s->broker, s->epoch, s->told);
@@ -84,8 +84,8 @@ static void send_position(struct stream *s, enum feed_kind kind, struct bytes re
 
 static void send_snapshot(struct stream *s, enum feed_kind kind, struct buf *records, size_t count)
 {
-	struct feed_frame frame = {.first = 0, .last = s->upto, .kind = kind, .count = count,
-				   .records = buf_view(records)};
+	struct feed_frame frame = {
+		.first = 0, .last = s->upto, .kind = kind, .count = count, .records = buf_view(records)};
 	memcpy(frame.head, s->head, SHA256_SIZE);
 	send_frame(s, &frame);
 	records->n = 0;
@@ -235,7 +235,8 @@ static void on_snapshot(struct store_commit *c, int64_t next, const struct fault
 
 /* ---- life ---- */
 
-void stream_open(struct feed *feed, struct outlet *outlet, const char *broker, const struct stream_start *start)
+void stream_open(struct feed *feed, struct outlet *outlet, const char *broker,
+		 const struct stream_start *start)
 {
 	struct stream *s = calloc(1, sizeof *s);
 	if (!s)
@@ -311,7 +312,8 @@ void stream_heartbeat(struct stream *s)
 	if (!s->outlet)
 		return;
 	if (is_stalled(s)) {
-		log_line(LOG_LEVEL_WARN, NULL, "the feed of broker %s is too slow and is ended", s->broker->name);
+		log_line(LOG_LEVEL_WARN, NULL, "the feed of broker %s is too slow and is ended",
+			 s->broker->name);
 		atomic_fetch_add(&s->feed->lost, 1);
 		stream_end(s);
 	} else if (s->state == STREAM_LIVE) {

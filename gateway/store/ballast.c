@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 /*
- * A file that holds nothing but space. When the disk is full it is given up, and what it held is for changes of
- * standing alone: a revocation must still be recorded when nothing else can be. It is taken again as soon as there is
- * room for it and some more, and with that everything else goes on.
+ * A file that holds nothing but space. When the disk is full it is given up, and what it held is for changes
+ * of standing alone: a revocation must still be recorded when nothing else can be. It is taken again as soon
+ * as there is room for it and some more, and with that everything else goes on.
  */
 enum { BALLAST_BYTES = 4 << 20, MARGIN_BYTES = 1 << 20 };
 
@@ -39,8 +39,9 @@ outcome ballast_open(struct store *s, struct fault *f)
 	int error = allocate(s->ballast.path);
 	s->ballast.spent = error != 0;
 	if (error)
-		log_line(LOG_LEVEL_ERROR, NULL, "%s: %s: only changes of standing are written until there is room",
-			 s->ballast.path, strerror(error));
+		log_line(LOG_LEVEL_ERROR, NULL,
+			 "%s: %s: only changes of standing are written until there is room", s->ballast.path,
+			 strerror(error));
 	return DONE;
 }
 
@@ -55,7 +56,8 @@ bool ballast_spend(struct store *s)
 		return false;
 	s->ballast.spent = true;
 	unlink(s->ballast.path);
-	log_line(LOG_LEVEL_ERROR, NULL, "the disk is full: only changes of standing are written until there is room");
+	log_line(LOG_LEVEL_ERROR, NULL,
+		 "the disk is full: only changes of standing are written until there is room");
 	return true;
 }
 

@@ -2,8 +2,9 @@
 
 #include <string.h>
 
-#define CERTIFICATE_COLUMNS \
-	"id, fingerprint, state, device_id, generation, not_before, not_after, renews_id, outgoing, spki_sha256"
+#define CERTIFICATE_COLUMNS                                                                                  \
+	"id, fingerprint, state, device_id, generation, not_before, not_after, renews_id, outgoing, "        \
+	"spki_sha256"
 
 static void read_columns(struct query *q, struct certificate *out)
 {
@@ -22,8 +23,8 @@ static void read_columns(struct query *q, struct certificate *out)
 outcome certificates_live(struct conn *c, int64_t device_id, struct certificate out[LIVE_MAX], size_t *count,
 			  struct fault *f)
 {
-	static const char sql[] =
-		"SELECT " CERTIFICATE_COLUMNS " FROM certificates WHERE device_id = ? AND state < 2 ORDER BY id";
+	static const char sql[] = "SELECT " CERTIFICATE_COLUMNS
+				  " FROM certificates WHERE device_id = ? AND state < 2 ORDER BY id";
 	struct query q = query_start(c, sql);
 	bool row = true;
 	outcome o = DONE;
@@ -34,7 +35,8 @@ outcome certificates_live(struct conn *c, int64_t device_id, struct certificate 
 			break;
 		if (*count == LIVE_MAX) {
 			query_end(&q);
-			return refuse(f, REASON_INTERNAL, "a device with more than %d live certificates", LIVE_MAX);
+			return refuse(f, REASON_INTERNAL, "a device with more than %d live certificates",
+				      LIVE_MAX);
 		}
 		read_columns(&q, &out[(*count)++]);
 	}
@@ -57,7 +59,8 @@ outcome certificate_find(struct conn *c, const uint8_t fingerprint[FINGERPRINT_S
 	return o;
 }
 
-static outcome update_state(struct writer *w, int64_t id, enum store_state state, const char *reason, struct fault *f)
+static outcome update_state(struct writer *w, int64_t id, enum store_state state, const char *reason,
+			    struct fault *f)
 {
 	static const char sql[] =
 		"UPDATE certificates SET state = ?, revocation_reason = ?, revoked_at_ms = ? WHERE id = ?";
@@ -73,7 +76,8 @@ static outcome update_state(struct writer *w, int64_t id, enum store_state state
 outcome certificate_set_state(struct writer *w, const struct device *d, const struct certificate *c,
 			      enum store_state state, const struct cause *cause, struct fault *f)
 {
-	static const char *const kinds[] = {"certificate-active", "certificate-inactive", "certificate-revoked"};
+	static const char *const kinds[] = {"certificate-active", "certificate-inactive",
+					    "certificate-revoked"};
 	struct log_new e = {
 		.kind = kinds[state],
 		.actor = cause->actor,
@@ -95,7 +99,7 @@ outcome device_apply(struct writer *w, const struct device *d, const struct caus
 {
 	struct certificate live[LIVE_MAX];
 	size_t n;
-	enum store_state state = d->revoked             ? STORE_REVOKED
+	enum store_state state = d->revoked		  ? STORE_REVOKED
 				 : device_is_suspended(d) ? STORE_INACTIVE
 							  : STORE_ACTIVE;
 	outcome o = certificates_live(&w->conn, d->id, live, &n, f);
@@ -111,7 +115,8 @@ outcome device_apply(struct writer *w, const struct device *d, const struct caus
 
 /* ---- what was renewed ---- */
 
-outcome certificate_supersede(struct writer *w, const struct certificate *c, const struct cause *cause, struct fault *f)
+outcome certificate_supersede(struct writer *w, const struct certificate *c, const struct cause *cause,
+			      struct fault *f)
 {
 	struct device d;
 	outcome o = device_find_id(&w->conn, c->device_id, &d, f);
@@ -137,8 +142,9 @@ static outcome next_due(struct conn *c, int64_t *next_s, struct fault *f)
 static outcome read_due(struct conn *c, int64_t now_s, struct certificate out[STORE_BATCH_MAX], size_t *count,
 			struct fault *f)
 {
-	static const char sql[] = "SELECT " CERTIFICATE_COLUMNS " FROM certificates "
-				  "WHERE outgoing = 1 AND state < 2 AND supersede_at <= ? ORDER BY supersede_at LIMIT ?";
+	static const char sql[] =
+		"SELECT " CERTIFICATE_COLUMNS " FROM certificates "
+		"WHERE outgoing = 1 AND state < 2 AND supersede_at <= ? ORDER BY supersede_at LIMIT ?";
 	struct query q = query_start(c, sql);
 	bool row = true;
 	outcome o = DONE;

@@ -3,11 +3,12 @@
 #include "log.h"
 
 /*
- * The write-ahead log is copied into the database by a thread of its own: a checkpoint syncs the database file, and a
- * device's answer should not wait for that. Under unbroken load such a checkpoint never catches up with the writer,
- * so beyond a hard limit the writer makes one itself, which lets the log file start again from its beginning.
+ * The write-ahead log is copied into the database by a thread of its own: a checkpoint syncs the database
+ * file, and a device's answer should not wait for that. Under unbroken load such a checkpoint never catches
+ * up with the writer, so beyond a hard limit the writer makes one itself, which lets the log file start again
+ * from its beginning.
  */
-enum { PAGES_WANTED = 8192, PAGES_LIMIT = 32768 };
+enum { PAGES_WANTED = 16384, PAGES_LIMIT = 65536 };
 
 static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 {

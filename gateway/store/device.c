@@ -29,7 +29,8 @@ static outcome read_row(struct query *q, struct device *out, struct fault *f)
 	return o;
 }
 
-outcome device_find(struct conn *c, const uint8_t instance_id[INSTANCE_ID_SIZE], struct device *out, struct fault *f)
+outcome device_find(struct conn *c, const uint8_t instance_id[INSTANCE_ID_SIZE], struct device *out,
+		    struct fault *f)
 {
 	static const char sql[] = "SELECT " DEVICE_COLUMNS " FROM devices d WHERE d.instance_id = ?";
 	struct query q = query_start(c, sql);
@@ -53,10 +54,11 @@ outcome device_find_id(struct conn *c, int64_t id, struct device *out, struct fa
 	return read_row(&q, out, f);
 }
 
-outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE_ID_SIZE], const char *thing, struct device *out,
-		   struct fault *f)
+outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE_ID_SIZE], const char *thing,
+		   struct device *out, struct fault *f)
 {
-	static const char sql[] = "INSERT INTO devices (instance_id, thing, first_seen_ms) VALUES (?, nullif(?, ''), ?)";
+	static const char sql[] =
+		"INSERT INTO devices (instance_id, thing, first_seen_ms) VALUES (?, nullif(?, ''), ?)";
 	struct query q = query_start(&w->conn, sql);
 	query_blob(&q, instance_id, INSTANCE_ID_SIZE);
 	query_text(&q, thing);
@@ -70,8 +72,9 @@ outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE_ID_SIZE]
 
 outcome device_save(struct writer *w, const struct device *d, struct fault *f)
 {
-	static const char sql[] = "UPDATE devices SET thing = nullif(?, ''), generation = ?, revoked = ?, on_hold = ?, "
-				  "quarantined = ?, withdrawn = ?, granted = ?, revocation_reason = ? WHERE id = ?";
+	static const char sql[] =
+		"UPDATE devices SET thing = nullif(?, ''), generation = ?, revoked = ?, on_hold = ?, "
+		"quarantined = ?, withdrawn = ?, granted = ?, revocation_reason = ? WHERE id = ?";
 	struct query q = query_start(&w->conn, sql);
 	query_text(&q, d->thing);
 	query_int(&q, d->generation);

@@ -19,7 +19,8 @@ struct voided {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 };
 
-static outcome load_voided(struct void_op *v, struct conn *c, struct voided *out, bool *found, struct fault *f)
+static outcome load_voided(struct void_op *v, struct conn *c, struct voided *out, bool *found,
+			   struct fault *f)
 {
 	static const char sql[] = "SELECT i.state, i.request_id, d.instance_id FROM intents i "
 				  "JOIN devices d ON d.id = i.device_id WHERE i.id = ?";
@@ -60,8 +61,12 @@ static outcome run_void(struct op *op, struct conn *c, struct fault *f)
 		o = device_find(c, intent.instance_id, &d, f);
 	if (!o.ok)
 		return o;
-	struct log_new e = {.kind = "intent-void", .actor = "gateway", .request_id = intent.request_id,
-			    .device_id = d.id, .instance_id = d.instance_id, .thing = d.thing};
+	struct log_new e = {.kind = "intent-void",
+			    .actor = "gateway",
+			    .request_id = intent.request_id,
+			    .device_id = d.id,
+			    .instance_id = d.instance_id,
+			    .thing = d.thing};
 	return log_append(&op->store->writer, &e, f);
 }
 
@@ -71,8 +76,8 @@ static void answer_void(struct op *op, const struct fault *f)
 	v->done(f, v->arg);
 }
 
-void store_void(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], void (*done)(const struct fault *f, void *arg),
-		void *arg)
+void store_void(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE],
+		void (*done)(const struct fault *f, void *arg), void *arg)
 {
 	struct void_op *v = op_new(s, sizeof *v, run_void, answer_void);
 	memcpy(v->intent_id, intent_id, INTENT_ID_SIZE);
@@ -83,7 +88,8 @@ void store_void(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], void (
 
 outcome intents_doom(struct writer *w, int64_t device_id, const char *doom, struct fault *f)
 {
-	static const char sql[] = "UPDATE intents SET state = 'doomed', doom = ? WHERE device_id = ? AND state = 'open'";
+	static const char sql[] =
+		"UPDATE intents SET state = 'doomed', doom = ? WHERE device_id = ? AND state = 'open'";
 	struct query q = query_start(&w->conn, sql);
 	query_text(&q, doom);
 	query_int(&q, device_id);
@@ -133,7 +139,8 @@ static outcome add_intent(struct open_op *v, struct query *q, struct fault *f)
 static outcome run_open(struct op *op, struct conn *c, struct fault *f)
 {
 	static const char sql[] =
-		"SELECT i.id, i.serial, i.not_before, i.not_after, i.spki_sha256, d.instance_id, d.thing, i.request_id, "
+		"SELECT i.id, i.serial, i.not_before, i.not_after, i.spki_sha256, d.instance_id, d.thing, "
+		"i.request_id, "
 		"i.generation FROM intents i JOIN devices d ON d.id = i.device_id WHERE i.state <> 'void'";
 	struct open_op *v = (struct open_op *)op;
 	struct query q = query_start(c, sql);
@@ -160,7 +167,8 @@ static void release_open(struct op *op)
 }
 
 void store_open_intents(struct store *s,
-			void (*done)(const struct store_intent *intents, size_t count, const struct fault *f, void *arg),
+			void (*done)(const struct store_intent *intents, size_t count, const struct fault *f,
+				     void *arg),
 			void *arg)
 {
 	struct open_op *v = op_new(s, sizeof *v, run_open, answer_open);

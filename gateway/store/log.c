@@ -72,8 +72,9 @@ outcome log_load_head(struct conn *c, int64_t *seq, uint8_t hash[SHA256_SIZE], s
 	return DONE;
 }
 
-void log_read_entry(struct op *op, struct query *q, struct log_entry *out)
+void log_read_row(struct op *op, struct query *q, void *into)
 {
+	struct log_entry *out = into;
 	out->seq = column_int(q);
 	out->time_ms = column_int(q);
 	out->kind = op_text(op, column_text(q));

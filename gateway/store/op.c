@@ -133,7 +133,8 @@ bool queue_wait(struct queue *q, int64_t until_ms)
 	int rc = 0;
 	pthread_mutex_lock(&q->lock);
 	while (!q->first && !q->closing && rc != ETIMEDOUT)
-		rc = until_ms ? pthread_cond_timedwait(&q->more, &q->lock, &until) : pthread_cond_wait(&q->more, &q->lock);
+		rc = until_ms ? pthread_cond_timedwait(&q->more, &q->lock, &until)
+			      : pthread_cond_wait(&q->more, &q->lock);
 	bool go_on = q->first || !q->closing;
 	pthread_mutex_unlock(&q->lock);
 	return go_on;

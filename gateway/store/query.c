@@ -58,7 +58,8 @@ void query_end(struct query *q)
 
 static outcome step_fault(struct query *q, struct fault *f)
 {
-	outcome o = db_fault(q->conn->db, f, q->statement ? sqlite3_sql(q->statement) : "preparing a statement");
+	outcome o =
+		db_fault(q->conn->db, f, q->statement ? sqlite3_sql(q->statement) : "preparing a statement");
 	query_end(q);
 	return o;
 }

@@ -32,8 +32,8 @@ struct recording {
 	uint8_t renews[FINGERPRINT_SIZE];
 };
 
-#define INTENT_COLUMNS                                                                              \
-	"i.state, i.doom, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, i.not_after, " \
+#define INTENT_COLUMNS                                                                                       \
+	"i.state, i.doom, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, i.not_after, "   \
 	"i.verdict_id, i.uses_grant, i.request_id, i.profile"
 
 static void read_intent(struct recording *x, struct query *q)
@@ -55,8 +55,10 @@ static void read_intent(struct recording *x, struct query *q)
 static outcome load_intent(struct recording *x, struct fault *f)
 {
 	static const char sql[] =
-		"SELECT " INTENT_COLUMNS ", v.evidence, v.assurance, v.evidence_sha256, v.ear_sha256, " DEVICE_COLUMNS
-		" FROM intents i JOIN devices d ON d.id = i.device_id JOIN verdicts v ON v.id = i.verdict_id WHERE i.id = ?";
+		"SELECT " INTENT_COLUMNS
+		", v.evidence, v.assurance, v.evidence_sha256, v.ear_sha256, " DEVICE_COLUMNS
+		" FROM intents i JOIN devices d ON d.id = i.device_id JOIN verdicts v ON v.id = i.verdict_id "
+		"WHERE i.id = ?";
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, x->r->intent_id, INTENT_ID_SIZE);
 	outcome o = query_row(&q, &x->found, f);
@@ -80,7 +82,8 @@ static void decide_state(struct recording *x)
 		x->result = STORE_EXPIRED;
 	} else if (*x->doom) {
 		x->result = STORE_REVOKED;
-		x->revocation_reason = *x->device.revocation_reason ? x->device.revocation_reason : "superseded";
+		x->revocation_reason =
+			*x->device.revocation_reason ? x->device.revocation_reason : "superseded";
 	} else {
 		x->result = device_is_suspended(&x->device) ? STORE_INACTIVE : STORE_ACTIVE;
 	}
@@ -137,9 +140,11 @@ static outcome replace_predecessor(struct recording *x, struct fault *f)
 
 static outcome insert_certificate(struct recording *x, struct fault *f)
 {
-	static const char sql[] = "INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, "
-				  "not_before, not_after, renews_id, revocation_reason, revoked_at_ms, issued_at_ms, "
-				  "request_id, verdict_id, der) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?)";
+	static const char sql[] =
+		"INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, "
+		"not_before, not_after, renews_id, revocation_reason, revoked_at_ms, issued_at_ms, "
+		"request_id, verdict_id, der) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, "
+		"?)";
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, x->r->out.fingerprint, FINGERPRINT_SIZE);
 	query_blob(&q, x->serial, SERIAL_SIZE);
@@ -187,7 +192,9 @@ static void add_certificate(const struct recording *x, struct buf *detail)
 
 static outcome tell_brokers(struct recording *x, struct fault *f)
 {
-	struct store_feed_record r = {.state = x->result, .not_before = x->not_before, .not_after = x->not_after,
+	struct store_feed_record r = {.state = x->result,
+				      .not_before = x->not_before,
+				      .not_after = x->not_after,
 				      .report_first = x->has_predecessor};
 	if (x->result == STORE_EXPIRED)
 		return DONE;
@@ -243,11 +250,13 @@ static outcome settle(struct recording *x, struct fault *f)
 	if (x->result == STORE_ACTIVE)
 		return DONE;
 	if (x->result == STORE_EXPIRED)
-		return refuse_late(x, REASON_DEADLINE, "the certificate expired before it could be recorded", f);
+		return refuse_late(x, REASON_DEADLINE, "the certificate expired before it could be recorded",
+				   f);
 	enum reason reason = device_refusal(&x->device);
 	if (reason)
 		return refuse_late(x, reason, device_refusal_text(reason), f);
-	return refuse_late(x, REASON_CONFLICT, "the device was allowed to enrol anew while this certificate was made", f);
+	return refuse_late(x, REASON_CONFLICT,
+			   "the device was allowed to enrol anew while this certificate was made", f);
 }
 
 /* No intent: it was recorded before, and the answer got lost. */
@@ -260,7 +269,8 @@ static outcome record_again(struct recording *x, struct fault *f)
 	if (!c.id)
 		return op_refuse(&x->r->op, REASON_NOT_FOUND, "there is no such intent");
 	if (c.state != STORE_ACTIVE)
-		return op_refuse(&x->r->op, REASON_CONFLICT, "the certificate was recorded and is not active");
+		return op_refuse(&x->r->op, REASON_CONFLICT,
+				 "the certificate was recorded and is not active");
 	return DONE;
 }
 
@@ -279,7 +289,8 @@ static outcome run_record(struct op *op, struct conn *c, struct fault *f)
 	if (!x.found)
 		return record_again(&x, f);
 	if (!strcmp(x.state, "void"))
-		return op_refuse(op, REASON_CONFLICT, "the signer has closed this intent without a certificate");
+		return op_refuse(op, REASON_CONFLICT,
+				 "the signer has closed this intent without a certificate");
 	decide_state(&x);
 	for (size_t i = 0; o.ok && i < sizeof steps / sizeof *steps; i++)
 		o = steps[i](&x, f);
@@ -293,7 +304,8 @@ static void answer_record(struct op *op, const struct fault *f)
 }
 
 void store_record(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], struct bytes certificate,
-		  void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg), void *arg)
+		  void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg),
+		  void *arg)
 {
 	struct record_op *r = op_new(s, sizeof *r, run_record, answer_record);
 	memcpy(r->intent_id, intent_id, INTENT_ID_SIZE);

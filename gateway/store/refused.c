@@ -25,7 +25,9 @@ static outcome log_dropped(struct refused_op *r, struct fault *f)
 	if (!r->dropped)
 		return DONE;
 	detail_int(&detail, "count", (int64_t)r->dropped);
-	struct log_new e = {.kind = "refusals-not-kept", .actor = "gateway", .reason = reason_code(REASON_OVERLOADED),
+	struct log_new e = {.kind = "refusals-not-kept",
+			    .actor = "gateway",
+			    .reason = reason_code(REASON_OVERLOADED),
 			    .detail = detail_end(&detail)};
 	outcome o = log_append(&r->op.store->writer, &e, f);
 	buf_free(&detail);
@@ -75,8 +77,8 @@ static outcome run_refused(struct op *op, struct conn *c, struct fault *f)
 	return o;
 }
 
-static struct refused_op *refused_new(struct store *s, const char *kind, const char *actor, const char *request_id,
-				      const struct fault *refusal, const char *detail)
+static struct refused_op *refused_new(struct store *s, const char *kind, const char *actor,
+				      const char *request_id, const struct fault *refusal, const char *detail)
 {
 	struct refused_op *r = op_new(s, sizeof *r, run_refused, NULL);
 	r->op.release = give_back_dropped;
@@ -118,7 +120,8 @@ void store_refused(struct store *s, const char *request_id, const uint8_t *insta
 	op_write(&r->op);
 }
 
-void store_alarm(struct store *s, const struct store_caller *who, const struct fault *what, const char *detail)
+void store_alarm(struct store *s, const struct store_caller *who, const struct fault *what,
+		 const char *detail)
 {
 	struct refused_op *r = refused_new(s, "alarm", who->actor, who->request_id, what, detail);
 	op_write(&r->op);

@@ -18,7 +18,7 @@ struct decision {
 	struct reserve_op *r;
 	struct writer *w;
 	int64_t now;
-	struct device device; /* id 0: never seen */
+	struct device device;		   /* id 0: never seen */
 	struct certificate live[LIVE_MAX]; /* of the device's generation, expired ones left out */
 	size_t live_count;
 	bool key_known; /* this device asked for this key before */
@@ -29,7 +29,8 @@ struct decision {
 
 /* ---- refusing ---- */
 
-static struct log_new entry(const struct decision *x, const char *kind, const char *reason, const char *detail)
+static struct log_new entry(const struct decision *x, const char *kind, const char *reason,
+			    const char *detail)
 {
 	return (struct log_new){
 		.kind = kind,
@@ -43,7 +44,8 @@ static struct log_new entry(const struct decision *x, const char *kind, const ch
 	};
 }
 
-static outcome log_refusal(struct decision *x, const char *kind, enum reason reason, const char *text, struct fault *f)
+static outcome log_refusal(struct decision *x, const char *kind, enum reason reason, const char *text,
+			   struct fault *f)
 {
 	struct buf detail = {0};
 	detail_text(&detail, "rule", text);
@@ -92,7 +94,8 @@ static outcome check_device(struct decision *x, struct fault *f)
 	if (!o.ok || !x->device.id)
 		return o;
 	if (*x->device.thing && strcmp(x->device.thing, in->thing) != 0)
-		return refuse_logged(x, REASON_CONFIG, "the device has another thing name: the salt was changed", f);
+		return refuse_logged(x, REASON_CONFIG,
+				     "the device has another thing name: the salt was changed", f);
 	enum reason reason = device_refusal(&x->device);
 	return reason ? refuse_logged(x, reason, device_refusal_text(reason), f) : DONE;
 }
@@ -185,8 +188,9 @@ static outcome doom_intent(struct decision *x, const uint8_t id[INTENT_ID_SIZE],
 
 static outcome load_open_intent(struct decision *x, struct store_intent *out, bool *found, struct fault *f)
 {
-	static const char sql[] = "SELECT id, serial, not_before, not_after, spki_sha256, request_id, generation "
-				  "FROM intents WHERE device_id = ? AND state = 'open'";
+	static const char sql[] =
+		"SELECT id, serial, not_before, not_after, spki_sha256, request_id, generation "
+		"FROM intents WHERE device_id = ? AND state = 'open'";
 	struct query q = query_start(&x->w->conn, sql);
 	query_int(&q, x->device.id);
 	outcome o = query_row(&q, found, f);
@@ -220,7 +224,8 @@ static outcome check_open_intent(struct decision *x, struct fault *f)
 		return DONE;
 	}
 	if (x->r->in.renews)
-		return refuse_logged(x, REASON_RENEWAL_STATE, "a certificate for another key of this device is on its way", f);
+		return refuse_logged(x, REASON_RENEWAL_STATE,
+				     "a certificate for another key of this device is on its way", f);
 	return refuse_clone(x, "a second key while a certificate for the first is on its way", f);
 }
 
@@ -233,11 +238,13 @@ static outcome check_renewal(struct decision *x, struct fault *f)
 	if (!o.ok)
 		return o;
 	if (!old.id || old.device_id != x->device.id)
-		return refuse_logged(x, REASON_RENEWAL_UNKNOWN, "this device has no such certificate to renew", f);
+		return refuse_logged(x, REASON_RENEWAL_UNKNOWN,
+				     "this device has no such certificate to renew", f);
 	if (old.state != STORE_ACTIVE || old.not_after <= x->now)
 		return refuse_logged(x, REASON_RENEWAL_STATE, "the certificate to renew is not active", f);
 	if (old.outgoing)
-		return refuse_logged(x, REASON_RENEWAL_STATE, "the certificate was renewed already, for another key", f);
+		return refuse_logged(x, REASON_RENEWAL_STATE,
+				     "the certificate was renewed already, for another key", f);
 	x->renews_id = old.id;
 	return DONE;
 }
@@ -252,11 +259,13 @@ static outcome check_enrolment(struct decision *x, struct fault *f)
 	return DONE;
 }
 
-/* A key whose certificate was revoked gets another one only by an admin's grant, and not if the key is compromised. */
+/* A key whose certificate was revoked gets another one only by an admin's grant, and not if the key is
+ * compromised. */
 static outcome check_revoked_key(struct decision *x, struct fault *f)
 {
-	static const char sql[] = "SELECT state, revocation_reason FROM certificates WHERE device_id = ? AND spki_sha256 = ? "
-				  "ORDER BY id DESC LIMIT 1";
+	static const char sql[] =
+		"SELECT state, revocation_reason FROM certificates WHERE device_id = ? AND spki_sha256 = ? "
+		"ORDER BY id DESC LIMIT 1";
 	struct query q = query_start(&x->w->conn, sql);
 	bool row;
 	if (!x->key_known)
@@ -270,7 +279,8 @@ static outcome check_revoked_key(struct decision *x, struct fault *f)
 	bool compromised = !strcmp(column_text(&q), "key-compromise");
 	query_end(&q);
 	if (revoked && (compromised || !x->uses_grant))
-		return refuse_logged(x, REASON_KEY_IN_USE, "the key's certificate was revoked: make a new key", f);
+		return refuse_logged(x, REASON_KEY_IN_USE,
+				     "the key's certificate was revoked: make a new key", f);
 	return DONE;
 }
 
@@ -300,8 +310,9 @@ static outcome write_key(struct decision *x, struct fault *f)
 
 static outcome write_verdict(struct decision *x, struct fault *f)
 {
-	static const char sql[] = "INSERT INTO verdicts (evidence, assurance, evidence_sha256, mode, nonce, audience, "
-				  "ear_sha256, ear) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+	static const char sql[] =
+		"INSERT INTO verdicts (evidence, assurance, evidence_sha256, mode, nonce, audience, "
+		"ear_sha256, ear) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 	const struct store_reservation *in = &x->r->in;
 	struct query q = query_start(&x->w->conn, sql);
 	query_text(&q, in->evidence ? evidence_type_name(in->evidence) : "none");
@@ -317,9 +328,10 @@ static outcome write_verdict(struct decision *x, struct fault *f)
 
 static outcome insert_intent(struct decision *x, struct fault *f)
 {
-	static const char sql[] = "INSERT INTO intents (id, state, serial, device_id, generation, uses_grant, renews_id, "
-				  "spki_sha256, not_before, not_after, profile, request_id, verdict_id) "
-				  "VALUES (?, 'open', ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?)";
+	static const char sql[] =
+		"INSERT INTO intents (id, state, serial, device_id, generation, uses_grant, renews_id, "
+		"spki_sha256, not_before, not_after, profile, request_id, verdict_id) "
+		"VALUES (?, 'open', ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?)";
 	const struct store_intent *in = &x->r->out.intent;
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, in->id, INTENT_ID_SIZE);
@@ -352,7 +364,7 @@ static outcome write_intent(struct decision *x, struct fault *f)
 
 /* In this order: standing, whose key it is, what is there already, what may be added. */
 static outcome (*const checks[])(struct decision *x, struct fault *f) = {
-	check_device,  check_key_owner, load_live,         check_same_key, check_open_intent,
+	check_device,  check_key_owner, load_live,	   check_same_key, check_open_intent,
 	check_renewal, check_enrolment, check_revoked_key, write_intent,
 };
 
@@ -375,7 +387,8 @@ static void answer_reserve(struct op *op, const struct fault *f)
 }
 
 void store_reserve(struct store *s, const struct store_reservation *in,
-		   void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg), void *arg)
+		   void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg),
+		   void *arg)
 {
 	struct reserve_op *r = op_new(s, sizeof *r, run_reserve, answer_reserve);
 	r->in = *in;

@@ -1,15 +1,15 @@
 #include "store_internal.h"
 
 /*
- * What must never happen is refused here as well as in the code: a second live key of a device's generation, a serial
- * used twice, a key of two devices, a revoked certificate that comes back, a log entry that changes.
- * (Checks by IN with three values would build a table in memory for each row: hence OR.) States are enum store_state.
- * Times are Unix seconds, or milliseconds where the name ends in _ms.
+ * What must never happen is refused here as well as in the code: a second live key of a device's generation,
+ * a serial used twice, a key of two devices, a revoked certificate that comes back, a log entry that changes.
+ * (Checks by IN with three values would build a table in memory for each row: hence OR.) States are enum
+ * store_state. Times are Unix seconds, or milliseconds where the name ends in _ms.
  */
 const char store_schema[] =
 	"CREATE TABLE meta ("
 	"  id INTEGER PRIMARY KEY CHECK (id = 1),"
-	"  epoch INTEGER NOT NULL,"           /* of the feeds: raised when an older copy of this file is put back */
+	"  epoch INTEGER NOT NULL," /* of the feeds: raised when an older copy of this file is put back */
 	"  withdrawals_last INTEGER NOT NULL" /* the attestation service's number applied last */
 	") STRICT;"
 
@@ -20,14 +20,15 @@ const char store_schema[] =
 	"  generation INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),"
 	"  revoked INTEGER NOT NULL DEFAULT 0 CHECK (revoked IN (0, 1))," /* the tombstone */
 	"  revocation_reason TEXT NOT NULL DEFAULT '',"
-	"  on_hold INTEGER NOT NULL DEFAULT 0 CHECK (on_hold IN (0, 1)),"         /* by an operator */
+	"  on_hold INTEGER NOT NULL DEFAULT 0 CHECK (on_hold IN (0, 1)),"	  /* by an operator */
 	"  quarantined INTEGER NOT NULL DEFAULT 0 CHECK (quarantined IN (0, 1))," /* by a clone alarm */
-	"  withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1)),"     /* by the attestation service */
-	"  granted INTEGER NOT NULL DEFAULT 0 CHECK (granted IN (0, 1)),"         /* one re-enrolment, unused */
+	"  withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))," /* by the attestation service */
+	"  granted INTEGER NOT NULL DEFAULT 0 CHECK (granted IN (0, 1)),"     /* one re-enrolment, unused */
 	"  first_seen_ms INTEGER NOT NULL"
 	") STRICT;"
 	"CREATE INDEX devices_revoked ON devices (thing) WHERE revoked = 1;"
-	"CREATE INDEX devices_suspended ON devices (thing) WHERE revoked = 0 AND on_hold + quarantined + withdrawn > 0;"
+	"CREATE INDEX devices_suspended ON devices (thing) WHERE revoked = 0 AND on_hold + quarantined + "
+	"withdrawn > 0;"
 
 	/* Each key that a certificate was ever asked for belongs to one device for good. */
 	"CREATE TABLE keys ("
@@ -38,7 +39,8 @@ const char store_schema[] =
 	/* The attestation result that an intent rests on, and what it was bound to. Written once. */
 	"CREATE TABLE verdicts ("
 	"  id INTEGER PRIMARY KEY,"
-	"  evidence TEXT NOT NULL CHECK (evidence = 'none' OR evidence = 'psa-token' OR evidence = 'cose-csr'),"
+	"  evidence TEXT NOT NULL CHECK (evidence = 'none' OR evidence = 'psa-token' OR evidence = "
+	"'cose-csr'),"
 	"  assurance INTEGER NOT NULL CHECK (assurance BETWEEN 0 AND 3),"
 	"  evidence_sha256 BLOB NOT NULL,"
 	"  mode INTEGER NOT NULL,"
@@ -77,7 +79,8 @@ const char store_schema[] =
 	"  not_before INTEGER NOT NULL,"
 	"  not_after INTEGER NOT NULL,"
 	"  renews_id INTEGER,"
-	"  outgoing INTEGER NOT NULL DEFAULT 0 CHECK (outgoing IN (0, 1))," /* renewed, until its successor connects */
+	"  outgoing INTEGER NOT NULL DEFAULT 0 CHECK (outgoing IN (0, 1))," /* renewed, until its successor
+									       connects */
 	"  supersede_at INTEGER,"
 	"  revocation_reason TEXT NOT NULL DEFAULT '',"
 	"  revoked_at_ms INTEGER NOT NULL DEFAULT 0,"
@@ -87,9 +90,11 @@ const char store_schema[] =
 	"  der BLOB NOT NULL"
 	") STRICT;"
 	"CREATE INDEX certificates_device ON certificates (device_id);"
-	"CREATE UNIQUE INDEX certificates_one_live ON certificates (device_id, generation, outgoing) WHERE state < 2;"
+	"CREATE UNIQUE INDEX certificates_one_live ON certificates (device_id, generation, outgoing) WHERE "
+	"state < 2;"
 	"CREATE INDEX certificates_supersede ON certificates (supersede_at) WHERE outgoing = 1 AND state < 2;"
-	"CREATE TRIGGER revoked_is_final BEFORE UPDATE OF state ON certificates WHEN OLD.state = 2 AND NEW.state <> 2 "
+	"CREATE TRIGGER revoked_is_final BEFORE UPDATE OF state ON certificates WHEN OLD.state = 2 AND "
+	"NEW.state <> 2 "
 	"BEGIN SELECT RAISE(ABORT, 'a revoked certificate stays revoked'); END;"
 
 	"CREATE TABLE policies ("
@@ -129,7 +134,9 @@ const char store_schema[] =
 	"CREATE INDEX log_device ON log (device_id) WHERE device_id IS NOT NULL;"
 	"CREATE INDEX log_request ON log (request_id) WHERE request_id <> '';"
 	"CREATE INDEX log_alarms ON log (seq) WHERE kind = 'alarm';"
-	"CREATE TRIGGER log_has_no_update BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
-	"CREATE TRIGGER log_has_no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+	"CREATE TRIGGER log_has_no_update BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log is "
+	"append-only'); END;"
+	"CREATE TRIGGER log_has_no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is "
+	"append-only'); END;"
 
 	"INSERT INTO meta VALUES (1, unixepoch(), 0);";

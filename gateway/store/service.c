@@ -9,7 +9,10 @@ enum { SERVICE_NAME_MAX = 128 };
 
 static struct log_new entry(const struct change_op *c, const char *kind, const char *thing)
 {
-	return (struct log_new){.kind = kind, .actor = c->actor, .request_id = c->request_id, .thing = thing,
+	return (struct log_new){.kind = kind,
+				.actor = c->actor,
+				.request_id = c->request_id,
+				.thing = thing,
 				.reason = c->reason};
 }
 
@@ -28,7 +31,8 @@ static outcome policy_is(struct conn *c, const char *name, const char *document,
 
 static outcome policy_write(struct conn *c, const char *name, const char *document, struct fault *f)
 {
-	static const char sql[] = "INSERT INTO policies VALUES (?, ?) ON CONFLICT DO UPDATE SET document = excluded.document";
+	static const char sql[] =
+		"INSERT INTO policies VALUES (?, ?) ON CONFLICT DO UPDATE SET document = excluded.document";
 	struct query q = query_start(c, sql);
 	query_text(&q, name);
 	query_text(&q, document);
@@ -73,13 +77,15 @@ static outcome run_policy_set(struct op *op, struct conn *c, struct fault *f)
 void store_policy_set(struct store *s, const struct store_caller *who, const char *name, const char *document,
 		      store_changed_done *done, void *arg)
 {
-	struct policy_op *p = (struct policy_op *)change_new(s, sizeof *p, who, name, "", run_policy_set, done, arg);
+	struct policy_op *p =
+		(struct policy_op *)change_new(s, sizeof *p, who, name, "", run_policy_set, done, arg);
 	p->document = op_text(&p->change.op, document);
 	if (strlen(p->document) <= POLICY_DOCUMENT_MAX) {
 		op_write(&p->change.op);
 		return;
 	}
-	op_refuse(&p->change.op, REASON_POLICY_SYNTAX, "a policy document of more than %d bytes", POLICY_DOCUMENT_MAX);
+	op_refuse(&p->change.op, REASON_POLICY_SYNTAX, "a policy document of more than %d bytes",
+		  POLICY_DOCUMENT_MAX);
 	op_finish(&p->change.op);
 }
 
@@ -164,15 +170,16 @@ static outcome take_certificate(struct service_op *s, struct bytes der)
 void store_service_add(struct store *s, const struct store_caller *who, const struct store_service *service,
 		       store_changed_done *done, void *arg)
 {
-	struct service_op *x =
-		(struct service_op *)change_new(s, sizeof *x, who, service->name, "", run_service_add, done, arg);
+	struct service_op *x = (struct service_op *)change_new(s, sizeof *x, who, service->name, "",
+							       run_service_add, done, arg);
 	struct op *op = &x->change.op;
 	x->document = op_text(op, service->policy);
 	if (!is_service_name(service->name))
-		op_refuse(op, REASON_BAD_FIELD, "a service's name has 1 to %d characters of a-z A-Z 0-9 : . _ -",
-			  SERVICE_NAME_MAX);
+		op_refuse(op, REASON_BAD_FIELD,
+			  "a service's name has 1 to %d characters of a-z A-Z 0-9 : . _ -", SERVICE_NAME_MAX);
 	else if (strlen(x->document) > POLICY_DOCUMENT_MAX)
-		op_refuse(op, REASON_POLICY_SYNTAX, "a policy document of more than %d bytes", POLICY_DOCUMENT_MAX);
+		op_refuse(op, REASON_POLICY_SYNTAX, "a policy document of more than %d bytes",
+			  POLICY_DOCUMENT_MAX);
 	else if (take_certificate(x, service->certificate).ok && !op->refused) {
 		op_write(op);
 		return;
@@ -180,8 +187,8 @@ void store_service_add(struct store *s, const struct store_caller *who, const st
 	op_finish(op);
 }
 
-static outcome next_service(struct conn *c, const char *name, uint8_t fingerprint[FINGERPRINT_SIZE], bool *found,
-			    struct fault *f)
+static outcome next_service(struct conn *c, const char *name, uint8_t fingerprint[FINGERPRINT_SIZE],
+			    bool *found, struct fault *f)
 {
 	static const char sql[] = "SELECT fingerprint FROM services WHERE name = ? AND state = 0 LIMIT 1";
 	struct query q = query_start(c, sql);
@@ -233,15 +240,16 @@ static outcome run_service_remove(struct op *op, struct conn *c, struct fault *f
 	return o.ok ? delete_policy(c, s->change.name, f) : o;
 }
 
-void store_service_remove(struct store *s, const struct store_caller *who, const char *name, store_changed_done *done,
-			  void *arg)
+void store_service_remove(struct store *s, const struct store_caller *who, const char *name,
+			  store_changed_done *done, void *arg)
 {
 	op_write(&change_new(s, sizeof(struct service_op), who, name, "", run_service_remove, done, arg)->op);
 }
 
 /* ---- brokers ---- */
 
-static outcome change_broker(struct op *op, struct conn *c, const char *sql, const char *kind, struct fault *f)
+static outcome change_broker(struct op *op, struct conn *c, const char *sql, const char *kind,
+			     struct fault *f)
 {
 	struct change_op *b = (struct change_op *)op;
 	struct writer *w = &op->store->writer;
@@ -271,13 +279,14 @@ static outcome run_broker_remove(struct op *op, struct conn *c, struct fault *f)
 	return o;
 }
 
-void store_broker_add(struct store *s, const struct store_caller *who, const char *name, store_changed_done *done, void *arg)
+void store_broker_add(struct store *s, const struct store_caller *who, const char *name,
+		      store_changed_done *done, void *arg)
 {
 	op_write(&change_new(s, sizeof(struct change_op), who, name, "", run_broker_add, done, arg)->op);
 }
 
-void store_broker_remove(struct store *s, const struct store_caller *who, const char *name, store_changed_done *done,
-			 void *arg)
+void store_broker_remove(struct store *s, const struct store_caller *who, const char *name,
+			 store_changed_done *done, void *arg)
 {
 	op_write(&change_new(s, sizeof(struct change_op), who, name, "", run_broker_remove, done, arg)->op);
 }

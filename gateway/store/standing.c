@@ -5,7 +5,7 @@
 
 /* RFC 5280 5.3.1, without those that are no end: certificateHold is `suspend`, removeFromCRL is `resume`. */
 static const char *const revocation_reasons[] = {
-	"unspecified", "key-compromise", "ca-compromise",	"affiliation-changed",
+	"unspecified", "key-compromise",	 "ca-compromise",	"affiliation-changed",
 	"superseded",  "cessation-of-operation", "privilege-withdrawn", "aa-compromise",
 };
 
@@ -20,14 +20,17 @@ static bool is_revocation_reason(const char *reason)
 static void answer_change(struct op *op, const struct fault *f)
 {
 	struct change_op *c = (struct change_op *)op;
-	struct store_changed answer = {.seq = op->seq, .recorded_at_ms = op->time_ms, .durable_at_us = op->durable_at_us,
+	struct store_changed answer = {.seq = op->seq,
+				       .recorded_at_ms = op->time_ms,
+				       .durable_at_us = op->durable_at_us,
 				       .count = c->count};
 	if (c->done)
 		c->done(f ? NULL : &answer, f, c->arg);
 }
 
 struct change_op *change_new(struct store *s, size_t size, const struct store_caller *who, const char *name,
-			     const char *reason, outcome (*run)(struct op *op, struct conn *c, struct fault *f),
+			     const char *reason,
+			     outcome (*run)(struct op *op, struct conn *c, struct fault *f),
 			     store_changed_done *done, void *arg)
 {
 	struct change_op *c = op_new(s, size, run, answer_change);
@@ -87,7 +90,8 @@ static outcome make_change(struct change *x, const char *kind, struct fault *f)
 	return o;
 }
 
-/* Nothing to do: the answer names the device's last entry, so that waiting for it means what it meant then. */
+/* Nothing to do: the answer names the device's last entry, so that waiting for it means what it meant then.
+ */
 static outcome unchanged(struct change *x, struct fault *f)
 {
 	static const char sql[] = "SELECT coalesce(max(seq), 0) FROM log WHERE device_id = ?";
@@ -133,7 +137,8 @@ void store_revoke(struct store *s, const struct store_caller *who, const char *t
 		op_write(&c->op);
 		return;
 	}
-	op_refuse(&c->op, REASON_BAD_FIELD, "RFC 5280 5.3.1: \"%.40s\" is no reason for a revocation", c->reason);
+	op_refuse(&c->op, REASON_BAD_FIELD, "RFC 5280 5.3.1: \"%.40s\" is no reason for a revocation",
+		  c->reason);
 	op_finish(&c->op);
 }
 
@@ -170,7 +175,8 @@ static outcome run_resume(struct op *op, struct conn *c, struct fault *f)
 	if (x.device.revoked)
 		return refuse_revoked(&x);
 	if (!x.device.on_hold && !x.device.quarantined && x.device.withdrawn)
-		return op_refuse(op, REASON_CONFLICT, "the attestation service withdrew this device, and has to lift that itself");
+		return op_refuse(op, REASON_CONFLICT,
+				 "the attestation service withdrew this device, and has to lift that itself");
 	if (!x.device.on_hold && !x.device.quarantined)
 		return unchanged(&x, f);
 	x.device.on_hold = false;
@@ -178,7 +184,8 @@ static outcome run_resume(struct op *op, struct conn *c, struct fault *f)
 	return make_change(&x, "device-resumed", f);
 }
 
-void store_resume(struct store *s, const struct store_caller *who, const char *thing, store_changed_done *done, void *arg)
+void store_resume(struct store *s, const struct store_caller *who, const char *thing,
+		  store_changed_done *done, void *arg)
 {
 	op_write(&change_new(s, sizeof(struct change_op), who, thing, "", run_resume, done, arg)->op);
 }
@@ -205,10 +212,11 @@ static outcome run_allow_reenrol(struct op *op, struct conn *c, struct fault *f)
 	return o;
 }
 
-void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
-			 store_changed_done *done, void *arg)
+void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing,
+			 const char *reason, store_changed_done *done, void *arg)
 {
-	op_write(&change_new(s, sizeof(struct change_op), who, thing, reason, run_allow_reenrol, done, arg)->op);
+	op_write(&change_new(s, sizeof(struct change_op), who, thing, reason, run_allow_reenrol, done, arg)
+			  ->op);
 }
 
 /* ---- the first connection of a renewed certificate ---- */
@@ -219,11 +227,12 @@ struct connected_op {
 	size_t count;
 };
 
-static outcome find_predecessor(struct conn *c, const uint8_t fingerprint[FINGERPRINT_SIZE], uint8_t out[FINGERPRINT_SIZE],
-				bool *found, struct fault *f)
+static outcome find_predecessor(struct conn *c, const uint8_t fingerprint[FINGERPRINT_SIZE],
+				uint8_t out[FINGERPRINT_SIZE], bool *found, struct fault *f)
 {
-	static const char sql[] = "SELECT o.fingerprint FROM certificates c JOIN certificates o ON o.id = c.renews_id "
-				  "WHERE c.fingerprint = ? AND c.state = 0 AND o.outgoing = 1 AND o.state < 2";
+	static const char sql[] =
+		"SELECT o.fingerprint FROM certificates c JOIN certificates o ON o.id = c.renews_id "
+		"WHERE c.fingerprint = ? AND c.state = 0 AND o.outgoing = 1 AND o.state < 2";
 	struct query q = query_start(c, sql);
 	query_blob(&q, fingerprint, FINGERPRINT_SIZE);
 	outcome o = query_row(&q, found, f);
@@ -257,8 +266,8 @@ static outcome run_connected(struct op *op, struct conn *c, struct fault *f)
 	return o;
 }
 
-void store_connected(struct store *s, const uint8_t (*fingerprints)[FINGERPRINT_SIZE], size_t count, const char *broker,
-		     store_changed_done *done, void *arg)
+void store_connected(struct store *s, const uint8_t (*fingerprints)[FINGERPRINT_SIZE], size_t count,
+		     const char *broker, store_changed_done *done, void *arg)
 {
 	struct store_caller who = {.request_id = "", .actor = broker};
 	struct connected_op *x =

@@ -18,7 +18,8 @@ static outcome load_epoch(struct writer *w, struct fault *f)
 	return o;
 }
 
-/* No checkpoint on the writer's connection but the one of checkpoint.c; a cache that holds the hot index pages. */
+/* No checkpoint on the writer's connection but the one of checkpoint.c; a cache that holds the hot index
+ * pages. */
 static outcome tune(struct store *s, struct fault *f)
 {
 	outcome o = db_exec(s->writer.conn.db, "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY", f);

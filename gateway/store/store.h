@@ -1,11 +1,12 @@
 /*
  * store.h - the gateway's durable state, in domain verbs.
  *
- * Every verb is asynchronous: it copies its input, returns at once, and `done` runs once, on the loop that called
- * the verb (loop_current()), or on a thread of the store where the caller has no loop. A verb that writes
- * answers after its transaction is durable, never before; a transaction that fails changes nothing and is
- * REASON_STORE_UNAVAILABLE or REASON_DISK_FULL. An answer's pointers are valid during `done` alone. Where `f` is
- * not NULL the verb was refused and `answer` is NULL. Times are Unix seconds unless the name ends in _ms.
+ * Every verb is asynchronous: it copies its input, returns at once, and `done` runs once, on the loop that
+ * called the verb (loop_current()), or on a thread of the store where the caller has no loop. A verb that
+ * writes answers after its transaction is durable, never before; a transaction that fails changes nothing and
+ * is REASON_STORE_UNAVAILABLE or REASON_DISK_FULL. An answer's pointers are valid during `done` alone. Where
+ * `f` is not NULL the verb was refused and `answer` is NULL. Times are Unix seconds unless the name ends in
+ * _ms.
  */
 #ifndef MOORING_STORE_H
 #define MOORING_STORE_H
@@ -19,9 +20,9 @@ enum { STORE_NAME_SIZE = 137, STORE_REQUEST_ID_SIZE = 27, STORE_PAGE_MAX = 500 }
 struct store;
 
 struct store_options {
-	const char *path;          /* the database file, made where there is none */
-	int64_t supersede_after_s; /* how long a renewed certificate stays active when its successor never connects */
-	bool quarantine_clones;    /* a second key suspends the device besides being refused */
+	const char *path;	   /* the database file, made where there is none */
+	int64_t supersede_after_s; /* how long a renewed certificate may wait for its successor to connect */
+	bool quarantine_clones;	   /* a second key suspends the device besides being refused */
 };
 
 MUST_USE outcome store_open(const struct store_options *options, struct store **out, struct fault *f);
@@ -46,59 +47,63 @@ struct store_intent {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	char thing[THING_NAME_SIZE];
 	char request_id[STORE_REQUEST_ID_SIZE]; /* of the request that reserved it */
-	int64_t generation;                     /* decided by the store; ignored in a reservation */
+	int64_t generation;			/* decided by the store; ignored in a reservation */
 };
 
 struct store_reservation {
 	struct store_intent intent;
-	const char *profile;             /* "device" or "unattested" */
-	enum evidence_type evidence;     /* 0 where there is none (unattested) */
-	unsigned assurance;              /* level 0 to 3 */
+	const char *profile;	     /* "device" or "unattested" */
+	enum evidence_type evidence; /* 0 where there is none (unattested) */
+	unsigned assurance;	     /* level 0 to 3 */
 	enum binding_mode mode;
 	uint8_t nonce[NONCE_SIZE];
 	const char *audience;
 	uint8_t evidence_sha256[SHA256_SIZE];
-	const char *ear;                 /* the signed attestation result; "" where there is none */
-	const uint8_t *renews;           /* fingerprint of the certificate that this renews; NULL: an enrolment */
+	const char *ear;       /* the signed attestation result; "" where there is none */
+	const uint8_t *renews; /* fingerprint of the certificate that this renews; NULL: an enrolment */
 };
 
 enum store_reserve_result {
 	STORE_RESERVED, /* the intent is durable: sign it */
-	STORE_PENDING,  /* an open intent of the same key: go on with that one */
-	STORE_EXISTS,   /* this key has its certificate already: give it out again */
+	STORE_PENDING,	/* an open intent of the same key: go on with that one */
+	STORE_EXISTS,	/* this key has its certificate already: give it out again */
 };
 
 struct store_reserved {
 	enum store_reserve_result result;
-	struct store_intent intent; /* RESERVED, PENDING: id, serial and dates to sign with; EXISTS: of the certificate (id is zero) */
+	struct store_intent intent; /* RESERVED, PENDING: id, serial and dates to sign with; EXISTS: of the
+				       certificate (id is zero) */
 	struct bytes certificate;   /* EXISTS: DER */
 	uint8_t fingerprint[FINGERPRINT_SIZE]; /* EXISTS */
 };
 
-/* Refusals: DEVICE_REVOKED (tombstone), DEVICE_QUARANTINED, DEVICE_ON_HOLD (suspended by an operator), DEVICE_SUSPENDED
- * (withdrawn by the attestation service), CLONE_SUSPECT (raises the alarm and, by option, quarantines, in the same
- * transaction), KEY_IN_USE, RENEWAL_UNKNOWN, RENEWAL_STATE, OVERLOADED. Each of these refusals has its log entry
- * already: do not call store_refused for them. */
+/* Refusals: DEVICE_REVOKED (tombstone), DEVICE_QUARANTINED, DEVICE_ON_HOLD (suspended by an operator),
+ * DEVICE_SUSPENDED (withdrawn by the attestation service), CLONE_SUSPECT (raises the alarm and, by option,
+ * quarantines, in the same transaction), KEY_IN_USE, RENEWAL_UNKNOWN, RENEWAL_STATE, OVERLOADED. Each of
+ * these refusals has its log entry already: do not call store_refused for them. */
 void store_reserve(struct store *s, const struct store_reservation *r,
-		   void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg), void *arg);
+		   void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg),
+		   void *arg);
 
 struct store_recorded {
 	uint8_t fingerprint[FINGERPRINT_SIZE];
 	int64_t seq; /* of its log entry */
 };
 
-/* The intent's certificate becomes active, is logged and reaches the feeds. The same certificate again is the same
- * answer. Refused with DEVICE_REVOKED, DEVICE_QUARANTINED, DEVICE_ON_HOLD or DEVICE_SUSPENDED (logged) where the device
- * lost its standing since the reservation: the certificate is then recorded as revoked or inactive, and must
- * not be handed out. */
+/* The intent's certificate becomes active, is logged and reaches the feeds. The same certificate again is the
+ * same answer. Refused with DEVICE_REVOKED, DEVICE_QUARANTINED, DEVICE_ON_HOLD or DEVICE_SUSPENDED (logged)
+ * where the device lost its standing since the reservation: the certificate is then recorded as revoked or
+ * inactive, and must not be handed out. */
 void store_record(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], struct bytes certificate,
-		  void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg), void *arg);
+		  void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg),
+		  void *arg);
 /* The signer has confirmed that it will never sign this intent. */
-void store_void(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], void (*done)(const struct fault *f, void *arg),
-		void *arg);
+void store_void(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE],
+		void (*done)(const struct fault *f, void *arg), void *arg);
 /* All intents neither recorded nor voided, for start-up. */
 void store_open_intents(struct store *s,
-			void (*done)(const struct store_intent *intents, size_t count, const struct fault *f, void *arg),
+			void (*done)(const struct store_intent *intents, size_t count, const struct fault *f,
+				     void *arg),
 			void *arg);
 
 /* A refusal by any other stage becomes a log entry; nobody waits for it. instance_id may be NULL, thing and
@@ -115,43 +120,46 @@ enum store_state {
 	STORE_ACTIVE = 0,
 	STORE_INACTIVE = 1,
 	STORE_REVOKED = 2,
-	STORE_EXPIRED = 3, /* set when its key's successor needs the place; its date alone ends it everywhere */
+	STORE_EXPIRED =
+		3, /* set when its key's successor needs the place; its date alone ends it everywhere */
 	STORE_REMOVED = 4, /* services: no longer registered */
 };
 
 struct store_changed {
-	int64_t seq;             /* last log entry of the change: effective at a broker when its receipt reaches it */
-	int64_t recorded_at_ms;  /* wall clock */
-	int64_t durable_at_us;   /* monotonic, taken when the commit had returned */
-	int64_t count;           /* certificates concerned */
+	int64_t seq; /* last log entry of the change: effective at a broker when its receipt reaches it */
+	int64_t recorded_at_ms; /* wall clock */
+	int64_t durable_at_us;	/* monotonic, taken when the commit had returned */
+	int64_t count;		/* certificates concerned */
 };
 typedef void store_changed_done(const struct store_changed *answer, const struct fault *f, void *arg);
 
-/* NOT_FOUND for an unknown thing. `reason` is an RFC 5280 5.3.1 name in kebab case ("key-compromise"): BAD_FIELD.
- * All live certificates are revoked and the device has a tombstone; open intents can no longer become
- * active, an unused grant is gone. Revoking a revoked device answers with the last entry about it. */
+/* NOT_FOUND for an unknown thing. `reason` is an RFC 5280 5.3.1 name in kebab case ("key-compromise"):
+ * BAD_FIELD. All live certificates are revoked and the device has a tombstone; open intents can no longer
+ * become active, an unused grant is gone. Revoking a revoked device answers with the last entry about it. */
 void store_revoke(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
 		  store_changed_done *done, void *arg);
 /* Certificates become inactive; an enrolment is refused. CONFLICT for a revoked device. */
 void store_suspend(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
 		   store_changed_done *done, void *arg);
-/* Lifts an operator's suspension and a quarantine, not a withdrawal by the attestation service. CONFLICT for a revoked device. */
-void store_resume(struct store *s, const struct store_caller *who, const char *thing, store_changed_done *done,
-		  void *arg);
+/* Lifts an operator's suspension and a quarantine, not a withdrawal by the attestation service. CONFLICT for
+ * a revoked device. */
+void store_resume(struct store *s, const struct store_caller *who, const char *thing,
+		  store_changed_done *done, void *arg);
 /* Grants one enrolment with a new key: it raises the generation and ends the certificates of the old one. */
-void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
-			 store_changed_done *done, void *arg);
+void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing,
+			 const char *reason, store_changed_done *done, void *arg);
 
 struct store_service {
 	const char *name;
 	struct bytes certificate; /* DER, already verified against the service CA */
-	const char *policy;       /* AWS IoT policy document, already compiled once */
+	const char *policy;	  /* AWS IoT policy document, already compiled once */
 };
-/* Registers the certificate under the policy "service/<name>", replacing that policy. Further certificates of one name live side by side. */
+/* Registers the certificate under the policy "service/<name>", replacing that policy. Further certificates of
+ * one name live side by side. */
 void store_service_add(struct store *s, const struct store_caller *who, const struct store_service *service,
 		       store_changed_done *done, void *arg);
-void store_service_remove(struct store *s, const struct store_caller *who, const char *name, store_changed_done *done,
-			  void *arg);
+void store_service_remove(struct store *s, const struct store_caller *who, const char *name,
+			  store_changed_done *done, void *arg);
 
 struct store_service_row {
 	const char *name;
@@ -162,10 +170,12 @@ struct store_service_row {
 };
 /* Registered ones, in order of their names, at most STORE_PAGE_MAX. */
 void store_services(struct store *s,
-		    void (*done)(const struct store_service_row *services, size_t count, const struct fault *f, void *arg),
+		    void (*done)(const struct store_service_row *services, size_t count,
+				 const struct fault *f, void *arg),
 		    void *arg);
 
-/* Sets a policy document; one equal to what is stored changes nothing (count 0). The gateway sets "default" at start. */
+/* Sets a policy document; one equal to what is stored changes nothing (count 0). The gateway sets "default"
+ * at start. */
 void store_policy_set(struct store *s, const struct store_caller *who, const char *name, const char *document,
 		      store_changed_done *done, void *arg);
 
@@ -173,16 +183,17 @@ void store_policy_set(struct store *s, const struct store_caller *who, const cha
 
 struct store_withdrawal {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
-	bool suspended;     /* false: active again */
-	int64_t seq;        /* the service's own number */
+	bool suspended;	    /* false: active again */
+	int64_t seq;	    /* the service's own number */
 	const char *reason; /* the service's words, for the log */
 };
-/* Applies the entries and stores `last` in one transaction; entries at or below the stored number are skipped. Devices
- * that never enrolled are remembered. */
-void store_withdrawals_apply(struct store *s, const struct store_withdrawal *entries, size_t count, int64_t last,
-			     store_changed_done *done, void *arg);
+/* Applies the entries and stores `last` in one transaction; entries at or below the stored number are
+ * skipped. Devices that never enrolled are remembered. */
+void store_withdrawals_apply(struct store *s, const struct store_withdrawal *entries, size_t count,
+			     int64_t last, store_changed_done *done, void *arg);
 /* The number applied last, 0 at first. */
-void store_withdrawals_last(struct store *s, void (*done)(int64_t last, const struct fault *f, void *arg), void *arg);
+void store_withdrawals_last(struct store *s, void (*done)(int64_t last, const struct fault *f, void *arg),
+			    void *arg);
 
 /* ---- queries, on read-only connections ---- */
 
@@ -199,17 +210,18 @@ struct store_certificate {
 	uint8_t spki_sha256[SHA256_SIZE];
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	const char *thing;
-	const char *evidence;  /* "psa-token", "cose-csr", "none" */
+	const char *evidence; /* "psa-token", "cose-csr", "none" */
 	unsigned assurance;
-	const char *ear;        /* the signed attestation result it rests on; "" where there was none */
+	const char *ear;	/* the signed attestation result it rests on; "" where there was none */
 	const char *request_id; /* that enrolled it */
-	bool outgoing;          /* renewed; ends with its successor's first connection or by time */
+	bool outgoing;		/* renewed; ends with its successor's first connection or by time */
 	struct bytes der;
 };
 
 /* One device certificate by fingerprint, whatever its state; NOT_FOUND. */
 void store_certificate(struct store *s, const uint8_t fingerprint[FINGERPRINT_SIZE],
-		       void (*done)(const struct store_certificate *c, const struct fault *f, void *arg), void *arg);
+		       void (*done)(const struct store_certificate *c, const struct fault *f, void *arg),
+		       void *arg);
 
 struct store_device {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
@@ -225,11 +237,12 @@ const char *store_device_state(const struct store_device *d);
 struct store_device_query {
 	const char *state; /* NULL: all */
 	const char *after; /* thing; "" from the start */
-	size_t limit;      /* at most STORE_PAGE_MAX */
+	size_t limit;	   /* at most STORE_PAGE_MAX */
 };
 /* In order of the thing's name. */
 void store_devices(struct store *s, const struct store_device_query *q,
-		   void (*done)(const struct store_device *devices, size_t count, const struct fault *f, void *arg),
+		   void (*done)(const struct store_device *devices, size_t count, const struct fault *f,
+				void *arg),
 		   void *arg);
 
 /* Everything about one device. */
@@ -244,14 +257,15 @@ void store_device(struct store *s, const char *thing,
 		  void (*done)(const struct store_dossier *d, const struct fault *f, void *arg), void *arg);
 
 struct store_log_query {
-	int64_t after;          /* entries with a greater number */
-	size_t limit;           /* at most STORE_PAGE_MAX */
+	int64_t after;		/* entries with a greater number */
+	size_t limit;		/* at most STORE_PAGE_MAX */
 	const char *request_id; /* NULL: of any request */
-	bool alarms;            /* clone alarms, rollbacks and the like alone */
+	bool alarms;		/* clone alarms, rollbacks and the like alone */
 };
 /* In order of their numbers. */
 void store_log(struct store *s, const struct store_log_query *q,
-	       void (*done)(const struct log_entry *entries, size_t count, const struct fault *f, void *arg), void *arg);
+	       void (*done)(const struct log_entry *entries, size_t count, const struct fault *f, void *arg),
+	       void *arg);
 
 /* ---- what feeds need ---- */
 
@@ -275,7 +289,7 @@ struct store_feed_record {
 struct store_commit {
 	_Atomic int refs;
 	int64_t epoch;
-	int64_t first, last; /* log entries */
+	int64_t first, last;	   /* log entries */
 	uint8_t head[SHA256_SIZE]; /* log hash at last */
 	int64_t durable_at_us;
 	struct store_feed_record *records;
@@ -284,8 +298,8 @@ struct store_commit {
 void store_commit_hold(struct store_commit *c);
 void store_commit_release(struct store_commit *c); /* any thread */
 
-/* `notify` runs on the writer's thread after each commit with log entries, in order, and must not block; it holds the commit
- * if it keeps it. One subscriber; set before the first verb. */
+/* `notify` runs on the writer's thread after each commit with log entries, in order, and must not block; it
+ * holds the commit if it keeps it. One subscriber; set before the first verb. */
 void store_subscribe(struct store *s, void (*notify)(struct store_commit *c, void *arg), void *arg);
 
 struct store_head {
@@ -296,41 +310,49 @@ struct store_head {
 };
 /* The newest durable head. With after > 0 also whether `hash` is this log's hash at `after`. */
 void store_feed_head(struct store *s, int64_t after, const uint8_t hash[SHA256_SIZE],
-		     void (*done)(const struct store_head *head, bool known, const struct fault *f, void *arg), void *arg);
-/* Changes after a number, at most `limit` log entries: `c` says what it covers (last < first: there is nothing newer, and no head). */
+		     void (*done)(const struct store_head *head, bool known, const struct fault *f,
+				  void *arg),
+		     void *arg);
+/* Changes after a number, at most `limit` log entries: `c` says what it covers (last < first: there is
+ * nothing newer, and no head). */
 void store_feed_changes(struct store *s, int64_t after, size_t limit,
 			void (*done)(struct store_commit *c, const struct fault *f, void *arg), void *arg);
-/* A page of the table as it is now: policies first, then rows after *cursor (0 at first) up to `end`. `next` is the cursor to go on
- * with, -1 when this was the last page. */
+/* A page of the table as it is now: policies first, then rows after *cursor (0 at first) up to `end`. `next`
+ * is the cursor to go on with, -1 when this was the last page. */
 void store_feed_snapshot(struct store *s, int64_t cursor, int64_t end, size_t limit,
-			 void (*done)(struct store_commit *c, int64_t next, const struct fault *f, void *arg), void *arg);
+			 void (*done)(struct store_commit *c, int64_t next, const struct fault *f, void *arg),
+			 void *arg);
 
 /* These certificates connected for the first time: what they renewed is revoked as superseded. */
-void store_connected(struct store *s, const uint8_t (*fingerprints)[FINGERPRINT_SIZE], size_t count, const char *broker,
-		     store_changed_done *done, void *arg);
+void store_connected(struct store *s, const uint8_t (*fingerprints)[FINGERPRINT_SIZE], size_t count,
+		     const char *broker, store_changed_done *done, void *arg);
 
 /* Brokers that ever had a feed, so that a revocation is never called effective while one of them is away. */
-void store_broker_add(struct store *s, const struct store_caller *who, const char *name, store_changed_done *done, void *arg);
-void store_broker_remove(struct store *s, const struct store_caller *who, const char *name, store_changed_done *done,
-			 void *arg);
-void store_brokers(struct store *s, void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg),
+void store_broker_add(struct store *s, const struct store_caller *who, const char *name,
+		      store_changed_done *done, void *arg);
+void store_broker_remove(struct store *s, const struct store_caller *who, const char *name,
+			 store_changed_done *done, void *arg);
+void store_brokers(struct store *s,
+		   void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg),
 		   void *arg);
 
-/* After an older copy of the database was put back, knowingly: the feeds' epoch is raised, so that brokers take this log's state for
- * theirs, whatever they know. Until then they are refused. What was revoked since the copy has to be revoked again first. */
-void store_epoch_raise(struct store *s, const struct store_caller *who, const char *reason, store_changed_done *done,
-		       void *arg);
+/* After an older copy of the database was put back, knowingly: the feeds' epoch is raised, so that brokers
+ * take this log's state for theirs, whatever they know. Until then they are refused. What was revoked since
+ * the copy has to be revoked again first. */
+void store_epoch_raise(struct store *s, const struct store_caller *who, const char *reason,
+		       store_changed_done *done, void *arg);
 
 /* A log entry of kind "alarm" by the gateway itself. */
-void store_alarm(struct store *s, const struct store_caller *who, const struct fault *what, const char *detail);
+void store_alarm(struct store *s, const struct store_caller *who, const struct fault *what,
+		 const char *detail);
 
 /* ---- for /readyz and /metrics ---- */
 
 struct store_stats {
-	bool writable;         /* the last commit succeeded */
+	bool writable; /* the last commit succeeded */
 	size_t queued;
 	uint64_t commits, operations, failures, refusals_dropped;
-	uint64_t commit_us;    /* spent in COMMIT, in all */
+	uint64_t commit_us; /* spent in COMMIT, in all */
 	int64_t last_seq;
 };
 void store_stats(struct store *s, struct store_stats *out); /* any thread, no waiting */

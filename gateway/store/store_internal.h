@@ -2,8 +2,8 @@
  * store_internal.h - what the files of the SQLite store share: an operation, a connection, the writer.
  *
  * A verb makes an operation: its input copied, a function that runs it inside a transaction, a function that
- * answers it on the caller's loop. Writing operations go to the one writer, which commits them in groups; queries go to
- * readers with connections of their own.
+ * answers it on the caller's loop. Writing operations go to the one writer, which commits them in groups;
+ * queries go to readers with connections of their own.
  */
 #ifndef MOORING_STORE_INTERNAL_H
 #define MOORING_STORE_INTERNAL_H
@@ -43,7 +43,7 @@ struct query {
 
 struct query query_start(struct conn *c, const char *sql);
 void query_int(struct query *q, int64_t v);
-void query_text(struct query *q, const char *v);  /* must live until the query has run */
+void query_text(struct query *q, const char *v);	   /* must live until the query has run */
 void query_blob(struct query *q, const void *p, size_t n); /* the same; p NULL binds NULL */
 /* Runs a statement that gives no rows. */
 MUST_USE outcome query_run(struct query *q, struct fault *f);
@@ -52,9 +52,25 @@ MUST_USE outcome query_row(struct query *q, bool *row, struct fault *f);
 /* Ends a query before its last row. */
 void query_end(struct query *q);
 int64_t column_int(struct query *q);
-const char *column_text(struct query *q);                      /* "" for NULL */
+const char *column_text(struct query *q); /* "" for NULL */
 struct bytes column_blob(struct query *q);
-void column_copy(struct query *q, void *out, size_t n);        /* a blob of exactly n bytes, else zeros */
+void column_copy(struct query *q, void *out, size_t n); /* a blob of exactly n bytes, else zeros */
+
+/* ---- pages of rows (page.c) ---- */
+
+/* Every query answers at most a page; its rows are copied into the operation's arena. */
+struct op;
+struct page {
+	struct op *op;
+	void *rows;
+	size_t count, size;
+};
+typedef void page_read_row(struct op *op, struct query *q, void *out);
+struct page page_new(struct op *op, size_t row_size);
+/* Runs the query to its end or to the end of the page. */
+MUST_USE outcome page_fill(struct page *p, struct query *q, page_read_row *read, struct fault *f);
+/* STORE_PAGE_MAX at most, and where nothing was asked for. */
+size_t page_limit(size_t asked);
 
 /* ---- operations (op.c) ---- */
 
@@ -67,16 +83,17 @@ struct op {
 	struct op *next;
 	struct store *store;
 	struct loop *loop; /* NULL: the answer is given on the store's thread */
-	/* In a transaction. A refusal is op_refuse and DONE: what was written for it (its log entry) is committed. A fault
-	 * rolls back this operation alone; it may run again, so it sets its results anew each time. */
+	/* In a transaction. A refusal is op_refuse and DONE: what was written for it (its log entry) is
+	 * committed. A fault rolls back this operation alone; it may run again, so it sets its results anew
+	 * each time. */
 	outcome (*run)(struct op *op, struct conn *c, struct fault *f);
 	void (*answer)(struct op *op, const struct fault *f);
 	void (*release)(struct op *op); /* frees what `run` allocated outside the arena; may be NULL */
-	bool urgent;  /* a change of standing: written even from the last of the disk */
-	bool refused; /* by op_refuse */
-	bool failed;  /* by the store: nothing of it was written */
+	bool urgent;			/* a change of standing: written even from the last of the disk */
+	bool refused;			/* by op_refuse */
+	bool failed;			/* by the store: nothing of it was written */
 	struct fault fault;
-	int64_t seq;           /* set by run: last log entry of the change, 0: none */
+	int64_t seq;	       /* set by run: last log entry of the change, 0: none */
 	int64_t time_ms;       /* of the transaction */
 	int64_t durable_at_us; /* set after the commit */
 	struct arena_block *arena;
@@ -90,7 +107,8 @@ void *op_alloc(struct op *op, size_t n);
 const char *op_text(struct op *op, const char *s); /* NULL becomes "" */
 struct bytes op_bytes(struct op *op, struct bytes b);
 /* Copies the fault into the operation: its answer will be this refusal. */
-outcome op_refuse(struct op *op, enum reason reason, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+outcome op_refuse(struct op *op, enum reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void op_write(struct op *op);  /* to the writer */
 void op_read(struct op *op);   /* to a reader */
 void op_finish(struct op *op); /* posts the answer to its loop; the operation is gone */
@@ -104,7 +122,7 @@ struct writer {
 		int64_t seq; /* of the last entry */
 		uint8_t hash[SHA256_SIZE];
 	} head, durable; /* with what the transaction has written so far; as it was at the last commit */
-	int64_t now_ms; /* wall clock at the transaction's start */
+	int64_t now_ms;	 /* wall clock at the transaction's start */
 	int64_t supersede_next_ms; /* monotonic; when to look for certificates whose time to end has come */
 	struct store_feed_record *records; /* of this transaction */
 	size_t record_count, record_room;
@@ -147,7 +165,8 @@ void queue_init(struct queue *q);
 void queue_put(struct queue *q, struct op *op);
 /* The next operation, NULL where there is none now. */
 struct op *queue_take(struct queue *q);
-/* Waits for an operation until the monotonic time `until_ms` (0: without end). False when the queue is closing and empty. */
+/* Waits for an operation until the monotonic time `until_ms` (0: without end). False when the queue is
+ * closing and empty. */
 bool queue_wait(struct queue *q, int64_t until_ms);
 void queue_close(struct queue *q);
 size_t queue_length(struct queue *q);
@@ -175,20 +194,23 @@ struct log_new {
 	const char *kind;
 	const char *actor;
 	const char *request_id;
-	int64_t device_id;          /* 0: none */
+	int64_t device_id;	    /* 0: none */
 	const uint8_t *instance_id; /* NULL: none */
 	const char *thing;
-	const uint8_t *fingerprint; /* NULL: none. Set where the certificate's record changes for brokers, and only there */
+	const uint8_t *fingerprint; /* NULL: none. Set where the certificate's record changes for brokers, and
+				       only there */
 	const char *reason;
 	const char *detail;
 };
-/* Appends an entry in the current transaction; w->head.seq is its number. Strings that are NULL count as "". */
+/* Appends an entry in the current transaction; w->head.seq is its number. Strings that are NULL count as "".
+ */
 MUST_USE outcome log_append(struct writer *w, const struct log_new *e, struct fault *f);
 /* The last entry as it is on disk. */
 MUST_USE outcome log_load_head(struct conn *c, int64_t *seq, uint8_t hash[SHA256_SIZE], struct fault *f);
 /* Reads columns as LOG_COLUMNS lists them. */
-#define LOG_COLUMNS "seq, time_ms, kind, actor, request_id, instance_id, thing, fingerprint, reason, detail, hash"
-void log_read_entry(struct op *op, struct query *q, struct log_entry *out);
+#define LOG_COLUMNS                                                                                          \
+	"seq, time_ms, kind, actor, request_id, instance_id, thing, fingerprint, reason, detail, hash"
+void log_read_row(struct op *op, struct query *q, void *log_entry);
 
 /* JSON object text for `detail`, built member by member. */
 void detail_text(struct buf *b, const char *name, const char *value);
@@ -208,8 +230,8 @@ struct device {
 	char revocation_reason[32];
 };
 /* Reads columns as DEVICE_COLUMNS lists them, of `devices d`. */
-#define DEVICE_COLUMNS                                                                              \
-	"d.id, d.instance_id, d.thing, d.generation, d.revoked, d.on_hold, d.quarantined, d.withdrawn, " \
+#define DEVICE_COLUMNS                                                                                       \
+	"d.id, d.instance_id, d.thing, d.generation, d.revoked, d.on_hold, d.quarantined, d.withdrawn, "     \
 	"d.granted, d.revocation_reason"
 void device_read(struct query *q, struct device *out);
 /* id 0 where there is none. */
@@ -240,12 +262,14 @@ struct certificate {
 	bool outgoing;
 	uint8_t spki_sha256[SHA256_SIZE];
 };
-enum { LIVE_MAX = 8 }; /* the database allows two live certificates a generation; old generations end with their successor */
+enum {
+	LIVE_MAX = 8
+}; /* the database allows two live certificates a generation; old generations end with their successor */
 /* Active and inactive certificates of a device, expired ones included. */
-MUST_USE outcome certificates_live(struct conn *c, int64_t device_id, struct certificate out[LIVE_MAX], size_t *count,
-				   struct fault *f);
-MUST_USE outcome certificate_find(struct conn *c, const uint8_t fingerprint[FINGERPRINT_SIZE], struct certificate *out,
-				  struct fault *f);
+MUST_USE outcome certificates_live(struct conn *c, int64_t device_id, struct certificate out[LIVE_MAX],
+				   size_t *count, struct fault *f);
+MUST_USE outcome certificate_find(struct conn *c, const uint8_t fingerprint[FINGERPRINT_SIZE],
+				  struct certificate *out, struct fault *f);
 
 /* Who asked for a change, for its log entries. */
 struct cause {
@@ -253,21 +277,42 @@ struct cause {
 	const char *request_id;
 	const char *reason;
 };
-/* Moves a certificate to a state, with log entry and feed record. `reason` of the cause is the RFC 5280 one for REVOKED. */
+/* Moves a certificate to a state, with log entry and feed record. `reason` of the cause is the RFC 5280 one
+ * for REVOKED. */
 MUST_USE outcome certificate_set_state(struct writer *w, const struct device *d, const struct certificate *c,
 				       enum store_state state, const struct cause *cause, struct fault *f);
 /* Brings all live certificates of a device in line with its standing; *count gets how many changed. */
-MUST_USE outcome device_apply(struct writer *w, const struct device *d, const struct cause *cause, int64_t *count,
-			      struct fault *f);
+MUST_USE outcome device_apply(struct writer *w, const struct device *d, const struct cause *cause,
+			      int64_t *count, struct fault *f);
 /* Revokes a renewed certificate. */
-MUST_USE outcome certificate_supersede(struct writer *w, const struct certificate *c, const struct cause *cause,
-				       struct fault *f);
+MUST_USE outcome certificate_supersede(struct writer *w, const struct certificate *c,
+				       const struct cause *cause, struct fault *f);
 /* Open intents of a device can no longer give an active certificate. */
 MUST_USE outcome intents_doom(struct writer *w, int64_t device_id, const char *doom, struct fault *f);
 /* Revokes renewed certificates whose time is up. Run by the writer between transactions of its callers. */
 MUST_USE outcome supersede_due(struct writer *w, int64_t *next_s, struct fault *f);
 
 /* ---- feeds (feed.c) ---- */
+
+/* A growing list of records: the transaction's, or those of a reader's answer. */
+struct feed_list {
+	struct store_feed_record **records;
+	size_t *count, *room;
+};
+/* Adds the row that a query stands at; columns as the two below list them. An expired certificate is no
+ * record. */
+#define FEED_DEVICE_ROW                                                                                      \
+	"c.fingerprint, c.state, c.not_before, c.not_after, d.thing, "                                       \
+	"EXISTS (SELECT 1 FROM certificates o WHERE o.id = c.renews_id AND o.outgoing = 1 AND o.state < "    \
+	"2), 0 "                                                                                             \
+	"FROM certificates c JOIN devices d ON d.id = c.device_id "
+#define FEED_SERVICE_ROW "fingerprint, state, not_before, not_after, name, 0, 1 FROM services "
+MUST_USE outcome feed_list_row(const struct feed_list *l, struct query *q, int64_t seq, struct fault *f);
+MUST_USE outcome feed_list_policy(const struct feed_list *l, int64_t seq, const char *name,
+				  const char *document, struct fault *f);
+/* The certificate of a device or of a service as it now stands; nothing where there is none. */
+MUST_USE outcome feed_list_certificate(struct conn *c, const struct feed_list *l, int64_t seq,
+				       const uint8_t fingerprint[FINGERPRINT_SIZE], struct fault *f);
 
 /* Adds the certificate's (or service's) record as it now stands to the transaction's. */
 MUST_USE outcome feed_note(struct writer *w, const uint8_t fingerprint[FINGERPRINT_SIZE], struct fault *f);
@@ -285,7 +330,8 @@ struct change_op {
 	const char *actor, *request_id, *name, *reason;
 };
 struct change_op *change_new(struct store *s, size_t size, const struct store_caller *who, const char *name,
-			     const char *reason, outcome (*run)(struct op *op, struct conn *c, struct fault *f),
+			     const char *reason,
+			     outcome (*run)(struct op *op, struct conn *c, struct fault *f),
 			     store_changed_done *done, void *arg);
 
 #endif

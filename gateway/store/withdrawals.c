@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* A recall may be of a whole lot: it is applied in transactions of this many entries, so that the devices of others do
- * not wait for it. Each stores how far it came. */
+/* A recall may be of a whole lot: it is applied in transactions of this many entries, so that the devices of
+ * others do not wait for it. Each stores how far it came. */
 enum { CHUNK = 128 };
 
 struct apply_op {
@@ -43,7 +43,8 @@ static outcome find_or_add(struct writer *w, const uint8_t instance_id[INSTANCE_
 	return !o.ok || out->id ? o : device_add(w, instance_id, "", out, f);
 }
 
-static outcome log_withdrawal(struct writer *w, const struct device *d, const struct store_withdrawal *e, struct fault *f)
+static outcome log_withdrawal(struct writer *w, const struct device *d, const struct store_withdrawal *e,
+			      struct fault *f)
 {
 	struct buf detail = {0};
 	detail_int(&detail, "withdrawal_seq", e->seq);
@@ -88,7 +89,8 @@ static outcome run_apply(struct op *op, struct conn *c, struct fault *f)
 	outcome o = read_last(c, &last, f);
 	a->change.count = 0;
 	if (o.ok && last < a->before)
-		return op_refuse(op, REASON_STORE_UNAVAILABLE, "the withdrawals before these could not be applied");
+		return op_refuse(op, REASON_STORE_UNAVAILABLE,
+				 "the withdrawals before these could not be applied");
 	for (size_t i = 0; o.ok && i < a->count; i++)
 		if (a->entries[i].seq > last)
 			o = apply_entry(a, &a->entries[i], f);
@@ -111,8 +113,8 @@ static void apply_chunk(struct store *s, const struct store_withdrawal *entries,
 	op_write(&a->change.op);
 }
 
-void store_withdrawals_apply(struct store *s, const struct store_withdrawal *entries, size_t count, int64_t last,
-			     store_changed_done *done, void *arg)
+void store_withdrawals_apply(struct store *s, const struct store_withdrawal *entries, size_t count,
+			     int64_t last, store_changed_done *done, void *arg)
 {
 	int64_t before = 0;
 	for (; count > CHUNK; entries += CHUNK, count -= CHUNK) {
@@ -140,7 +142,8 @@ static void answer_last(struct op *op, const struct fault *f)
 	l->done(l->last, f, l->arg);
 }
 
-void store_withdrawals_last(struct store *s, void (*done)(int64_t last, const struct fault *f, void *arg), void *arg)
+void store_withdrawals_last(struct store *s, void (*done)(int64_t last, const struct fault *f, void *arg),
+			    void *arg)
 {
 	struct last_op *l = op_new(s, sizeof *l, run_last, answer_last);
 	l->done = done;

@@ -34,7 +34,8 @@ static void roll_back(struct writer *w)
 	w->record_count = w->record_room = 0;
 }
 
-/* Hands the transaction's records over. Without memory nothing is said: a feed sees the gap and reads it from the log. */
+/* Hands the transaction's records over. Without memory nothing is said: a feed sees the gap and reads it from
+ * the log. */
 static void publish(struct store *s, int64_t first, int64_t durable_at_us)
 {
 	struct writer *w = &s->writer;
@@ -42,8 +43,12 @@ static void publish(struct store *s, int64_t first, int64_t durable_at_us)
 	if (!c) {
 		feed_records_free(w->records, w->record_count);
 	} else {
-		*c = (struct store_commit){.refs = 1, .epoch = w->head.epoch, .first = first, .last = w->head.seq,
-					   .durable_at_us = durable_at_us, .records = w->records,
+		*c = (struct store_commit){.refs = 1,
+					   .epoch = w->head.epoch,
+					   .first = first,
+					   .last = w->head.seq,
+					   .durable_at_us = durable_at_us,
+					   .records = w->records,
 					   .count = w->record_count};
 		memcpy(c->head, w->head.hash, SHA256_SIZE);
 		s->notify(c, s->notify_arg);
@@ -127,7 +132,8 @@ static outcome run_group(struct store *s, struct group *g, struct fault *f)
 static void fail_group(struct store *s, struct group *g, const struct fault *f)
 {
 	if (atomic_exchange(&s->writable, false))
-		log_fault(LOG_LEVEL_ERROR, NULL, f, "the store cannot write; every further operation tries again");
+		log_fault(LOG_LEVEL_ERROR, NULL, f,
+			  "the store cannot write; every further operation tries again");
 	while (group_next(s, g, g->count))
 		;
 	for (size_t i = 0; i < g->count; i++)

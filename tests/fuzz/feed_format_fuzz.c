@@ -1,5 +1,5 @@
-/* The feed's stream and the payload of a frame. The payload is signed here, so that the fuzzer reaches what lies behind
- * the signature; what a whole frame says is written again and must read the same. */
+/* The feed's stream and the payload of a frame. The payload is signed here, so that the fuzzer reaches what
+ * lies behind the signature; what a whole frame says is written again and must read the same. */
 #include "cose.h"
 #include "feed_format.h"
 
@@ -65,8 +65,8 @@ static void read_again(struct feed_frame *first)
 		if (!feed_next(buf_view(&stream), &frame, &used, &f).ok || used != stream.n ||
 		    !feed_open(frame, key, &second, &f).ok)
 			abort();
-		if (second.first != first->first || second.last != first->last || second.count != first->count ||
-		    !bytes_equal(second.records, copy.records))
+		if (second.first != first->first || second.last != first->last ||
+		    second.count != first->count || !bytes_equal(second.records, copy.records))
 			abort();
 	}
 	buf_free(&records);

@@ -31,9 +31,14 @@ static int free_keys(void **state)
 
 static struct feed_record certificate(const uint8_t fp[32])
 {
-	return (struct feed_record){.type = FEED_CERTIFICATE, .fingerprint = bytes_of(fp, 32), .state = FEED_INACTIVE,
-				    .not_before = 1000, .not_after = 2000, .name = bytes_str("thing-1"),
-				    .policy = bytes_str("default"), .flags = FEED_REPORT_CONNECT};
+	return (struct feed_record){.type = FEED_CERTIFICATE,
+				    .fingerprint = bytes_of(fp, 32),
+				    .state = FEED_INACTIVE,
+				    .not_before = 1000,
+				    .not_after = 2000,
+				    .name = bytes_str("thing-1"),
+				    .policy = bytes_str("default"),
+				    .flags = FEED_REPORT_CONNECT};
 }
 
 static struct buf seal(struct feed_frame frame, uint8_t previous[32])
@@ -79,8 +84,15 @@ static void test_frame_and_records_come_back_as_they_were(void **state)
 	feed_put_policy(&records, bytes_str("default"), bytes_str("{}"));
 	feed_put_certificate(&records, &c);
 	feed_put_removed(&records, bytes_of(fp_b, 32));
-	struct buf stream = seal((struct feed_frame){.epoch = 3, .first = 10, .last = 12, .time_ms = 99, .kind = FEED_CHANGES,
-						     .head = {5}, .count = 3, .records = buf_view(&records)}, previous);
+	struct buf stream = seal((struct feed_frame){.epoch = 3,
+						     .first = 10,
+						     .last = 12,
+						     .time_ms = 99,
+						     .kind = FEED_CHANGES,
+						     .head = {5},
+						     .count = 3,
+						     .records = buf_view(&records)},
+				 previous);
 	assert_true(open_next(&stream, &got, &f).ok);
 	assert_int_equal(got.epoch, 3);
 	assert_int_equal(got.first, 10);
@@ -113,7 +125,8 @@ static void test_frame_of_another_key_is_refused(void **state)
 	size_t used;
 	struct fault f;
 	(void)state;
-	struct buf stream = seal((struct feed_frame){.epoch = 1, .first = 1, .kind = FEED_HEARTBEAT}, previous);
+	struct buf stream =
+		seal((struct feed_frame){.epoch = 1, .first = 1, .kind = FEED_HEARTBEAT}, previous);
 	assert_true(feed_next(buf_view(&stream), &frame, &used, &f).ok);
 	assert_false(feed_open(frame, other_key, &got, &f).ok);
 	assert_string_equal(reason_code(f.reason), "feed-signature");
@@ -128,7 +141,8 @@ static void test_any_changed_byte_is_refused(void **state)
 	size_t used;
 	struct fault f;
 	(void)state;
-	struct buf stream = seal((struct feed_frame){.epoch = 1, .first = 1, .kind = FEED_HEARTBEAT}, previous);
+	struct buf stream =
+		seal((struct feed_frame){.epoch = 1, .first = 1, .kind = FEED_HEARTBEAT}, previous);
 	assert_true(feed_next(buf_view(&stream), &frame, &used, &f).ok);
 	for (size_t i = 0; i < frame.n; i++) {
 		stream.p[used - frame.n + i] ^= 1;
@@ -141,7 +155,8 @@ static void test_any_changed_byte_is_refused(void **state)
 
 /* ---- what a signer that is wrong could send: signed, and still refused ---- */
 
-static void put_frame(struct buf *b, int64_t first, int64_t last, int kind, size_t count, struct bytes records)
+static void put_frame(struct buf *b, int64_t first, int64_t last, int kind, size_t count,
+		      struct bytes records)
 {
 	static const uint8_t zero[32];
 	const int64_t numbers[] = {1, first, last, 5};
@@ -184,13 +199,13 @@ static void assert_numbers_refused(int64_t first, int64_t last, int kind)
 static void test_impossible_numbers_are_refused(void **state)
 {
 	(void)state;
-	assert_numbers_refused(1, 5, FEED_SNAPSHOT);      /* a snapshot's first is 0 */
-	assert_numbers_refused(0, 5, FEED_CHANGES);       /* entries are numbered from 1 */
-	assert_numbers_refused(5, 4, FEED_CHANGES);       /* changes have an entry */
-	assert_numbers_refused(5, 3, FEED_HEARTBEAT);     /* backwards */
+	assert_numbers_refused(1, 5, FEED_SNAPSHOT);  /* a snapshot's first is 0 */
+	assert_numbers_refused(0, 5, FEED_CHANGES);   /* entries are numbered from 1 */
+	assert_numbers_refused(5, 4, FEED_CHANGES);   /* changes have an entry */
+	assert_numbers_refused(5, 3, FEED_HEARTBEAT); /* backwards */
 	assert_numbers_refused(-1, 3, FEED_HEARTBEAT);
 	assert_numbers_refused(5, -1, FEED_HEARTBEAT);
-	assert_numbers_refused(5, 5, 4);                  /* no such kind */
+	assert_numbers_refused(5, 5, 4);		    /* no such kind */
 	assert_numbers_refused(5, INT64_MAX, FEED_CHANGES); /* the number after it could not be told */
 }
 
@@ -298,8 +313,12 @@ static void test_stream_is_cut_into_frames_however_it_arrives(void **state)
 	for (int i = 0; i < 300; i++)
 		feed_put_removed(&records, bytes_of(fp_a, 32));
 	for (int i = 0; i < 3; i++) {
-		struct feed_frame h = {.epoch = 1, .first = 1 + i, .last = 1 + i, .kind = FEED_CHANGES,
-				       .count = i == 1 ? 300 : 0, .records = i == 1 ? buf_view(&records) : bytes_of(NULL, 0)};
+		struct feed_frame h = {.epoch = 1,
+				       .first = 1 + i,
+				       .last = 1 + i,
+				       .kind = FEED_CHANGES,
+				       .count = i == 1 ? 300 : 0,
+				       .records = i == 1 ? buf_view(&records) : bytes_of(NULL, 0)};
 		assert_true(feed_seal(&stream, &h, previous, key, &f).ok);
 		ends[i] = stream.n;
 	}
@@ -328,7 +347,8 @@ static void assert_head_refused(const uint8_t *p, size_t n)
 static void test_anything_but_a_byte_string_ends_the_stream(void **state)
 {
 	static const uint8_t text[] = {0x61, 'a'}, map[] = {0xa0}, indefinite[] = {0x5f}, reserved[] = {0x5c},
-			     eight[] = {0x5b, 0, 0, 0, 0, 0, 0, 0, 1, 0}, large[] = {0x5a, 0x00, 0x02, 0x00, 0x01};
+			     eight[] = {0x5b, 0, 0, 0, 0, 0, 0, 0, 1, 0},
+			     large[] = {0x5a, 0x00, 0x02, 0x00, 0x01};
 	(void)state;
 	assert_head_refused(text, sizeof text);
 	assert_head_refused(map, sizeof map);
@@ -366,24 +386,32 @@ static void test_snapshot_then_changes_then_heartbeat(void **state)
 	uint8_t previous[32] = {0};
 	struct fault f;
 	(void)state;
-	struct feed_frame part = opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT, .head = {9}}, previous);
+	struct feed_frame part = opened(
+		(struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT, .head = {9}}, previous);
 	assert_true(feed_chain_take(&c, &part, &f).ok);
 	assert_int_equal(c.seq, 0); /* nothing counts until the snapshot is whole */
 	struct feed_frame last =
-		opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT_LAST, .head = {9}}, previous);
+		opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT_LAST, .head = {9}},
+		       previous);
 	assert_true(feed_chain_take(&c, &last, &f).ok);
 	assert_int_equal(c.seq, 9);
 	assert_int_equal(c.epoch, 2);
-	struct feed_frame changes =
-		opened((struct feed_frame){.epoch = 2, .first = 10, .last = 12, .kind = FEED_CHANGES, .head = {12}}, previous);
+	struct feed_frame changes = opened(
+		(struct feed_frame){.epoch = 2, .first = 10, .last = 12, .kind = FEED_CHANGES, .head = {12}},
+		previous);
 	assert_true(feed_chain_take(&c, &changes, &f).ok);
 	assert_int_equal(c.seq, 12);
-	struct feed_frame beat =
-		opened((struct feed_frame){.epoch = 2, .first = 13, .last = 12, .kind = FEED_HEARTBEAT, .head = {12}}, previous);
+	struct feed_frame beat = opened(
+		(struct feed_frame){
+			.epoch = 2, .first = 13, .last = 12, .kind = FEED_HEARTBEAT, .head = {12}},
+		previous);
 	assert_true(feed_chain_take(&c, &beat, &f).ok);
 	assert_int_equal(c.seq, 12);
 	struct feed_frame quiet = /* entries that concern no broker */
-		opened((struct feed_frame){.epoch = 2, .first = 13, .last = 20, .kind = FEED_HEARTBEAT, .head = {20}}, previous);
+		opened(
+			(struct feed_frame){
+				.epoch = 2, .first = 13, .last = 20, .kind = FEED_HEARTBEAT, .head = {20}},
+			previous);
 	assert_true(feed_chain_take(&c, &quiet, &f).ok);
 	assert_int_equal(c.seq, 20);
 	assert_int_equal(c.head[0], 20);
@@ -394,19 +422,24 @@ static void test_frames_out_of_turn_are_not_taken(void **state)
 	struct feed_chain c = {.epoch = 2, .seq = 9, .head = {9}};
 	uint8_t zero[32] = {0}, wrong[32] = {1};
 	(void)state;
-	struct feed_frame gap = opened((struct feed_frame){.epoch = 2, .first = 11, .last = 12, .kind = FEED_CHANGES}, zero);
+	struct feed_frame gap =
+		opened((struct feed_frame){.epoch = 2, .first = 11, .last = 12, .kind = FEED_CHANGES}, zero);
 	assert_not_taken(c, &gap, "feed-gap");
 	memset(zero, 0, 32);
-	struct feed_frame again = opened((struct feed_frame){.epoch = 2, .first = 9, .last = 12, .kind = FEED_CHANGES}, zero);
+	struct feed_frame again =
+		opened((struct feed_frame){.epoch = 2, .first = 9, .last = 12, .kind = FEED_CHANGES}, zero);
 	assert_not_taken(c, &again, "feed-gap");
-	struct feed_frame other = opened((struct feed_frame){.epoch = 2, .first = 10, .last = 12, .kind = FEED_CHANGES}, wrong);
+	struct feed_frame other =
+		opened((struct feed_frame){.epoch = 2, .first = 10, .last = 12, .kind = FEED_CHANGES}, wrong);
 	assert_not_taken(c, &other, "feed-gap"); /* does not follow the frame before it */
 	memset(zero, 0, 32);
-	struct feed_frame fork =
-		opened((struct feed_frame){.epoch = 2, .first = 10, .last = 9, .kind = FEED_HEARTBEAT, .head = {8}}, zero);
+	struct feed_frame fork = opened(
+		(struct feed_frame){.epoch = 2, .first = 10, .last = 9, .kind = FEED_HEARTBEAT, .head = {8}},
+		zero);
 	assert_not_taken(c, &fork, "feed-gap"); /* two hashes for one number */
 	memset(zero, 0, 32);
-	struct feed_frame epoch = opened((struct feed_frame){.epoch = 3, .first = 10, .last = 12, .kind = FEED_CHANGES}, zero);
+	struct feed_frame epoch =
+		opened((struct feed_frame){.epoch = 3, .first = 10, .last = 12, .kind = FEED_CHANGES}, zero);
 	assert_not_taken(c, &epoch, "feed-epoch");
 }
 
@@ -416,13 +449,16 @@ static void test_older_snapshot_does_not_replace_the_table(void **state)
 	uint8_t zero[32] = {0};
 	struct fault f;
 	(void)state;
-	struct feed_frame old = opened((struct feed_frame){.epoch = 1, .last = 50, .kind = FEED_SNAPSHOT_LAST}, zero);
+	struct feed_frame old =
+		opened((struct feed_frame){.epoch = 1, .last = 50, .kind = FEED_SNAPSHOT_LAST}, zero);
 	assert_not_taken(c, &old, "feed-epoch");
 	memset(zero, 0, 32);
-	struct feed_frame back = opened((struct feed_frame){.epoch = 2, .last = 8, .kind = FEED_SNAPSHOT_LAST}, zero);
+	struct feed_frame back =
+		opened((struct feed_frame){.epoch = 2, .last = 8, .kind = FEED_SNAPSHOT_LAST}, zero);
 	assert_not_taken(c, &back, "feed-epoch");
 	memset(zero, 0, 32);
-	struct feed_frame new = opened((struct feed_frame){.epoch = 3, .last = 1, .kind = FEED_SNAPSHOT_LAST}, zero);
+	struct feed_frame new =
+		opened((struct feed_frame){.epoch = 3, .last = 1, .kind = FEED_SNAPSHOT_LAST}, zero);
 	assert_true(feed_chain_take(&c, &new, &f).ok);
 	assert_int_equal(c.seq, 1);
 }
@@ -433,21 +469,25 @@ static void test_snapshot_is_neither_interrupted_nor_mixed(void **state)
 	uint8_t previous[32] = {0}, kept[32];
 	struct fault f;
 	(void)state;
-	struct feed_frame part = opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT, .head = {9}}, previous);
+	struct feed_frame part = opened(
+		(struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT, .head = {9}}, previous);
 	assert_true(feed_chain_take(&c, &part, &f).ok);
 	memcpy(kept, previous, 32);
-	struct feed_frame changes =
-		opened((struct feed_frame){.epoch = 0, .first = 1, .last = 1, .kind = FEED_CHANGES}, previous);
+	struct feed_frame changes = opened(
+		(struct feed_frame){.epoch = 0, .first = 1, .last = 1, .kind = FEED_CHANGES}, previous);
 	assert_not_taken(c, &changes, "feed-gap");
 	memcpy(previous, kept, 32);
 	struct feed_frame mixed =
-		opened((struct feed_frame){.epoch = 2, .last = 10, .kind = FEED_SNAPSHOT_LAST, .head = {9}}, previous);
+		opened((struct feed_frame){.epoch = 2, .last = 10, .kind = FEED_SNAPSHOT_LAST, .head = {9}},
+		       previous);
 	assert_not_taken(c, &mixed, "feed-gap");
 	memcpy(previous, kept, 32);
 	struct feed_frame last =
-		opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT_LAST, .head = {9}}, previous);
+		opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT_LAST, .head = {9}},
+		       previous);
 	assert_true(feed_chain_take(&c, &last, &f).ok);
-	struct feed_frame second = opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT_LAST}, previous);
+	struct feed_frame second =
+		opened((struct feed_frame){.epoch = 2, .last = 9, .kind = FEED_SNAPSHOT_LAST}, previous);
 	assert_not_taken(c, &second, "feed-gap"); /* only a new stream brings a new snapshot */
 }
 

@@ -40,7 +40,8 @@ static void test_nothing_is_told_without_a_signature(void **state)
 	static const char *const uris[] = {"/v1/admin/devices", "/v1/admin/log", "/v1/admin/nothing"};
 	(void)state;
 	for (size_t i = 0; i < 3; i++)
-		assert_answer(site_receive(site_send("GET", uris[i], bytes_of(NULL, 0), NULL)), 401, "unauthenticated");
+		assert_answer(site_receive(site_send("GET", uris[i], bytes_of(NULL, 0), NULL)), 401,
+			      "unauthenticated");
 }
 
 static void test_roles_bound_what_may_be_changed(void **state)
@@ -48,9 +49,12 @@ static void test_roles_bound_what_may_be_changed(void **state)
 	uint8_t fp[FINGERPRINT_SIZE];
 	(void)state;
 	enrol((struct ask){.device = 1, .key = 1}, fp);
-	assert_answer(post(site.viewer, device_uri(1, "/suspend"), "{\"reason\":\"lost\"}"), 403, "forbidden");
-	assert_answer(post(site.viewer, device_uri(1, "/revoke"), "{\"reason\":\"unspecified\"}"), 403, "forbidden");
-	assert_answer(post(site.operator, device_uri(1, "/allow-reenrol"), "{\"reason\":\"x\"}"), 403, "forbidden");
+	assert_answer(post(site.viewer, device_uri(1, "/suspend"), "{\"reason\":\"lost\"}"), 403,
+		      "forbidden");
+	assert_answer(post(site.viewer, device_uri(1, "/revoke"), "{\"reason\":\"unspecified\"}"), 403,
+		      "forbidden");
+	assert_answer(post(site.operator, device_uri(1, "/allow-reenrol"), "{\"reason\":\"x\"}"), 403,
+		      "forbidden");
 	assert_answer(post(site.operator, "/v1/admin/services", "{}"), 403, "forbidden");
 	assert_answer(site_admin_ask(site.operator, "DELETE", "/v1/admin/services/x", ""), 403, "forbidden");
 	assert_int_equal(state_of(fp), STORE_ACTIVE);
@@ -66,7 +70,8 @@ static void test_a_change_is_logged_with_the_key_that_made_it(void **state)
 	json_t *key = json_load_file(site.operator, 0, NULL);
 	(void)state;
 	enrol((struct ask){.device = 1, .key = 1}, fp);
-	struct site_answer a = post(site.operator, device_uri(1, "/revoke"), "{\"reason\":\"key-compromise\"}");
+	struct site_answer a =
+		post(site.operator, device_uri(1, "/revoke"), "{\"reason\":\"key-compromise\"}");
 	char id[REQUEST_ID_SIZE];
 	const char *header = strstr(a.text, "X-Request-Id: ");
 	assert_non_null(header);
@@ -92,25 +97,38 @@ static void test_requests_are_read_strictly(void **state)
 	(void)state;
 	enrol((struct ask){.device = 1, .key = 1}, fp);
 	static const char *const bodies[] = {
-		"{", "[]", "{}", "{\"reason\":\"\"}", "{\"reason\":1}", "{\"reason\":\"lost\",\"force\":true}",
-		"{\"reason\":\"lost\",\"reason\":\"found\"}", "{\"reason\":\"lost\",\"wait_ms\":-1}",
-		"{\"reason\":\"lost\",\"wait_ms\":99999}", "{\"reason\":\"lost\",\"wait_ms\":\"1\"}",
+		"{",
+		"[]",
+		"{}",
+		"{\"reason\":\"\"}",
+		"{\"reason\":1}",
+		"{\"reason\":\"lost\",\"force\":true}",
+		"{\"reason\":\"lost\",\"reason\":\"found\"}",
+		"{\"reason\":\"lost\",\"wait_ms\":-1}",
+		"{\"reason\":\"lost\",\"wait_ms\":99999}",
+		"{\"reason\":\"lost\",\"wait_ms\":\"1\"}",
 		"{\"reason\":\"a\\u0000b\"}",
 	};
 	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
 		assert_answer(post(site.operator, device_uri(1, "/suspend"), bodies[i]), 400, "bad-request");
 	assert_int_equal(state_of(fp), STORE_ACTIVE);
-	assert_answer(post(site.operator, device_uri(1, "/revoke"), "{\"reason\":\"because\"}"), 400, "bad-request");
-	assert_answer(post(site.operator, device_uri(9, "/suspend"), "{\"reason\":\"lost\"}"), 404, "not-found");
-	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices?limit=x", ""), 400, "bad-request");
-	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices?limit=501", ""), 400, "bad-request");
-	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices?state=odd", ""), 400, "bad-request");
+	assert_answer(post(site.operator, device_uri(1, "/revoke"), "{\"reason\":\"because\"}"), 400,
+		      "bad-request");
+	assert_answer(post(site.operator, device_uri(9, "/suspend"), "{\"reason\":\"lost\"}"), 404,
+		      "not-found");
+	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices?limit=x", ""), 400,
+		      "bad-request");
+	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices?limit=501", ""), 400,
+		      "bad-request");
+	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices?state=odd", ""), 400,
+		      "bad-request");
 	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/log?after=-1", ""), 400, "bad-request");
 	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/nothing", ""), 404, "not-found");
 	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices/", ""), 404, "not-found");
 	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices/a%2", ""), 404, "not-found");
 	assert_answer(site_admin_ask(site.viewer, "GET", "/v1/admin/devices/a/b", ""), 404, "not-found");
-	assert_answer(site_admin_ask(site.admin, "PUT", "/v1/admin/devices", "{}"), 405, "method-not-allowed");
+	assert_answer(site_admin_ask(site.admin, "PUT", "/v1/admin/devices", "{}"), 405,
+		      "method-not-allowed");
 }
 
 /* ---- devices ---- */
@@ -212,8 +230,10 @@ static void test_a_service_is_registered_and_removed(void **state)
 	assert_string_equal(text(service, "name"), "backend");
 	assert_string_equal(text(service, "policy"), SITE_POLICY);
 	site_answer_free(&a);
-	assert_answer(site_admin_ask(site.admin, "DELETE", "/v1/admin/services/backend?wait_ms=10", ""), 200, "");
-	assert_answer(site_admin_ask(site.admin, "DELETE", "/v1/admin/services/backend", ""), 404, "not-found");
+	assert_answer(site_admin_ask(site.admin, "DELETE", "/v1/admin/services/backend?wait_ms=10", ""), 200,
+		      "");
+	assert_answer(site_admin_ask(site.admin, "DELETE", "/v1/admin/services/backend", ""), 404,
+		      "not-found");
 	a = get("/v1/admin/services");
 	assert_int_equal(json_array_size(json_object_get(a.json, "services")), 0);
 	site_answer_free(&a);
@@ -226,11 +246,13 @@ static void test_a_service_is_checked_before_it_is_registered(void **state)
 	assert_service_refused(&site.other_ca, "backend", SITE_POLICY);
 	assert_service_refused(&site.service_ca, "back end", SITE_POLICY);
 	assert_service_refused(&site.service_ca, "backend", "{\"Version\":\"2012-10-17\"}");
-	assert_service_refused(&site.service_ca, "backend", "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Maybe\","
-							    "\"Action\":\"iot:Connect\",\"Resource\":\"*\"}]}");
+	assert_service_refused(&site.service_ca, "backend",
+			       "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Maybe\","
+			       "\"Action\":\"iot:Connect\",\"Resource\":\"*\"}]}");
 	assert_service_refused(&site.service_ca, "backend", NULL);
-	assert_answer(post(site.admin, "/v1/admin/services", "{\"name\":\"a\",\"certificatePem\":\"x\",\"policy\":{}}"), 400,
-		      "bad-request");
+	assert_answer(post(site.admin, "/v1/admin/services",
+			   "{\"name\":\"a\",\"certificatePem\":\"x\",\"policy\":{}}"),
+		      400, "bad-request");
 	assert_int_equal(count_rows("SELECT count(*) FROM services"), 0);
 }
 
@@ -242,9 +264,13 @@ static void read_entry(const json_t *j, struct log_entry *e, uint8_t instance[IN
 	size_t n;
 	const char *hex = text(j, "instance_id"), *fp = text(j, "certificateId"), *hash = text(j, "hash");
 	*e = (struct log_entry){.seq = json_integer_value(json_object_get(j, "seq")),
-				.time_ms = json_integer_value(json_object_get(j, "time_ms")), .kind = text(j, "kind"),
-				.actor = text(j, "actor"), .request_id = text(j, "request_id"), .thing = text(j, "thing"),
-				.reason = text(j, "reason"), .detail = text(j, "detail")};
+				.time_ms = json_integer_value(json_object_get(j, "time_ms")),
+				.kind = text(j, "kind"),
+				.actor = text(j, "actor"),
+				.request_id = text(j, "request_id"),
+				.thing = text(j, "thing"),
+				.reason = text(j, "reason"),
+				.detail = text(j, "detail")};
 	assert_true(hex_decode(hex, strlen(hex), instance, INSTANCE_ID_SIZE, &n));
 	e->instance_id = bytes_of(instance, n);
 	assert_true(hex_decode(fp, strlen(fp), fingerprint, FINGERPRINT_SIZE, &n));
@@ -262,7 +288,9 @@ static void test_the_log_as_it_is_answered_verifies(void **state)
 	enrol((struct ask){.device = 1, .key = 1}, fp);
 	reserve((struct ask){.device = 1, .key = 2}, &g);
 	assert_answer(post(site.operator, device_uri(1, "/resume"), "{}"), 200, "");
-	assert_answer(post(site.operator, device_uri(1, "/suspend"), "{\"reason\":\"gesucht: \\u201eZ\\u00e4hler\\u201c\"}"), 200, "");
+	assert_answer(post(site.operator, device_uri(1, "/suspend"),
+			   "{\"reason\":\"gesucht: \\u201eZ\\u00e4hler\\u201c\"}"),
+		      200, "");
 	do {
 		char uri[96];
 		snprintf(uri, sizeof uri, "/v1/admin/log?after=%lld&limit=3", (long long)chain.seq);

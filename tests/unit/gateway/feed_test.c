@@ -205,7 +205,8 @@ static void test_a_raised_epoch_lets_a_rolled_back_log_feed_again(void **state)
 	site_broker_follow(broker, last_seq());
 	broker->chain.seq += 10;
 	assert_rolled_back(broker);
-	struct site_answer answer = site_admin_ask(site.operator, "POST", "/v1/admin/epoch", "{\"reason\":\"restored\"}");
+	struct site_answer answer =
+		site_admin_ask(site.operator, "POST", "/v1/admin/epoch", "{\"reason\":\"restored\"}");
 	assert_int_equal(answer.status, 403);
 	site_answer_free(&answer);
 	answer = site_admin_ask(site.admin, "POST", "/v1/admin/epoch", "{\"reason\":\"restored\"}");
@@ -288,12 +289,14 @@ static void assert_peer_refused(const struct authority *ca, const char *role, in
 	struct buf pem = site_leaf(ca, role, "broker-a");
 	char *escaped = site_escape(buf_view(&pem));
 	const char *const params[] = {"CLIENT_CERT", escaped, "CONTENT_TYPE", "application/json", NULL};
-	struct site_answer a = site_receive(site_send("GET", "/v1/feed?epoch=0&after=0", bytes_of(NULL, 0), params));
+	struct site_answer a =
+		site_receive(site_send("GET", "/v1/feed?epoch=0&after=0", bytes_of(NULL, 0), params));
 	assert_int_equal(a.status, status);
 	assert_string_equal(site_code(&a), code);
 	site_answer_free(&a);
-	a = site_receive(site_send("POST", "/v1/feed/receipts",
-				   bytes_str("{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[]}"), params));
+	a = site_receive(site_send(
+		"POST", "/v1/feed/receipts",
+		bytes_str("{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[]}"), params));
 	assert_int_equal(a.status, status);
 	site_answer_free(&a);
 	free(escaped);
@@ -313,10 +316,14 @@ static void test_only_brokers_of_the_service_ca_are_fed(void **state)
 
 static void test_malformed_questions_are_refused(void **state)
 {
-	static const char *const uris[] = {"/v1/feed?epoch=x", "/v1/feed?epoch=1&after=-1", "/v1/feed?after=",
-					   "/v1/feed?epoch=1&after=2&head=00", "/v1/feed?epoch=1234567890123456789012"};
+	static const char *const uris[] = {"/v1/feed?epoch=x", "/v1/feed?epoch=1&after=-1",
+					   "/v1/feed?after=", "/v1/feed?epoch=1&after=2&head=00",
+					   "/v1/feed?epoch=1234567890123456789012"};
 	static const char *const bodies[] = {
-		"", "{}", "[]", "{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1}",
+		"",
+		"{}",
+		"[]",
+		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1}",
 		"{\"broker\":\"broker-b\",\"epoch\":1,\"seq\":1,\"connected\":[]}",
 		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":-1,\"connected\":[]}",
 		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[\"zz\"]}",
@@ -455,7 +462,8 @@ static void test_a_receipt_before_the_question_counts(void **state)
 	revoke_device(1, "key-compromise");
 	site_broker_follow(a, last_seq());
 	site_broker_receipt(a, "broker-a", "");
-	struct site_answer answer = site_receive(ask_to_revoke(1, 20000)); /* revoked already: the same entry */
+	struct site_answer answer =
+		site_receive(ask_to_revoke(1, 20000)); /* revoked already: the same entry */
 	assert_true(json_is_true(json_object_get(answer.json, "effective")));
 	assert_int_equal(json_integer_value(json_object_get(answer.json, "certificates")), 0);
 	site_answer_free(&answer);
@@ -481,8 +489,10 @@ static void test_the_first_connection_ends_the_predecessor(void **state)
 	site_broker_follow(a, last_seq());
 	assert_int_equal(site_broker_state(a, old), FEED_REVOKED);
 	assert_int_equal(site_broker_state(a, new), FEED_ACTIVE);
-	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'certificate-revoked' AND reason = 'superseded' "
-				    "AND actor = 'broker-a'"), 1);
+	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'certificate-revoked' AND reason "
+				    "= 'superseded' "
+				    "AND actor = 'broker-a'"),
+			 1);
 	site_broker_free(a);
 }
 
@@ -499,7 +509,8 @@ static void test_brokers_are_listed(void **state)
 	struct site_answer answer;
 	for (;;) { /* until the gateway has noticed that one is gone */
 		answer = site_admin_ask(site.viewer, "GET", "/v1/admin/brokers", "");
-		if (!strcmp(broker_text(&answer, 0, "state"), "lost") || !strcmp(broker_text(&answer, 1, "state"), "lost"))
+		if (!strcmp(broker_text(&answer, 0, "state"), "lost") ||
+		    !strcmp(broker_text(&answer, 1, "state"), "lost"))
 			break;
 		site_answer_free(&answer);
 	}

@@ -1,5 +1,6 @@
 /*
- * site_fixture.h - store, feed and admin interface behind an SCGI socket; a broker and an admin as they come through the edge.
+ * site_fixture.h - store, feed and admin interface behind an SCGI socket; a broker and an admin as they come
+ * through the edge.
  */
 #ifndef SITE_FIXTURE_H
 #define SITE_FIXTURE_H
@@ -18,7 +19,9 @@
 #include <poll.h>
 #include <time.h>
 
-#define SITE_POLICY "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:Connect\",\"Resource\":\"*\"}]}"
+#define SITE_POLICY                                                                                          \
+	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:Connect\","       \
+	"\"Resource\":\"*\"}]}"
 
 static struct {
 	struct gateway gateway;
@@ -45,7 +48,10 @@ static UNUSED_OK void site_admin_key(enum admin_role role, char path[96], const 
 	struct fault f = {0};
 	snprintf(path, 96, "%s/%s.json", fixture_dir, name);
 	snprintf(master, sizeof master, "%s/master", fixture_dir);
-	struct admin_key_request k = {.db_path = fixture_path, .master_file = master, .role = role, .region = "mooring-1",
+	struct admin_key_request k = {.db_path = fixture_path,
+				      .master_file = master,
+				      .role = role,
+				      .region = "mooring-1",
 				      .key_file = path};
 	if (!admin_key_create(&k, id, &f).ok)
 		fail_msg("admin_key_create: %s", f.text);
@@ -59,8 +65,8 @@ static UNUSED_OK void site_start(void)
 	snprintf(master, sizeof master, "%s/master", fixture_dir);
 	const struct scgi_options options = {.socket_path = site.socket, .workers = 2, .connections_max = 64};
 	g->store = fixture_store;
-	if (!admin_auth_open(fixture_path, master, "mooring-1", &g->admin_auth, &f).ok || !feed_start(g, &g->feed, &f).ok ||
-	    !scgi_start(&options, site_route, g, &g->server, &f).ok)
+	if (!admin_auth_open(fixture_path, master, "mooring-1", &g->admin_auth, &f).ok ||
+	    !feed_start(g, &g->feed, &f).ok || !scgi_start(&options, site_route, g, &g->server, &f).ok)
 		fail_msg("%s", f.text);
 }
 
@@ -119,7 +125,10 @@ static UNUSED_OK struct buf site_leaf(const struct authority *ca, const char *ro
 {
 	char san[128];
 	snprintf(san, sizeof san, "URI:spiffe://example.com/service/%s/%s", role, name);
-	const struct cert_form form = {.san = san, .purpose = "clientAuth", .basic = "critical,CA:FALSE", .from_s = -3600,
+	const struct cert_form form = {.san = san,
+				       .purpose = "clientAuth",
+				       .basic = "critical,CA:FALSE",
+				       .from_s = -3600,
 				       .to_s = 3600};
 	EVP_PKEY *key = p256_key_generate();
 	X509 *cert = cert_make(name, key, ca, &form);
@@ -155,7 +164,8 @@ static UNUSED_OK void site_answer_free(struct site_answer *a)
 	free(a->text);
 }
 
-static UNUSED_OK int site_send(const char *method, const char *uri, struct bytes body, const char *const *params)
+static UNUSED_OK int site_send(const char *method, const char *uri, struct bytes body,
+			       const char *const *params)
 {
 	struct buf request = scgi_client_request(method, uri, body, params);
 	int fd = scgi_client_dial(site.socket);
@@ -182,7 +192,8 @@ static UNUSED_OK const char *site_code(const struct site_answer *a)
 
 /* ---- an admin ---- */
 
-static UNUSED_OK int site_admin_send(const char *key_file, const char *method, const char *uri, const char *body)
+static UNUSED_OK int site_admin_send(const char *key_file, const char *method, const char *uri,
+				     const char *body)
 {
 	static unsigned long count;
 	char date[20], hash[HEX_SIZE(SHA256_SIZE)], once[24], path[512];
@@ -200,23 +211,37 @@ static UNUSED_OK int site_admin_send(const char *key_file, const char *method, c
 	char *query = strchr(path, '?');
 	if (query)
 		*query++ = '\0';
-	const struct sigv4_header headers[] = {
-		{"host", "gw.example"}, {"x-amz-content-sha256", hash}, {"x-amz-date", date}, {"x-once", once}};
+	const struct sigv4_header headers[] = {{"host", "gw.example"},
+					       {"x-amz-content-sha256", hash},
+					       {"x-amz-date", date},
+					       {"x-once", once}};
 	const struct sigv4_request r = {method, path, query ? query : "", headers, 4, bytes_str(body)};
 	assert_true(sigv4_sign(&r, json_string_value(json_object_get(key, "access_key_id")),
-			       json_string_value(json_object_get(key, "secret_access_key")), "mooring-1", "mooring",
-			       &authorization, &f).ok);
+			       json_string_value(json_object_get(key, "secret_access_key")), "mooring-1",
+			       "mooring", &authorization, &f)
+			    .ok);
 	buf_byte(&authorization, 0);
-	const char *const params[] = {"HTTP_HOST", "gw.example", "HTTP_X_AMZ_CONTENT_SHA256", hash, "HTTP_X_AMZ_DATE", date,
-				      "HTTP_X_ONCE", once, "HTTP_AUTHORIZATION", (const char *)authorization.p,
-				      "CONTENT_TYPE", "application/json", NULL};
+	const char *const params[] = {"HTTP_HOST",
+				      "gw.example",
+				      "HTTP_X_AMZ_CONTENT_SHA256",
+				      hash,
+				      "HTTP_X_AMZ_DATE",
+				      date,
+				      "HTTP_X_ONCE",
+				      once,
+				      "HTTP_AUTHORIZATION",
+				      (const char *)authorization.p,
+				      "CONTENT_TYPE",
+				      "application/json",
+				      NULL};
 	int fd = site_send(method, uri, bytes_str(body), params);
 	buf_free(&authorization);
 	json_decref(key);
 	return fd;
 }
 
-static UNUSED_OK struct site_answer site_admin_ask(const char *key_file, const char *method, const char *uri, const char *body)
+static UNUSED_OK struct site_answer site_admin_ask(const char *key_file, const char *method, const char *uri,
+						   const char *body)
 {
 	return site_receive(site_admin_send(key_file, method, uri, body));
 }
@@ -384,8 +409,8 @@ static UNUSED_OK struct site_answer site_broker_post(struct site_broker *b, cons
 static UNUSED_OK void site_broker_receipt(struct site_broker *b, const char *name, const char *connected)
 {
 	char body[1024];
-	snprintf(body, sizeof body, "{\"broker\":\"%s\",\"epoch\":%lld,\"seq\":%lld,\"connected\":[%s]}", name,
-		 (long long)b->chain.epoch, (long long)b->chain.seq, connected);
+	snprintf(body, sizeof body, "{\"broker\":\"%s\",\"epoch\":%lld,\"seq\":%lld,\"connected\":[%s]}",
+		 name, (long long)b->chain.epoch, (long long)b->chain.seq, connected);
 	struct site_answer a = site_broker_post(b, body);
 	assert_int_equal(a.status, 204);
 	site_answer_free(&a);

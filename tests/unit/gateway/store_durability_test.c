@@ -124,7 +124,8 @@ static void test_a_failing_operation_does_not_fail_its_neighbours(void **state)
 		struct store_reservation r;
 		fixture_reservation(&(struct ask){.device = i + 1, .key = i + 1}, &r);
 		if (i % 2)
-			memcpy(r.intent.serial, first.intent.serial, SERIAL_SIZE); /* the database refuses it twice */
+			memcpy(r.intent.serial, first.intent.serial,
+			       SERIAL_SIZE); /* the database refuses it twice */
 		if (i == 0)
 			r = first;
 		got_init(&got[i]);
@@ -137,7 +138,8 @@ static void test_a_failing_operation_does_not_fail_its_neighbours(void **state)
 			assert_refused(&got[i], REASON_STORE_UNAVAILABLE);
 	}
 	assert_int_equal(count_rows("SELECT count(*) FROM intents"), COUNT / 2);
-	assert_int_equal(count_rows("SELECT count(*) FROM devices"), COUNT / 2); /* nothing of the failed ones is left */
+	assert_int_equal(count_rows("SELECT count(*) FROM devices"),
+			 COUNT / 2); /* nothing of the failed ones is left */
 	assert_int_equal(count_rows("SELECT coalesce(max(seq), 0) - count(*) FROM log"), 0);
 }
 
@@ -397,13 +399,19 @@ static void test_invariants_hold_in_the_database_itself(void **state)
 	assert_sql_refused("UPDATE certificates SET state = 0 WHERE state = 2");
 	assert_sql_refused("UPDATE log SET reason = 'nothing' WHERE seq = 1");
 	assert_sql_refused("DELETE FROM log WHERE seq = 1");
-	assert_sql_refused("INSERT INTO log VALUES (1, 0, 'k', '', '', NULL, NULL, '', NULL, '', '', zeroblob(32))");
+	assert_sql_refused(
+		"INSERT INTO log VALUES (1, 0, 'k', '', '', NULL, NULL, '', NULL, '', '', zeroblob(32))");
 	assert_sql_refused("INSERT INTO keys SELECT spki_sha256, 2 FROM keys WHERE device_id = 1");
-	assert_sql_refused("INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, not_before, "
-			   "not_after, issued_at_ms, request_id, verdict_id, der) SELECT zeroblob(32), zeroblob(16), 0, device_id, "
-			   "generation, spki_sha256, 0, 0, 0, '', verdict_id, der FROM certificates WHERE state = 0");
-	assert_sql_refused("INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, not_before, "
-			   "not_after, issued_at_ms, request_id, verdict_id, der) SELECT zeroblob(32), serial, 2, device_id, "
+	assert_sql_refused(
+		"INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, "
+		"not_before, "
+		"not_after, issued_at_ms, request_id, verdict_id, der) SELECT zeroblob(32), zeroblob(16), 0, "
+		"device_id, "
+		"generation, spki_sha256, 0, 0, 0, '', verdict_id, der FROM certificates WHERE state = 0");
+	assert_sql_refused("INSERT INTO certificates (fingerprint, serial, state, device_id, generation, "
+			   "spki_sha256, not_before, "
+			   "not_after, issued_at_ms, request_id, verdict_id, der) SELECT zeroblob(32), "
+			   "serial, 2, device_id, "
 			   "9, spki_sha256, 0, 0, 0, '', verdict_id, der FROM certificates WHERE state = 0");
 }
 
@@ -420,7 +428,8 @@ int main(void)
 		TEST(test_open_intents_are_found_again),
 		TEST(test_closing_answers_everything_that_was_asked),
 		TEST(test_full_disk_is_refused_clearly_and_recovers_alone),
-		cmocka_unit_test_setup_teardown(test_a_full_disk_still_takes_revocations, fixture_setup, unmount),
+		cmocka_unit_test_setup_teardown(test_a_full_disk_still_takes_revocations, fixture_setup,
+						unmount),
 		TEST(test_invariants_hold_in_the_database_itself),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

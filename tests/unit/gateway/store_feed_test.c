@@ -103,7 +103,8 @@ static void test_renewal_asks_brokers_to_report_the_first_connection(void **stat
 	assert_memory_equal(c->records[0].fingerprint, new, FINGERPRINT_SIZE);
 	assert_true(c->records[0].report_first);
 	got_init(&g);
-	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE])new, 1, "broker-a", on_changed, &g);
+	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE]) new, 1, "broker-a", on_changed,
+			&g);
 	got_wait(&g);
 	c = last_pushed();
 	assert_int_equal(c->count, 1);
@@ -341,8 +342,11 @@ static struct got remove_service(const char *name)
 
 static struct buf service_der(void)
 {
-	static const struct cert_form form = {.san = "URI:spiffe://example.com/service/backend/backend", .purpose = "clientAuth",
-					      .basic = "critical,CA:FALSE", .from_s = -3600, .to_s = 3600};
+	static const struct cert_form form = {.san = "URI:spiffe://example.com/service/backend/backend",
+					      .purpose = "clientAuth",
+					      .basic = "critical,CA:FALSE",
+					      .from_s = -3600,
+					      .to_s = 3600};
 	struct authority ca = authority_make("service CA");
 	EVP_PKEY *key = p256_key_generate();
 	X509 *cert = cert_make("backend", key, &ca, &form);
@@ -411,7 +415,8 @@ static void on_brokers(const char *const *names, size_t count, const struct faul
 	sem_post(&g->ready);
 }
 
-static void change_broker(void (*verb)(struct store *, const struct store_caller *, const char *, store_changed_done *, void *),
+static void change_broker(void (*verb)(struct store *, const struct store_caller *, const char *,
+				       store_changed_done *, void *),
 			  struct got *g)
 {
 	got_init(g);

@@ -162,8 +162,12 @@ static UNUSED_OK const char *fixture_thing(int device)
 static UNUSED_OK void fixture_reservation(const struct ask *a, struct store_reservation *r)
 {
 	int64_t now = clock_wall_s();
-	*r = (struct store_reservation){.profile = "device", .evidence = EVIDENCE_COSE_CSR, .assurance = 1,
-					.mode = BINDING_CSR, .audience = "https://gw.example", .ear = "e.a.r",
+	*r = (struct store_reservation){.profile = "device",
+					.evidence = EVIDENCE_COSE_CSR,
+					.assurance = 1,
+					.mode = BINDING_CSR,
+					.audience = "https://gw.example",
+					.ear = "e.a.r",
 					.renews = a->renews};
 	crypto_random(r->intent.id, INTENT_ID_SIZE);
 	crypto_random(r->intent.serial, SERIAL_SIZE);
@@ -173,7 +177,8 @@ static UNUSED_OK void fixture_reservation(const struct ask *a, struct store_rese
 	memcpy(r->intent.spki_sha256, &a->key, sizeof a->key);
 	fixture_instance(a->device, r->intent.instance_id);
 	snprintf(r->intent.thing, sizeof r->intent.thing, "%s", fixture_thing(a->device));
-	snprintf(r->intent.request_id, sizeof r->intent.request_id, "%s", a->request_id ? a->request_id : "REQ");
+	snprintf(r->intent.request_id, sizeof r->intent.request_id, "%s",
+		 a->request_id ? a->request_id : "REQ");
 }
 
 static UNUSED_OK void reserve(struct ask a, struct got *g)
@@ -256,7 +261,8 @@ static UNUSED_OK struct got allow_reenrol(int device)
 {
 	struct got g;
 	got_init(&g);
-	store_allow_reenrol(fixture_store, &fixture_admin, fixture_thing(device), "board repaired", on_changed, &g);
+	store_allow_reenrol(fixture_store, &fixture_admin, fixture_thing(device), "board repaired",
+			    on_changed, &g);
 	got_wait(&g);
 	return g;
 }

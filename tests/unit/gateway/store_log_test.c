@@ -89,7 +89,8 @@ static void tamper(const char *sql)
 	sqlite3 *db;
 	char *error = NULL;
 	assert_int_equal(sqlite3_open(fixture_path, &db), SQLITE_OK);
-	int rc = sqlite3_exec(db, "DROP TRIGGER log_has_no_update; DROP TRIGGER log_has_no_delete;", NULL, NULL, &error);
+	int rc = sqlite3_exec(db, "DROP TRIGGER log_has_no_update; DROP TRIGGER log_has_no_delete;", NULL,
+			      NULL, &error);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(db, sql, NULL, NULL, &error);
 	sqlite3_close(db);
@@ -107,26 +108,34 @@ static void assert_noticed(const char *sql)
 	assert_string_equal(reason_code(e.fault.reason), "log-chain-broken");
 }
 
-#define TAMPER_TEST(name, sql)                  \
-	static void name(void **state)          \
-	{                                       \
-		(void)state;                    \
-		assert_noticed(sql);            \
+#define TAMPER_TEST(name, sql)                                                                               \
+	static void name(void **state)                                                                       \
+	{                                                                                                    \
+		(void)state;                                                                                 \
+		assert_noticed(sql);                                                                         \
 	}
 
-TAMPER_TEST(test_changed_reason_is_noticed, "UPDATE log SET reason = 'unspecified' WHERE reason = 'key-compromise'")
+TAMPER_TEST(test_changed_reason_is_noticed,
+	    "UPDATE log SET reason = 'unspecified' WHERE reason = 'key-compromise'")
 TAMPER_TEST(test_changed_time_is_noticed, "UPDATE log SET time_ms = time_ms + 1 WHERE seq = 3")
 TAMPER_TEST(test_changed_actor_is_noticed, "UPDATE log SET actor = 'someone' WHERE seq = 1")
-TAMPER_TEST(test_changed_detail_is_noticed, "UPDATE log SET detail = replace(detail, '\"assurance\":1', '\"assurance\":3') WHERE seq = 1")
+TAMPER_TEST(test_changed_detail_is_noticed,
+	    "UPDATE log SET detail = replace(detail, '\"assurance\":1', '\"assurance\":3') WHERE seq = 1")
 TAMPER_TEST(test_changed_certificate_is_noticed, "UPDATE log SET fingerprint = NULL WHERE seq = 1")
 TAMPER_TEST(test_removed_entry_is_noticed, "DELETE FROM log WHERE seq = 4")
-TAMPER_TEST(test_swapped_entries_are_noticed,
-	    "UPDATE log SET seq = 1000 WHERE seq = 3; UPDATE log SET seq = 3 WHERE seq = 4; UPDATE log SET seq = 4 WHERE seq = 1000")
+TAMPER_TEST(test_swapped_entries_are_noticed, "UPDATE log SET seq = 1000 WHERE seq = 3; UPDATE log SET seq = "
+					      "3 WHERE seq = 4; UPDATE log SET seq = 4 WHERE seq = 1000")
 TAMPER_TEST(test_changed_hash_is_noticed, "UPDATE log SET hash = zeroblob(32) WHERE seq = 5")
 
 static void test_entry_moved_between_fields_has_another_hash(void **state)
 {
-	struct log_entry a = {.seq = 1, .kind = "ab", .actor = "c", .request_id = "", .thing = "", .reason = "", .detail = ""};
+	struct log_entry a = {.seq = 1,
+			      .kind = "ab",
+			      .actor = "c",
+			      .request_id = "",
+			      .thing = "",
+			      .reason = "",
+			      .detail = ""};
 	struct log_entry b = a;
 	uint8_t start[SHA256_SIZE], x[SHA256_SIZE], y[SHA256_SIZE];
 	(void)state;
@@ -141,16 +150,23 @@ static void test_entry_moved_between_fields_has_another_hash(void **state)
 /* The page that describes the format is what others write their verifiers from. */
 static void test_the_canonical_bytes_are_as_documented(void **state)
 {
-	static const uint8_t canonical[] = {0x8a, 0x01, 0x19, 0x03, 0xe8, 0x61, 'k', 0x61, 'a', 0x61, 'r', 0xf6,
-					    0x61, 't', 0xf6, 0x60, 0x60};
-	struct log_entry e = {.seq = 1, .time_ms = 1000, .kind = "k", .actor = "a", .request_id = "r", .thing = "t",
-			      .reason = "", .detail = ""};
+	static const uint8_t canonical[] = {0x8a, 0x01, 0x19, 0x03, 0xe8, 0x61, 'k',  0x61, 'a',
+					    0x61, 'r',	0xf6, 0x61, 't',  0xf6, 0x60, 0x60};
+	struct log_entry e = {.seq = 1,
+			      .time_ms = 1000,
+			      .kind = "k",
+			      .actor = "a",
+			      .request_id = "r",
+			      .thing = "t",
+			      .reason = "",
+			      .detail = ""};
 	uint8_t start[SHA256_SIZE], expected[SHA256_SIZE], got[SHA256_SIZE];
 	(void)state;
 	sha256(bytes_of("mooring-log/1\0", 14), expected);
 	log_chain_start(start);
 	assert_memory_equal(start, expected, SHA256_SIZE);
-	sha256_parts((struct bytes[]){bytes_of(start, SHA256_SIZE), bytes_of(canonical, sizeof canonical)}, 2, expected);
+	sha256_parts((struct bytes[]){bytes_of(start, SHA256_SIZE), bytes_of(canonical, sizeof canonical)}, 2,
+		     expected);
 	assert_true(log_chain_next(start, &e, got));
 	assert_memory_equal(got, expected, SHA256_SIZE);
 }
@@ -238,7 +254,8 @@ static void test_refusals_beyond_the_limit_are_counted(void **state)
 	allow_reenrol(99);
 	store_stats(fixture_store, &stats);
 	int64_t kept = count_rows("SELECT count(*) FROM log WHERE kind = 'refused'");
-	int64_t told = count_rows("SELECT coalesce(sum(detail ->> 'count'), 0) FROM log WHERE kind = 'refusals-not-kept'");
+	int64_t told = count_rows(
+		"SELECT coalesce(sum(detail ->> 'count'), 0) FROM log WHERE kind = 'refusals-not-kept'");
 	assert_true(stats.refusals_dropped > 0);
 	assert_int_equal(kept + (int64_t)stats.refusals_dropped, MANY + 1);
 	assert_int_equal(told, stats.refusals_dropped);

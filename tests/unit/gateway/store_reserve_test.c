@@ -12,7 +12,8 @@ static void test_new_key_is_reserved_and_recorded(void **state)
 	assert_false(g.refused);
 	assert_true(g.recorded.seq > 0);
 	assert_int_equal(state_of(g.recorded.fingerprint), STORE_ACTIVE);
-	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'issued' AND fingerprint IS NOT NULL"), 1);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM log WHERE kind = 'issued' AND fingerprint IS NOT NULL"), 1);
 }
 
 static void test_open_intent_of_same_key_is_pending(void **state)
@@ -79,7 +80,8 @@ static void test_second_key_raises_clone_alarm_and_quarantines(void **state)
 	reserve((struct ask){.device = 1, .key = 2, .request_id = "CLONE-REQ"}, &g);
 	assert_refused(&g, REASON_CLONE_SUSPECT);
 	assert_int_equal(state_of(fp), STORE_INACTIVE);
-	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'alarm' AND reason = 'clone-suspect'"), 1);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM log WHERE kind = 'alarm' AND reason = 'clone-suspect'"), 1);
 	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'device-quarantined'"), 1);
 	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE request_id = 'CLONE-REQ'"), 4);
 	/* neither key gets anything until an operator has looked */
@@ -231,15 +233,18 @@ static void test_renewal_is_make_before_break(void **state)
 	assert_int_equal(state_of(old), STORE_ACTIVE);
 	assert_int_equal(state_of(new), STORE_ACTIVE);
 	got_init(&g);
-	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE])new, 1, "broker-a", on_changed, &g);
+	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE]) new, 1, "broker-a", on_changed,
+			&g);
 	got_wait(&g);
 	assert_int_equal(g.changed.count, 1);
 	assert_int_equal(state_of(old), STORE_REVOKED);
 	assert_int_equal(state_of(new), STORE_ACTIVE);
-	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'superseded'"), 1);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'superseded'"), 1);
 	/* told again, it changes nothing */
 	got_init(&g);
-	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE])new, 1, "broker-a", on_changed, &g);
+	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE]) new, 1, "broker-a", on_changed,
+			&g);
 	got_wait(&g);
 	assert_int_equal(g.changed.count, 0);
 }
@@ -275,7 +280,8 @@ static void test_second_renewal_ends_the_first_predecessor(void **state)
 static void test_renewals_are_refused_by_reason(void **state)
 {
 	struct got g;
-	uint8_t mine[FINGERPRINT_SIZE], other[FINGERPRINT_SIZE], next[FINGERPRINT_SIZE], none[FINGERPRINT_SIZE] = {1};
+	uint8_t mine[FINGERPRINT_SIZE], other[FINGERPRINT_SIZE], next[FINGERPRINT_SIZE],
+		none[FINGERPRINT_SIZE] = {1};
 	(void)state;
 	enrol((struct ask){.device = 1, .key = 1}, mine);
 	enrol((struct ask){.device = 2, .key = 2}, other);
@@ -315,7 +321,8 @@ static void test_superseded_key_does_not_return(void **state)
 	enrol((struct ask){.device = 1, .key = 1}, old);
 	enrol((struct ask){.device = 1, .key = 2, .renews = old}, new);
 	got_init(&g);
-	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE])new, 1, "broker-a", on_changed, &g);
+	store_connected(fixture_store, (const uint8_t(*)[FINGERPRINT_SIZE]) new, 1, "broker-a", on_changed,
+			&g);
 	got_wait(&g);
 	reserve((struct ask){.device = 1, .key = 1, .renews = new}, &g);
 	assert_refused(&g, REASON_KEY_IN_USE);
@@ -409,8 +416,10 @@ static void test_refusals_of_the_store_are_in_the_log_once(void **state)
 	revoke_device(1, "unspecified");
 	reserve((struct ask){.device = 1, .key = 1, .request_id = "REFUSED-REQ"}, &g);
 	assert_refused(&g, REASON_DEVICE_REVOKED);
-	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE request_id = 'REFUSED-REQ' AND kind = 'refused' "
-				    "AND reason = 'device-revoked' AND instance_id IS NOT NULL"), 1);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM log WHERE request_id = 'REFUSED-REQ' AND kind = 'refused' "
+			   "AND reason = 'device-revoked' AND instance_id IS NOT NULL"),
+		1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

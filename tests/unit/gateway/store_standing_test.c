@@ -13,8 +13,10 @@ static void test_revocation_ends_every_certificate(void **state)
 	assert_true(g.changed.durable_at_us > 0);
 	assert_int_equal(state_of(a), STORE_REVOKED);
 	assert_int_equal(state_of(b), STORE_REVOKED);
-	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'key-compromise' "
-				    "AND revoked_at_ms > 0"), 2);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'key-compromise' "
+			   "AND revoked_at_ms > 0"),
+		2);
 }
 
 static void test_revoked_is_final(void **state)
@@ -34,7 +36,8 @@ static void test_revoked_is_final(void **state)
 	withdraw(1, true, 1);
 	withdraw(1, false, 2);
 	assert_int_equal(state_of(fp), STORE_REVOKED);
-	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'unspecified'"), 1);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'unspecified'"), 1);
 }
 
 static void test_revocation_needs_a_known_reason_and_thing(void **state)

@@ -1,0 +1,138 @@
+#include "store_internal.h"
+
+/* ---- the log ---- */
+
+struct log_op {
+	struct op op;
+	struct store_log_query query;
+	struct page page;
+	void (*done)(const struct log_entry *entries, size_t count, const struct fault *f, void *arg);
+	void *arg;
+};
+
+static const char sql_log[] = "SELECT " LOG_COLUMNS " FROM log WHERE seq > ? ORDER BY seq LIMIT ?";
+static const char sql_alarms[] =
+	"SELECT " LOG_COLUMNS " FROM log WHERE seq > ? AND kind = 'alarm' ORDER BY seq LIMIT ?";
+static const char sql_request[] =
+	"SELECT " LOG_COLUMNS " FROM log WHERE request_id <> '' AND seq > ? AND request_id = ?3 "
+	"ORDER BY seq LIMIT ?2";
+
+static outcome run_log(struct op *op, struct conn *c, struct fault *f)
+{
+	struct log_op *l = (struct log_op *)op;
+	bool by_request = l->query.request_id != NULL;
+	struct query q = query_start(c, by_request ? sql_request : l->query.alarms ? sql_alarms : sql_log);
+	query_int(&q, l->query.after);
+	query_int(&q, (int64_t)l->query.limit);
+	if (by_request)
+		query_text(&q, l->query.request_id);
+	l->page = page_new(op, sizeof(struct log_entry));
+	return page_fill(&l->page, &q, log_read_row, f);
+}
+
+static void answer_log(struct op *op, const struct fault *f)
+{
+	struct log_op *l = (struct log_op *)op;
+	l->done(f ? NULL : l->page.rows, f ? 0 : l->page.count, f, l->arg);
+}
+
+void store_log(struct store *s, const struct store_log_query *query,
+	       void (*done)(const struct log_entry *entries, size_t count, const struct fault *f, void *arg),
+	       void *arg)
+{
+	struct log_op *l = op_new(s, sizeof *l, run_log, answer_log);
+	l->query = *query;
+	l->query.limit = page_limit(query->limit);
+	l->query.request_id = query->request_id ? op_text(&l->op, query->request_id) : NULL;
+	l->done = done;
+	l->arg = arg;
+	op_read(&l->op);
+}
+
+/* ---- brokers ---- */
+
+struct brokers_op {
+	struct op op;
+	struct page page;
+	void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg);
+	void *arg;
+};
+
+static void read_name(struct op *op, struct query *q, void *into)
+{
+	*(const char **)into = op_text(op, column_text(q));
+}
+
+static outcome run_brokers(struct op *op, struct conn *c, struct fault *f)
+{
+	static const char sql[] = "SELECT name FROM brokers ORDER BY name LIMIT 500";
+	struct brokers_op *b = (struct brokers_op *)op;
+	struct query q = query_start(c, sql);
+	b->page = page_new(op, sizeof(const char *));
+	return page_fill(&b->page, &q, read_name, f);
+}
+
+static void answer_brokers(struct op *op, const struct fault *f)
+{
+	struct brokers_op *b = (struct brokers_op *)op;
+	b->done(f ? NULL : b->page.rows, f ? 0 : b->page.count, f, b->arg);
+}
+
+void store_brokers(struct store *s,
+		   void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg),
+		   void *arg)
+{
+	struct brokers_op *b = op_new(s, sizeof *b, run_brokers, answer_brokers);
+	b->done = done;
+	b->arg = arg;
+	op_read(&b->op);
+}
+
+/* ---- services ---- */
+
+struct services_op {
+	struct op op;
+	struct page page;
+	void (*done)(const struct store_service_row *services, size_t count, const struct fault *f,
+		     void *arg);
+	void *arg;
+};
+
+static void read_service(struct op *op, struct query *q, void *into)
+{
+	struct store_service_row *out = into;
+	out->name = op_text(op, column_text(q));
+	column_copy(q, out->fingerprint, FINGERPRINT_SIZE);
+	out->not_before = column_int(q);
+	out->not_after = column_int(q);
+	out->policy = op_text(op, column_text(q));
+}
+
+static outcome run_services(struct op *op, struct conn *c, struct fault *f)
+{
+	static const char sql[] =
+		"SELECT s.name, s.fingerprint, s.not_before, s.not_after, p.document FROM services s "
+		"LEFT JOIN policies p ON p.name = 'service/' || s.name WHERE s.state = 0 "
+		"ORDER BY s.name, s.fingerprint LIMIT 500";
+	struct services_op *x = (struct services_op *)op;
+	struct query q = query_start(c, sql);
+	x->page = page_new(op, sizeof(struct store_service_row));
+	return page_fill(&x->page, &q, read_service, f);
+}
+
+static void answer_services(struct op *op, const struct fault *f)
+{
+	struct services_op *x = (struct services_op *)op;
+	x->done(f ? NULL : x->page.rows, f ? 0 : x->page.count, f, x->arg);
+}
+
+void store_services(struct store *s,
+		    void (*done)(const struct store_service_row *services, size_t count,
+				 const struct fault *f, void *arg),
+		    void *arg)
+{
+	struct services_op *x = op_new(s, sizeof *x, run_services, answer_services);
+	x->done = done;
+	x->arg = arg;
+	op_read(&x->op);
+}
