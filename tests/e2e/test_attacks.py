@@ -60,3 +60,10 @@ def test_strangers_do_not_read_the_attestation_services_numbers(shared):
     assert ask(shared, "attestation", "/metrics", source="127.0.0.2", **vendor)[0] == 404
     assert ask(shared, "attestation", "/x/../metrics", source="127.0.0.2", **vendor)[0] == 404
     assert ask(shared, "attestation", "/metrics", **vendor)[0] == 200
+
+
+@pytest.mark.parametrize("port,ca", [("device", "root.pem"), ("admin", "root.pem"), ("attestation", "attestation-ca.pem")])
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND", "M-SEARCH"])
+def test_a_method_that_nobody_serves_is_refused_in_the_interfaces_own_words(shared, port, ca, method):
+    status, body = ask(shared, port, "/healthz", method, ca=ca)
+    assert (status, json.loads(body)["code"]) in {(405, "method-not-allowed"), (400, "bad-request")}
