@@ -93,6 +93,6 @@ int main(int argc, char **argv)
 	keys_free(&a.keys);
 	attestd_config_free(&a.config);
 	if (!r.ok)
-		fprintf(stderr, "mooring-attestd: %s\n", f.text);
+		log_fault(LOG_LEVEL_ERROR, NULL, &f, "cannot start");
 	return r.ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

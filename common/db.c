@@ -100,6 +100,16 @@ static void create_private(const char *path)
 		close(fd);
 }
 
+/* What SQLite says of a file does not name it. */
+static outcome name_file(const char *path, outcome opened, struct fault *f)
+{
+	if (!opened.ok && f && strncmp(f->text, path, strlen(path))) {
+		const struct fault cause = *f;
+		refuse(f, cause.reason, "%s: %s", path, cause.text);
+	}
+	return opened;
+}
+
 outcome db_open(const char *path, const char *schema, int version, sqlite3 **out, struct fault *f)
 {
 	sqlite3 *db = NULL;
@@ -116,5 +126,5 @@ outcome db_open(const char *path, const char *schema, int version, sqlite3 **out
 		*out = db;
 	else
 		sqlite3_close(db);
-	return result;
+	return name_file(path, result, f);
 }

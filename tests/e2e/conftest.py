@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,11 @@ def configure(stack, name, **settings):
     path = stack.folder / f"config/{name}.yaml"
     lines = [line for line in path.read_text().splitlines() if line.split(":")[0] not in settings]
     path.write_text("\n".join(lines + [f"{key}: {value}" for key, value in settings.items()]) + "\n")
+
+
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(str(path)) == 0
 
 
 def start_services(stack):

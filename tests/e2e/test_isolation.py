@@ -14,7 +14,7 @@ from pathlib import Path
 import cbor2
 import pytest
 from attester import make_csr
-from conftest import REPO, folder_for_daemons, new_stack
+from conftest import REPO, folder_for_daemons, listens, new_stack
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -55,11 +55,6 @@ class Intruder:
 
 def status_of(pid):
     return dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
-
-
-def listens(path):
-    with socket.socket(socket.AF_UNIX) as s:
-        return s.connect_ex(str(path)) == 0
 
 
 @pytest.fixture(scope="module")
