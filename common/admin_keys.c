@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,16 +117,44 @@ static outcome insert_key(sqlite3 *db, const char *id, enum admin_role role, str
 	return result;
 }
 
+/* The database's folder is the daemon's, who could have put a link there to a place that only root may write:
+ * root opens it with the daemon's rights. Back with -1, -1. */
+static outcome act_as(uid_t uid, gid_t gid, struct fault *f)
+{
+	if (uid == (uid_t)-1 ? seteuid(0) || setegid(getgid()) : setegid(gid) || seteuid(uid))
+		return file_fault(f, errno, "change user", "for the database");
+	return DONE;
+}
+
+static outcome act_as_daemon(const char *db_path, bool *changed, struct fault *f)
+{
+	char copy[PATH_MAX];
+	struct stat folder;
+	snprintf(copy, sizeof copy, "%s", db_path);
+	*changed = false;
+	if (geteuid())
+		return DONE;
+	if (stat(dirname(copy), &folder))
+		return file_fault(f, errno, "stat the folder of", db_path);
+	if (folder.st_uid == 0)
+		return DONE;
+	*changed = true;
+	return act_as(folder.st_uid, folder.st_gid, f);
+}
+
 static outcome store_key(const struct admin_key_request *request, const char *id, struct fault *f)
 {
 	sqlite3 *db = NULL;
-	bool made = access(request->db_path, F_OK) != 0;
-	outcome result = db_open(request->db_path, table, 0, &db, f);
-	if (!result.ok)
-		return result;
-	result = insert_key(db, id, request->role, f);
+	bool changed;
+	outcome result = act_as_daemon(request->db_path, &changed, f);
+	if (result.ok)
+		result = db_open(request->db_path, table, 0, &db, f);
+	if (result.ok)
+		result = insert_key(db, id, request->role, f);
 	sqlite3_close(db);
-	return result.ok && made ? give_to_daemon(request->db_path, request->db_path, f) : result;
+	if (changed && !act_as((uid_t)-1, (gid_t)-1, NULL).ok)
+		abort(); /* half of root's rights is nothing to go on with */
+	return result;
 }
 
 /* Ids, base64 and regions need no escapes in JSON. */

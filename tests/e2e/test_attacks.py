@@ -1,11 +1,15 @@
 """What an attacker tries, through the real edges: each test is named after what must not come of it."""
 
 import json
+import os
 import socket
 import ssl
+import subprocess
 
 import pytest
+import stack as stacks
 from attester import Attester, Client, published
+from conftest import folder_for_daemons
 
 
 def exchange(stack, port, request, ca="root.pem", source="127.0.0.1"):
@@ -67,3 +71,22 @@ def test_strangers_do_not_read_the_attestation_services_numbers(shared):
 def test_a_method_that_nobody_serves_is_refused_in_the_interfaces_own_words(shared, port, ca, method):
     status, body = ask(shared, port, "/healthz", method, ca=ca)
     assert (status, json.loads(body)["code"]) in {(405, "method-not-allowed"), (400, "bad-request")}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be misled into what only root may do")
+def test_root_making_the_first_admin_follows_no_link_of_the_daemons():
+    """A taken-over gateway owns its folder, and root runs `mooringctl admin init` on it."""
+    with folder_for_daemons() as base:
+        base.mkdir(mode=0o755)
+        state, precious = base / "state", base / "precious"
+        state.mkdir(mode=0o700)
+        precious.mkdir(mode=0o700)
+        os.chown(state, 64201, 64201)
+        init = [stacks.Stack(base).program("mooringctl"), "admin", "init", "--daemon", "gateway", "--state-dir", state,
+                "--master", precious / "master", "--out"]
+        (state / "gateway.db").symlink_to(precious / "made-by-root")
+        assert subprocess.run([*init, precious / "key.json"], capture_output=True, check=False).returncode == 1
+        assert not (precious / "made-by-root").exists() and not (precious / "key.json").exists()
+        (state / "gateway.db").unlink()
+        assert subprocess.run([*init, precious / "key.json"], capture_output=True, check=False).returncode == 0
+        assert (state / "gateway.db").stat().st_uid == 64201
