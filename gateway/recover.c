@@ -25,13 +25,11 @@ static void finish(struct settle *s, const struct fault *f)
 	free(s);
 }
 
-/* That the device lost its standing meanwhile settles the intent as well: the store keeps the certificate as
- * revoked. */
+/* A certificate that may not be handed out any more settles its intent as well: the store has it on record.
+ */
 static void on_recorded(const struct store_recorded *answer, const struct fault *f, void *arg)
 {
-	bool standing = f && reason_public(f->reason) == reason_public(REASON_DEVICE_REVOKED);
-	(void)answer;
-	finish(arg, standing ? NULL : f);
+	finish(arg, answer ? NULL : f);
 }
 
 static void on_closed(const struct fault *f, void *arg)

@@ -15,7 +15,7 @@ static enum step begin_reserve(const struct enrol *seen, struct issue_out *mine)
 static bool store_logged(const struct fault *f)
 {
 	return f->reason != REASON_STORE_UNAVAILABLE && f->reason != REASON_DISK_FULL &&
-	       f->reason != REASON_NO_MEMORY;
+	       f->reason != REASON_NO_MEMORY && f->reason != REASON_OVERLOADED;
 }
 
 static void fail(struct issue_out *mine, const struct fault *f)

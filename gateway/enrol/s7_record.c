@@ -4,11 +4,10 @@
 static void on_recorded(const struct store_recorded *answer, const struct fault *f, void *arg)
 {
 	struct record_out *mine = arg;
-	(void)answer;
 	if (f) {
 		mine->failed = true;
 		mine->fault = *f;
-		mine->fault_logged = reason_public(f->reason) == reason_public(REASON_DEVICE_REVOKED);
+		mine->fault_logged = answer && answer->logged;
 	}
 	enrol_wake(mine->waker);
 }

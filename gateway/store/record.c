@@ -8,6 +8,7 @@ struct record_op {
 	uint8_t intent_id[INTENT_ID_SIZE];
 	struct bytes der;
 	struct store_recorded out;
+	bool settled;
 	void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg);
 	void *arg;
 };
@@ -241,12 +242,14 @@ static outcome refuse_late(struct recording *x, enum reason reason, const char *
 	};
 	outcome o = log_append(x->w, &e, f);
 	buf_free(&detail);
+	x->r->out.logged = o.ok;
 	return o.ok ? op_refuse(&x->r->op, reason, "%s", text) : o;
 }
 
 static outcome settle(struct recording *x, struct fault *f)
 {
 	x->r->out.seq = x->w->head.seq;
+	x->r->settled = true;
 	if (x->result == STORE_ACTIVE)
 		return DONE;
 	if (x->result == STORE_EXPIRED)
@@ -268,6 +271,7 @@ static outcome record_again(struct recording *x, struct fault *f)
 		return o;
 	if (!c.id)
 		return op_refuse(&x->r->op, REASON_NOT_FOUND, "there is no such intent");
+	x->r->settled = true;
 	if (c.state != STORE_ACTIVE)
 		return op_refuse(&x->r->op, REASON_CONFLICT,
 				 "the certificate was recorded and is not active");
@@ -283,6 +287,7 @@ static outcome run_record(struct op *op, struct conn *c, struct fault *f)
 	struct recording x = {.r = (struct record_op *)op, .w = &op->store->writer};
 	(void)c;
 	x.r->out.seq = 0;
+	x.r->out.logged = x.r->settled = false;
 	outcome o = load_intent(&x, f);
 	if (!o.ok)
 		return o;
@@ -300,7 +305,7 @@ static outcome run_record(struct op *op, struct conn *c, struct fault *f)
 static void answer_record(struct op *op, const struct fault *f)
 {
 	struct record_op *r = (struct record_op *)op;
-	r->done(f ? NULL : &r->out, f, r->arg);
+	r->done(r->settled && !op->failed ? &r->out : NULL, f, r->arg);
 }
 
 void store_record(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], struct bytes certificate,

@@ -88,12 +88,15 @@ void store_reserve(struct store *s, const struct store_reservation *r,
 struct store_recorded {
 	uint8_t fingerprint[FINGERPRINT_SIZE];
 	int64_t seq; /* of its log entry */
+	bool logged; /* with a refusal: it is in the log, under the request that reserved */
 };
 
 /* The intent's certificate becomes active, is logged and reaches the feeds. The same certificate again is the
- * same answer. Refused with DEVICE_REVOKED, DEVICE_QUARANTINED, DEVICE_ON_HOLD or DEVICE_SUSPENDED (logged)
- * where the device lost its standing since the reservation: the certificate is then recorded as revoked or
- * inactive, and must not be handed out. */
+ * same answer. An answer means that the intent is settled; an answer with a fault, that the certificate is on
+ * record but must not be handed out: the device lost its standing meanwhile (DEVICE_REVOKED,
+ * DEVICE_QUARANTINED, DEVICE_ON_HOLD, DEVICE_SUSPENDED), was allowed to enrol anew (CONFLICT), or the
+ * certificate has expired (DEADLINE). A fault without an answer, such as NOT_FOUND or the store's own
+ * troubles, settles nothing. */
 void store_record(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE], struct bytes certificate,
 		  void (*done)(const struct store_recorded *answer, const struct fault *f, void *arg),
 		  void *arg);

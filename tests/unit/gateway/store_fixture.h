@@ -70,6 +70,7 @@ struct got {
 	struct fault fault;
 	struct store_reserved reserved;
 	struct store_recorded recorded;
+	bool settled; /* there was an answer about the intent */
 	struct store_changed changed;
 	uint8_t der[CERT_DER_MAX];
 	size_t der_size;
@@ -116,6 +117,7 @@ static UNUSED_OK void on_recorded(const struct store_recorded *a, const struct f
 {
 	struct got *g = arg;
 	got_fault(g, f);
+	g->settled = a != NULL;
 	if (a)
 		g->recorded = *a;
 	sem_post(&g->ready);

@@ -353,6 +353,7 @@ static void test_stale_intent_does_not_block_its_device(void **state)
 	enrol((struct ask){.device = 1, .key = 1}, fp);
 	record(first.reserved.intent.id, &g);
 	assert_refused(&g, REASON_DEADLINE);
+	assert_true(g.settled && g.recorded.logged);
 	assert_int_equal(state_of(fp), STORE_ACTIVE);
 	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE state = 3"), 1);
 }
@@ -389,6 +390,11 @@ static void test_revocation_overtakes_an_open_intent(void **state)
 	assert_false(revoke_device(1, "unspecified").refused);
 	record(first.reserved.intent.id, &g);
 	assert_refused(&g, REASON_DEVICE_REVOKED);
+	assert_true(g.settled && g.recorded.logged);
+	record(first.reserved.intent.id,
+	       &g); /* as a recovery that does not know would: settled, and not logged again */
+	assert_refused(&g, REASON_CONFLICT);
+	assert_true(g.settled && !g.recorded.logged);
 	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE state = 2"), 1);
 	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE state < 2"), 0);
 }
@@ -403,6 +409,7 @@ static void test_grant_overtakes_an_open_intent(void **state)
 	enrol((struct ask){.device = 1, .key = 2}, fp);
 	record(first.reserved.intent.id, &g);
 	assert_refused(&g, REASON_CONFLICT);
+	assert_true(g.settled && g.recorded.logged);
 	assert_int_equal(state_of(fp), STORE_ACTIVE);
 	assert_int_equal(count_rows("SELECT count(*) FROM certificates WHERE state < 2"), 1);
 }
