@@ -71,7 +71,12 @@ class Pki:
                    .public_key(key.public_key()).serial_number(x509.random_serial_number())
                    .not_valid_before(now - datetime.timedelta(hours=1))
                    .not_valid_after(now + datetime.timedelta(seconds=lifetime_s))
-                   .add_extension(x509.BasicConstraints(ca, None), True))
+                   .add_extension(x509.BasicConstraints(ca, None), True)
+                   .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+                   .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root_key.public_key()), False)
+                   .add_extension(x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca,
+                                                content_commitment=False, key_encipherment=False, data_encipherment=False,
+                                                key_agreement=False, encipher_only=False, decipher_only=False), True))
         if not ca:
             usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)

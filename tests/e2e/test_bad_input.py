@@ -1,6 +1,6 @@
 """Bytes that no honest device sends: each gets a clear refusal, and the gateway goes on."""
 
-import json
+import contextlib
 import os
 import socket
 import ssl
@@ -124,10 +124,11 @@ def test_a_forged_identity_header_names_no_parameter(shared):
 def test_garbage_instead_of_tls(shared):
     for data in (os.urandom(400), b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\xff\xff" + os.urandom(64), b"\x80" * 3000):
         with socket.create_connection(("127.0.0.1", shared.ports["device"]), timeout=15) as s:
-            s.sendall(data)
-            s.shutdown(socket.SHUT_WR)
-            while s.recv(65536):
-                pass
+            with contextlib.suppress(OSError):  # the edge may have hung up already
+                s.sendall(data)
+                s.shutdown(socket.SHUT_WR)
+                while s.recv(65536):
+                    pass
     assert shared.https("GET", shared.ports["device"], "/healthz")[0] == 200
 
 

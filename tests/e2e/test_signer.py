@@ -187,11 +187,11 @@ REFUSALS = {
     "no date at all": (dict(not_after=2 ** 62), "signer-lint"),
     "CSR with trailing bytes": (dict(csr=make_csr(STRANGER) + b"\0"), "csr-trailing-bytes"),
     "RSA key": (dict(csr=make_csr(rsa.generate_private_key(65537, 2048))), "csr-key-algorithm"),
-    "RSA-1024 key": (dict(csr=make_csr(rsa.generate_private_key(65537, 1024))), "csr-key-algorithm"),
-    "secp256k1": (dict(csr=make_csr(ec.generate_private_key(ec.SECP256K1()))), "csr-key-algorithm"),
-    "P-192": (dict(csr=make_csr(ec.generate_private_key(ec.SECP192R1()))), "csr-key-algorithm"),
+    "RSA-1024 key": (dict(csr=(VECTORS / "weak-rsa1024.der").read_bytes()), "csr-key-algorithm"),
+    "secp256k1": (dict(csr=(VECTORS / "policy-secp256k1.der").read_bytes()), "csr-key-algorithm"),
+    "P-192": (dict(csr=(VECTORS / "weak-p192.der").read_bytes()), "csr-key-algorithm"),
     "Ed25519": (dict(csr=make_csr(ed25519.Ed25519PrivateKey.generate(), digest=lambda: None)), "csr-key-algorithm"),
-    "SHA-1": (dict(csr=make_csr(STRANGER, digest=hashes.SHA1)), "csr-signature-algorithm"),
+    "SHA-1": (dict(csr=(VECTORS / "weak-sha1-sig.der").read_bytes()), "csr-signature-algorithm"),
 }
 
 
