@@ -2,7 +2,7 @@
 
     bench.py [enrol] [revoke] [memory] [import]      everything unless parts are named
 
-CPU is read from /proc (utime + stime of every process of a daemon), so that a busy machine does not change it; wall-clock
+CPU is read from /proc (schedstat of every thread of a daemon), so that a busy machine does not change it; wall-clock
 figures are printed beside it and are noise on shared hardware. Repeats are interleaved; what is printed is the median.
 """
 
@@ -125,7 +125,6 @@ def memory(bench, requests=50000):
 
 def import_records(bench, count=1_000_000):
     print(f"\nImport of {count} device records")
-    records = bench.stack.folder / "million.ndjson"
     subprocess.run([bench.stack.program("mooring-factory"), "make", "--records-only", "--count", str(count), "--dir",
                     bench.stack.folder / "million", "--batch", "MILLION"], check=True, stdout=subprocess.DEVNULL)
     records = bench.stack.folder / "million/records.ndjson"
