@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,8 +55,8 @@ static outcome read_file(const char *path, size_t limit, mode_t forbidden, struc
 		result = refuse(f, REASON_IO, "%s is not a regular file", path);
 	else if (st.st_mode & forbidden)
 		result = refuse(f, REASON_IO,
-				"%s holds a secret but its mode is %04o: others can read it; chmod 600 it", path,
-				(unsigned)(st.st_mode & 07777));
+				"%s holds a secret but its mode is %04o: others can read it; chmod 600 it",
+				path, (unsigned)(st.st_mode & 07777));
 	else
 		result = read_open_file(fd, path, limit, out, f);
 	close(fd);
@@ -147,4 +148,16 @@ outcome file_sweep(const char *folder, const char *pattern, struct fault *f)
 	}
 	closedir(entries);
 	return result;
+}
+
+/* The descriptor stays open: the kernel lets go of the lock when the process is gone, however it went. */
+outcome file_hold_folder(const char *folder, const char *daemon, struct fault *f)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return file_fault(f, errno, "open folder", folder);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return DONE;
+	close(fd);
+	return refuse(f, REASON_CONFIG, "%s is in use: another %s runs on it", folder, daemon);
 }

@@ -17,9 +17,12 @@ MUST_USE outcome file_read_secret(const char *path, size_t limit, struct buf *ou
 MUST_USE outcome file_replace(const char *path, struct bytes contents, mode_t mode, struct fault *f);
 /* Unlinks, fsyncs the folder. A file that is not there is no failure. */
 MUST_USE outcome file_remove(const char *path, struct fault *f);
-/* Removes from `folder` what file_replace left behind when the power failed: entries that fnmatch(3) `pattern`, which the caller
- * ends with ".??????". */
+/* Removes from `folder` what file_replace left behind when the power failed: entries that fnmatch(3)
+ * `pattern`, which the caller ends with ".??????". */
 MUST_USE outcome file_sweep(const char *folder, const char *pattern, struct fault *f);
+/* A process of its own holds the folder until it ends: a second `daemon` on the same state is refused,
+ * REASON_CONFIG. */
+MUST_USE outcome file_hold_folder(const char *folder, const char *daemon, struct fault *f);
 /* Writes all n bytes at the file's offset, through short writes and EINTR. */
 MUST_USE outcome file_write_all(int fd, struct bytes contents, const char *path, struct fault *f);
 /* REASON_DISK_FULL for ENOSPC and EDQUOT, else REASON_IO, with path and strerror(error). */

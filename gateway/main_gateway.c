@@ -5,6 +5,7 @@
 #include "admin_auth.h"
 #include "config_check.h"
 #include "daemon.h"
+#include "file.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
 #include "gateway/confine.h"
@@ -43,7 +44,9 @@ static outcome open_store(struct gateway *g, struct fault *f)
 		.supersede_after_s = g->config.supersede_after_s,
 		.quarantine_clones = g->config.quarantine_clones,
 	};
-	outcome r = store_open(&options, &g->store, f);
+	outcome r = file_hold_folder(g->config.state_dir, "gateway", f);
+	if (r.ok)
+		r = store_open(&options, &g->store, f);
 	if (r.ok)
 		r = admin_auth_open(path, g->config.admin_master, g->config.region, &g->admin_auth, f);
 	return r;
@@ -66,9 +69,10 @@ static outcome make_services(struct gateway *g, struct fault *f)
 static outcome serve(struct gateway *g, struct fault *f)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned workers = g->config.workers	     ? (unsigned)g->config.workers
-			   : cores > 0 && cores < 64 ? (unsigned)cores
-						     : 1;
+	unsigned workers = g->config.workers ? (unsigned)g->config.workers
+			   : cores > 64	     ? 64
+			   : cores > 0	     ? (unsigned)cores
+					     : 1;
 	uid_t *peers = config_uids(&g->config.peer_uids);
 	g->workers = calloc(workers, sizeof *g->workers);
 	if ((g->config.peer_uids.count && !peers) || !g->workers) {

@@ -162,3 +162,17 @@ def test_two_on_one_socket(stack):
         assert stack.daemons["signer"].running() and listens(path)
     finally:
         stack.daemons["signer"].stop()
+
+
+@pytest.mark.parametrize("name", ["gateway", "attestd"])
+def test_two_on_one_state(stack, name):
+    """A second one, on a socket of its own, would settle the first one's open requests and write beside it."""
+    stack.start(name)
+    try:
+        path = stack.folder / f"run/{name}/scgi.sock"
+        wait_until(lambda: listens(path), f"the first {name}")
+        configure(stack, name, socket=path.with_name("other.sock"))
+        refuses(stack, name, f"{name}/state is in use")
+        assert stack.daemons[name].running() and listens(path)
+    finally:
+        stack.daemons[name].stop()
