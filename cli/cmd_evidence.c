@@ -1,6 +1,7 @@
 #include "claims.h"
 #include "csr.h"
 #include "ctl.h"
+#include "enrolment.h"
 #include "evidence.h"
 #include "input.h"
 #include "text.h"
@@ -51,6 +52,27 @@ static outcome read_type(const char *name, struct check *k, struct fault *f)
 	return k->type ? DONE : refuse(f, REASON_BAD_FIELD, "--type must be psa-token or cose-csr");
 }
 
+/* A whole enrolment request says everything but the key. What the command line says goes first. */
+static outcome take_apart(const struct arguments *a, struct check *k, struct fault *f)
+{
+	struct enrolment e;
+	outcome o = enrolment_read(buf_view(&k->input), &e, f);
+	if (!o.ok)
+		return o;
+	buf_free(&k->input);
+	k->input = e.evidence;
+	k->type = e.type;
+	if (!k->has_binding)
+		memcpy(k->binding, e.binding, sizeof k->binding);
+	k->has_binding = true;
+	if (argument(a, "csr")) {
+		buf_free(&e.csr);
+		return DONE;
+	}
+	k->csr_input = e.csr;
+	return DONE;
+}
+
 static outcome read_all(const struct arguments *a, struct check *k, struct fault *f)
 {
 	const char *form, *csr = argument(a, "csr");
@@ -58,7 +80,9 @@ static outcome read_all(const struct arguments *a, struct check *k, struct fault
 	outcome o = read_binding(argument(a, "binding"), k, f);
 	if (o.ok)
 		o = input_read(a->words[0], 65536, &k->input, &form, f);
-	if (o.ok)
+	if (o.ok && !strcmp(form, "JSON"))
+		o = take_apart(a, k, f);
+	if (o.ok && (!k->type || argument(a, "type")))
 		o = read_type(argument(a, "type"), k, f);
 	if (o.ok && csr)
 		o = input_read(csr, CSR_MAX, &k->csr_input, &form, f);
@@ -222,7 +246,8 @@ static int evidence_check(struct ctl *c, const struct arguments *a)
 	outcome o = read_all(a, &k, &f);
 	if (!o.ok) {
 		check_free(&k);
-		return f.reason == REASON_BAD_FIELD ? ctl_usage("%s", f.text) : ctl_fail(&f);
+		/* A wrong option's sentence begins with its name. */
+		return f.text[0] == '-' ? ctl_usage("%s", f.text) : ctl_fail(&f);
 	}
 	json_t *claims = claims_read(buf_view(&k.input));
 	o = run_steps(&k, &f);
@@ -281,6 +306,18 @@ static void csr_people(const struct csr *csr, const char *subject, const char *h
 	     "device");
 }
 
+static outcome csr_of_request(struct buf *input, struct fault *f)
+{
+	struct enrolment e;
+	outcome o = enrolment_read(buf_view(input), &e, f);
+	if (!o.ok)
+		return o;
+	buf_free(input);
+	buf_free(&e.evidence);
+	*input = e.csr;
+	return DONE;
+}
+
 static int csr_check(struct ctl *c, const struct arguments *a)
 {
 	struct buf input = {0};
@@ -290,6 +327,10 @@ static int csr_check(struct ctl *c, const struct arguments *a)
 	char subject[256] = "", hash[HEX_SIZE(SHA256_SIZE)] = "";
 	if (!input_read(a->words[0], 65536, &input, &form, &f).ok)
 		return ctl_fail(&f);
+	if (!strcmp(form, "JSON") && !csr_of_request(&input, &f).ok) {
+		buf_free(&input);
+		return ctl_fail(&f);
+	}
 	outcome o = csr_parse(buf_view(&input), argument_flag(a, "allow-test-keys"), &csr, &f);
 	if (o.ok) {
 		subject_text(csr.subject, subject, sizeof subject);
@@ -329,11 +370,14 @@ const struct command evidence_commands[] = {
 		.help = "Prints every claim by name, then each check, then ACCEPT or REJECT with the\n"
 			"reason code and the rule: the same code and rule that the gateway logs.\n"
 			"Nothing is asked of any server. FILE (\"-\": standard input) holds the\n"
-			"evidence itself, or its hexadecimal or base64. Exit code 0 for ACCEPT, else 1.",
+			"evidence itself, its hexadecimal or base64, or a whole enrolment request (JSON, as\n"
+			"`mooring-device request` writes it), which brings CSR and binding along. Exit\n"
+			"code 0 for ACCEPT, else 1.",
 		.examples =
 			"  mooringctl evidence check token.cbor --key rot-public.pem\n"
 			"  mooringctl evidence check token.hex --key rot-public.pem --csr device.csr "
 			"--binding 2ce31adb…\n"
+			"  mooringctl evidence check request.json --key rot-public.pem\n"
 			"  echo $TOKEN_BASE64 | mooringctl --json evidence check - --key rot-public.pem\n",
 		.options = evidence_options,
 		.words_min = 1,
@@ -344,7 +388,8 @@ const struct command evidence_commands[] = {
 		.name = "csr check",
 		.arguments = "FILE [--allow-test-keys]",
 		.summary = "read a certificate signing request as the gateway does, and judge it",
-		.help = "FILE (\"-\": standard input) is PEM, DER, or its hexadecimal or base64. Prints\n"
+		.help = "FILE (\"-\": standard input) is PEM, DER, its hexadecimal or base64, or a whole\n"
+			"enrolment request (JSON, as `mooring-device request` writes it). Prints\n"
 			"subject and key, then ACCEPT or REJECT with the reason code and the rule. Exit\n"
 			"code 0 for ACCEPT, 1 for REJECT.",
 		.examples = "  mooringctl csr check device.csr\n"

@@ -88,6 +88,8 @@ static outcome decode(struct buf *out, const char **form, struct fault *f)
 		*form = decode_as(base64_decode, buf_view(&text), out) ? "PEM" : NULL;
 	else if (text.n == 0)
 		*form = "raw";
+	else if (text.p[0] == '{')
+		*form = "JSON";
 	else if (decode_as(hex_decode, buf_view(&text), out))
 		*form = "hex";
 	else
@@ -97,7 +99,8 @@ static outcome decode(struct buf *out, const char **form, struct fault *f)
 				: NULL;
 	if (result.ok && !*form)
 		result = refuse(f, REASON_BAD_ENCODING,
-				"the input is text, but neither PEM nor hexadecimal nor base64");
+				"the input is text, but neither PEM, hexadecimal, base64 nor an enrolment "
+				"request in JSON");
 	buf_free(&text);
 	return result;
 }

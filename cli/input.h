@@ -7,8 +7,8 @@
 #include "bytes.h"
 
 /* Reads the file ("-": standard input), and decodes it where all of it is text of one of these forms. *form
- * names the form: "raw", "hex", "base64", "PEM". Caller frees `out`. REASON_TOO_LARGE beyond `limit` decoded
- * bytes; REASON_BAD_ENCODING. */
+ * names the form: "raw", "hex", "base64", "PEM", or "JSON" where it is text that starts an object, left as it
+ * is. Caller frees `out`. REASON_TOO_LARGE beyond `limit` decoded bytes; REASON_BAD_ENCODING. */
 MUST_USE outcome input_read(const char *path, size_t limit, struct buf *out, const char **form,
 			    struct fault *f);
 

@@ -112,7 +112,8 @@ void crypto_end(void)
 	pthread_setspecific(thread_key, NULL);
 }
 
-/* The kernel's generator, once: OpenSSL's own costs a chain of two more in front of it, and a fork could share it. */
+/* The kernel's generator, once: OpenSSL's own costs a chain of two more in front of it, and a fork could
+ * share it. */
 void crypto_random(uint8_t *out, size_t n)
 {
 	while (n) {
@@ -279,7 +280,11 @@ static outcome load_pem(const char *path, bool private, EVP_PKEY **out, struct f
 	BIO_free(bio);
 	OPENSSL_cleanse(text.p, text.n);
 	buf_free(&text);
-	return *out ? DONE : crypto_fault(f, path);
+	if (*out || private)
+		return *out ? DONE : crypto_fault(f, path);
+	ERR_clear_error();
+	return refuse(f, REASON_CRYPTO,
+		      "%s holds no public key in PEM (openssl pkey -in KEY -pubout makes one)", path);
 }
 
 outcome key_load_public_pem(const char *path, EVP_PKEY **out, struct fault *f)

@@ -141,6 +141,61 @@ def test_a_request_beside_another_payload_is_refused(signed_request):
     assert json.loads(done.stdout)["reason"] == "payload-not-csr"
 
 
+@pytest.fixture(name="enrolment")
+def make_enrolment(tmp_path):
+    """A whole enrolment request as a device sends it, and its RoT's public key."""
+    rot, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256()).public_bytes(
+        serialization.Encoding.DER)
+    nonce, origin = os.urandom(32), "https://gw.example.com:8443"
+    binding = hashlib.sha256(b"oem-enrol-att/1\0C" + nonce + hashlib.sha256(origin.encode()).digest()
+                             + hashlib.sha256(csr).digest()).digest()
+    (tmp_path / "rot.pem").write_bytes(rot.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    token = cose_csr(rot, csr, binding, b"\x01" + bytes(32))
+    return tmp_path / "rot.pem", {
+        "csr": base64.b64encode(csr).decode(), "mode": "C", "audience": origin,
+        "nonce": base64.urlsafe_b64encode(nonce).rstrip(b"=").decode(),
+        "evidence": {"type": "cose-csr", "value": base64.b64encode(token).decode()}}
+
+
+def check_enrolment(rot, request):
+    done = ctl("--json", "evidence", "check", "-", "--key", rot, stdin=json.dumps(request))
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_whole_enrolment_request_brings_csr_and_binding_along(enrolment):
+    code, answer = check_enrolment(*enrolment)
+    assert (code, answer["verdict"]) == (0, "ACCEPT")
+    assert [c["result"] for c in answer["checks"]] == ["ok"] * 4
+    csr = ctl("--json", "csr", "check", "-", stdin=json.dumps(enrolment[1]))
+    assert (csr.returncode, json.loads(csr.stdout)["verdict"]) == (0, "ACCEPT")
+
+
+@pytest.mark.parametrize("member,value", [("audience", "https://other.example.com"), ("nonce", "A" * 43)])
+def test_an_enrolment_request_for_another_gateway_or_challenge_is_refused(enrolment, member, value):
+    rot, request = enrolment
+    code, answer = check_enrolment(rot, {**request, member: value})
+    assert (code, answer["reason"]) == (1, "nonce-mismatch")
+
+
+@pytest.mark.parametrize("member,value,code", [
+    ("csr", None, "field-invalid"), ("csr", "!", "encoding-invalid"), ("nonce", "AAAA", "encoding-invalid"),
+    ("evidence", {"type": "tpm", "value": ""}, "evidence-type"), ("evidence", [], "field-invalid"),
+    ("audience", "http://gw", "origin-unknown"), ("mode", "K", "field-invalid")])
+def test_a_broken_enrolment_request_names_the_member(enrolment, member, value, code):
+    rot, request = enrolment
+    done = ctl("evidence", "check", "-", "--key", rot, stdin=json.dumps({**request, member: value}))
+    assert done.returncode == 1 and done.stderr.startswith(f"mooringctl: {code}: ") and not done.stdout
+
+
+def test_a_private_key_is_no_public_key(enrolment, tmp_path):
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                    tmp_path / "rot.key"], check=True, capture_output=True)
+    done = ctl("evidence", "check", "-", "--key", tmp_path / "rot.key", stdin=json.dumps(enrolment[1]))
+    assert done.returncode == 1 and "holds no public key in PEM" in done.stderr
+
+
 # -- requests -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("request_file", sorted((VECTORS / "csr").glob("*.der")), ids=lambda p: p.stem)
