@@ -81,6 +81,11 @@ static int say_refusal(int status, struct bytes body)
 		id[0] ? " (request " : "", id, id[0] ? ")" : "");
 	if (!code[0])
 		fprintf(stderr, "mooringctl: HTTP status %d\n", status);
+	if (status == 404 && !detail[0])
+		fputs("mooringctl: devices, brokers and the log are at the gateway, records at the "
+		      "attestation service:\n"
+		      "mooringctl: is --endpoint or MOORING_ENDPOINT the other one?\n",
+		      stderr);
 	json_decref(problem);
 	return EXIT_REFUSED;
 }

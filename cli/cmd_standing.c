@@ -24,9 +24,9 @@ static json_t *reason_body(const struct arguments *a, const char *fallback)
 static int revoke(struct ctl *c, const struct arguments *a)
 {
 	if (!argument(a, "reason"))
-		return ctl_usage(
-			"revoke is final and needs --reason: unspecified, key-compromise, superseded, "
-			"cessation-of-operation or privilege-withdrawn");
+		return ctl_usage("revoke is final and needs --reason: unspecified, key-compromise, "
+				 "affiliation-changed, "
+				 "superseded, cessation-of-operation or privilege-withdrawn");
 	return change_device(c, a, "/revoke", "revoked for good", reason_body(a, ""));
 }
 
@@ -107,7 +107,9 @@ const struct command standing_commands[] = {
 		.summary = "let a repaired or revoked device enrol once with a new key",
 		.help = "The next enrolment of this device, still with fresh evidence of its RoT, gets\n"
 			"a certificate for a new key; the device's generation goes up and what it had\n"
-			"before ends. The grant is used up by it.",
+			"before ends. The grant is used up by it. The device has to make the new key:\n"
+			"with the key whose certificate was revoked it is refused again. (The example\n"
+			"thermometer makes one when DIR/secure/device-*.key is gone.)",
 		.examples = "  mooringctl allow-reenrol ajv7zq2kmeuxo4wd6tgc5hyb --reason 'board swapped'\n",
 		.options = reason_options,
 		.words_min = 1,

@@ -61,7 +61,7 @@ void help_top(void)
 	     "MOORING_KEY=admin.json\n"
 	     "  mooringctl devices\n"
 	     "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n\n"
-	     "Exit code: 0 done, 1 refused or failed, 2 not a command line, 3 recorded but not yet effective "
+	     "Exit code: 0 done, 1 refused or failed, 2 wrong usage, 3 recorded but not yet effective "
 	     "everywhere.\n"
 	     "mooringctl COMMAND --help says more about one, with examples.");
 }

@@ -192,9 +192,9 @@ static int publish(const struct arguments *a, const char *records)
 		return fail(&f);
 	outcome r = record_upload(client, records, import_id, show_sent, NULL, &p, &f);
 	admin_client_free(client);
-	printf("import %s: %llu records in %llu batches (%llu new, %llu known)\n", import_id,
-	       (unsigned long long)p.records, (unsigned long long)p.batches, (unsigned long long)p.inserted,
-	       (unsigned long long)p.unchanged);
+	printf("import %s: %llu records in %llu batch%s (%llu new, %llu known)\n", import_id,
+	       (unsigned long long)p.records, (unsigned long long)p.batches, p.batches == 1 ? "" : "es",
+	       (unsigned long long)p.inserted, (unsigned long long)p.unchanged);
 	if (r.ok)
 		return EXIT_DONE;
 	fprintf(stderr,

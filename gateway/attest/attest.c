@@ -22,6 +22,23 @@ static void finish(struct attest_call *call, outcome r)
 	call->done(call->arg);
 }
 
+static outcome refused_there(struct fault *f, enum reason theirs, const char *code)
+{
+	switch (theirs) {
+	case REASON_DEVICE_UNKNOWN:
+		return refuse(f, theirs, "the attestation service has no record of this instance ID");
+	case REASON_DEVICE_SUSPENDED:
+		return refuse(
+			f, theirs,
+			"the attestation service does not vouch for this device now: it is suspended there");
+	case REASON_TEST_KEY:
+		return refuse(f, theirs,
+			      "anyone can sign with this Root of Trust key: it is a published test key");
+	default:
+		return refuse(f, theirs, "the attestation service refuses: %s", code);
+	}
+}
+
 /* The refusal's reason is the verifier's own where it is one that stands for a refused attestation. */
 static outcome take_reason(struct attest_call *call, outcome checked)
 {
@@ -30,7 +47,7 @@ static outcome take_reason(struct attest_call *call, outcome checked)
 		return checked;
 	if (reason_public(theirs) != reason_public(REASON_EAR_STATUS))
 		theirs = REASON_EAR_STATUS;
-	return refuse(&call->fault, theirs, "the attestation service refuses: %s", call->ear.reason);
+	return refused_there(&call->fault, theirs, call->ear.reason);
 }
 
 static outcome check_result(struct attest_call *call)

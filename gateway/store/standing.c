@@ -137,7 +137,9 @@ void store_revoke(struct store *s, const struct store_caller *who, const char *t
 		op_write(&c->op);
 		return;
 	}
-	op_refuse(&c->op, REASON_BAD_FIELD, "RFC 5280 5.3.1: \"%.40s\" is no reason for a revocation",
+	op_refuse(&c->op, REASON_BAD_FIELD,
+		  "RFC 5280 5.3.1: \"%.40s\" is no reason for a revocation: unspecified, key-compromise, "
+		  "affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn are",
 		  c->reason);
 	op_finish(&c->op);
 }

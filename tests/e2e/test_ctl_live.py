@@ -230,7 +230,7 @@ def test_records_are_imported_again_without_change_and_shown(shared, tmp_path):
     first = shared.ctl_json("records", "import", records, attestation=True)
     again = shared.ctl("records", "import", records, attestation=True)
     assert (first["records"], first["inserted"]) == (3, 3)
-    assert again.returncode == 0 and "3 records in 1 batches" in again.stdout
+    assert again.returncode == 0 and "3 records in 1 batch," in again.stdout
     other = shared.ctl_json("records", "import", records, "--import-id", f"again-{os.urandom(3).hex()}", attestation=True)
     assert (other["inserted"], other["unchanged"]) == (0, 3)
     instance = devices[0].instance.hex()
