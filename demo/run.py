@@ -1,65 +1,110 @@
 """Everything up on fixed ports until Ctrl-C, in ./run; started again, it goes on with the same keys and devices."""
 
+import os
+import shlex
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
-from stack import REPO, Stack, StackError
+from stack import FIXED_PORTS, REPO, ROOT, Stack, StackError
 
-FOLDER = REPO / "run"
+
+def folder():
+    """./run; but the daemons' own users must be able to enter it, and nobody may enter /root."""
+    if ROOT and not all(p.stat().st_mode & 0o001 for p in (REPO, *REPO.parents)):
+        return Path("/var/lib/mooring-run")
+    return REPO / "run"
 
 
 def how_to_talk(stack):
-    ctl = stack.program("mooringctl")
+    run = stack.folder.name
     return f"""
 Mooring is up. In another terminal:
 
-  export MOORING_ENDPOINT={stack.admin} MOORING_CA={stack.pki}/root.pem MOORING_KEY={stack.pki}/admin.json
-  {ctl} devices
-  {ctl} --help
+  cd {shlex.quote(str(stack.folder.parent))} && . {run}/env    # PATH, and what mooringctl needs to know
+  mooringctl devices
+  mooringctl --help
 
   # make two thermometers in the factory, publish their records, power one on
-  {stack.program('mooring-factory')} make --count 2 --dir {stack.folder}/factory/B1 --batch B1
-  {stack.program('mooring-factory')} publish {stack.folder}/factory/B1/records.ndjson --endpoint {stack.attestation} \\
-      --ca {stack.pki}/attestation-ca.pem --key {stack.pki}/vendor-admin.json
-  {stack.program('mooring-device')} run --dir {stack.folder}/factory/B1/1 --gateway {stack.origin} \\
-      --ca {stack.pki}/root.pem --mqtt 127.0.0.1:{stack.ports['mqtt']}
+  mooring-factory make --count 2 --dir {run}/factory/B1 --batch B1
+  mooring-factory publish {run}/factory/B1/records.ndjson --endpoint {stack.attestation} \\
+      --ca {run}/pki/attestation-ca.pem --key {run}/pki/vendor-admin.json
+  mooring-device run --dir {run}/factory/B1/1 --gateway {stack.origin} \\
+      --ca {run}/pki/root.pem --mqtt 127.0.0.1:{stack.ports['mqtt']}
 
-  # read the telemetry with a stock client
-  mosquitto_sub -h 127.0.0.1 -p {stack.ports['mqtt']} --cafile {stack.pki}/root.pem --cert {stack.folder}/backend/telemetry-1.pem \\
-      --key {stack.folder}/backend/telemetry-1.key -i telemetry-1 -t 'dt/#' -v
+  # in a third one: read the telemetry with a stock client
+  mosquitto_sub -h 127.0.0.1 -p {stack.ports['mqtt']} --cafile {run}/pki/root.pem -i telemetry-1 -t 'dt/#' -v \\
+      --cert {run}/backend/telemetry-1.pem --key {run}/backend/telemetry-1.key
 
-  # and cut it off
-  {ctl} revoke THING --reason key-compromise
+  # and cut it off; `mooringctl devices` shows its name
+  mooringctl revoke THING --reason key-compromise
 
-Logs: {stack.folder}/log. Ctrl-C ends it; `rm -r {stack.folder}` forgets it.
+Logs: {stack.folder}/log. Ctrl-C ends it, `make run` goes on from there, `rm -r {stack.folder}` forgets it.
 """
 
 
-def main():
-    stack = Stack(FOLDER, fixed_ports=True)
-    fresh = not (FOLDER / "pki").exists()
-    if fresh:
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        stack.prepare()
-    else:
+def write_env(stack):
+    """What a shell needs, to be read with `.`."""
+    values = {
+        "MOORING_ENDPOINT": stack.admin,
+        "MOORING_CA": stack.pki / "root.pem",
+        "MOORING_KEY": stack.pki / "admin.json",
+    }
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in values.items()]
+    (stack.folder / "env").write_text("\n".join((f'export PATH={shlex.quote(str(stack.build))}:"$PATH"', *lines, "")))
+
+
+def check(where):
+    """Says what would otherwise be found in a daemon's log."""
+    if where.exists() and where.stat().st_uid != os.geteuid():
+        raise StackError(f"{where} belongs to user {where.stat().st_uid}: run as that user, or remove it")
+    for port in FIXED_PORTS.values():
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                raise StackError(f"port {port} is taken: is another `make run` up?")
+
+
+def register_back_end(stack):
+    """Once: the certificate that reads telemetry."""
+    certificate = stack.folder / "backend/telemetry-1"
+    if any(s["name"] == certificate.name for s in stack.ctl_json("service", "list")["services"]):
+        return
+    shutil.rmtree(certificate.parent, ignore_errors=True)
+    certificate.parent.mkdir()
+    stack.issue(certificate.name, "--client", "--role", "backend", out=certificate)
+    stack.ctl("service", "add", f"{certificate}.pem", "--name", certificate.name,
+              "--policy", stack.folder / "config/shared/policy-reader.json")
+
+
+def up(stack):
+    if (stack.pki / "vendor-admin.json").exists():  # the last thing that is made
+        shutil.copy(stack.program("mosquitto_mooring.so"), stack.folder / "config")  # it may have been built anew
         stack.make_daemons()
-    with stack:
-        try:
-            stack.start().ready()
-            if fresh:
-                (FOLDER / "backend").mkdir()
-                stack.issue("telemetry-1", "--client", "--role", "backend", out=FOLDER / "backend/telemetry-1")
-                stack.ctl("service", "add", FOLDER / "backend/telemetry-1.pem", "--name", "telemetry-1",
-                          "--policy", FOLDER / "config/shared/policy-reader.json")
-        except StackError as error:
-            print(error, file=sys.stderr)
-            return 1
-        # Only now: a blocked signal would be inherited by the daemons.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        print(how_to_talk(stack), flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    else:
+        shutil.rmtree(stack.folder, ignore_errors=True)
+        stack.prepare()
+    write_env(stack)
+    stack.start().ready()
+    register_back_end(stack)
+
+
+def main():
+    try:
+        check(folder())
+        with Stack(folder(), fixed_ports=True) as stack:
+            up(stack)
+            # Only now: a blocked signal would be inherited by the daemons.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            print(how_to_talk(stack), flush=True)
+            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    except KeyboardInterrupt:
+        return 130
+    except (StackError, subprocess.SubprocessError, OSError) as error:
+        print(f"make run: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

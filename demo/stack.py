@@ -39,6 +39,14 @@ def free_port():
         return s.getsockname()[1]
 
 
+def system_program(name):
+    """A program of a package; those in sbin are not on every user's PATH."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
+    if not found:
+        raise StackError(f"{name} is not installed; run scripts/setup")
+    return found
+
+
 def wait_until(probe, what, seconds=20):
     """Asks `probe` until it returns something true, and returns that."""
     deadline = time.monotonic() + seconds
@@ -327,9 +335,9 @@ class Stack:
         for name in ("attestd", "signer", "gateway"):
             daemon(name, self.program(f"mooring-{name}"), "--config", conf / f"{name}.yaml")
         for name in ("attestation-edge", "edge"):
-            daemon(name, "nginx", "-p", self.folder / name, "-c", conf / f"{name}.conf", "-g", "daemon off;",
-                   "-e", "stderr")
-        daemon("broker", shutil.which("mosquitto", path="/usr/sbin:/usr/bin"), "-c", conf / "mosquitto.conf")
+            daemon(name, system_program("nginx"), "-p", self.folder / name, "-c", conf / f"{name}.conf",
+                   "-g", "daemon off;", "-e", "stderr")
+        daemon("broker", system_program("mosquitto"), "-c", conf / "mosquitto.conf")
 
     # -- life -----------------------------------------------------------------------------------------------------
 
