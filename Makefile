@@ -28,10 +28,10 @@ PROGRAMS := $(foreach f,$(FOLDERS),$(foreach m,$(MAINS_$(f)),$(B)/$(call name,$(
 PLUGIN := $(if $(SRC_plugin),$(B)/mosquitto_mooring.so)
 
 .PHONY: all help
-all: $(PROGRAMS) $(PLUGIN) ## build everything into $(B)
+all: $(PROGRAMS) $(PLUGIN) ## build everything (into ./build; B=DIR: elsewhere)
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -83,7 +83,8 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
 bench-programs: $(BENCH_PROGRAMS)
 unit-programs: $(UNIT)
 e2e-programs: $(INTRUDER)
-unit: $(UNIT) ## unit tests
+unit: setup-test ## unit tests
+	@$(MAKE) --no-print-directory -j$(JOBS) unit-programs
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
 
 # tests/fuzz/x_fuzz.c: libFuzzer, built with clang over everything it may parse with.
@@ -122,7 +123,7 @@ fuzz: $(FUZZ) ## a short run of each fuzz target (FUZZ_SECONDS=10)
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)
 
-.PHONY: setup setup-test demo run test e2e asan bench lint format test-matrix clean
+.PHONY: setup setup-test demo run test e2e bench lint format test-matrix clean
 setup:
 	@scripts/setup
 
@@ -130,11 +131,11 @@ setup-test:
 	@scripts/setup --test
 
 demo: setup ## the whole story on this machine: install, build, enrol, publish, revoke
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory --silent -j$(JOBS) all
 	@MOORING_BUILD=$(B) $(PYTHON) demo/story.py
 
 run: setup ## everything up on fixed ports, until Ctrl-C; prints how to talk to it
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory --silent -j$(JOBS) all
 	@MOORING_BUILD=$(B) $(PYTHON) demo/run.py
 
 test: setup-test ## set-up, unit, e2e, fuzz, and the suites again under ASan and UBSan; ends with a total
@@ -147,7 +148,7 @@ e2e: setup-test ## end-to-end tests alone (T='-k name' picks)
 	@$(MAKE) --no-print-directory -j$(JOBS) all e2e-programs
 	@MOORING_BUILD=$(B) $(PYTHON) -m pytest -q -n $(JOBS) tests/e2e $(T)
 
-bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation latency; memory; import (PARTS='enrol revoke memory import')
+bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation; memory; import (PARTS='enrol revoke')
 	@$(MAKE) --no-print-directory -j$(JOBS) all bench-programs
 	@MOORING_BUILD=$(B) $(PYTHON) bench/bench.py $(PARTS)
 
