@@ -139,6 +139,28 @@ static int broker_remove(struct ctl *c, const struct arguments *a)
 	return standing_change(c, a, &what, NULL);
 }
 
+static int epoch_raise(struct ctl *c, const struct arguments *a)
+{
+	const char *reason = argument(a, "reason");
+	if (!reason)
+		return ctl_usage("epoch raise needs --reason: which copy was put back, and why");
+	struct standing_change what = {
+		.method = "POST",
+		.prefix = "/v1/admin/epoch",
+		.name = reason,
+		.suffix = "",
+		.done = "epoch raised",
+		.in_body = true,
+	};
+	return standing_change(c, a, &what, json_pack("{s:s}", "reason", reason));
+}
+
+static const struct option_spec epoch_options[] = {
+	{"reason", "TEXT", "for the log: which copy was put back, and why"},
+	STANDING_WAIT_OPTION,
+	{NULL, NULL, NULL},
+};
+
 static const struct option_spec add_options[] = {
 	{"name", "NAME", "of the service: its client id, and in policies ${iot:Connection.Thing.ThingName}"},
 	{"policy", "FILE", "AWS IoT policy document: what it may connect as, publish and read"},
@@ -212,6 +234,21 @@ const struct command service_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = broker_remove,
+	},
+	{
+		.name = "epoch raise",
+		.arguments = "--reason TEXT [--wait MS]",
+		.summary = "have the brokers follow an older database that was put back",
+		.help = "Brokers that are ahead of the gateway's database refuse its feed, and an alarm\n"
+			"`log-rolled-back` tells of it. This says that the older copy was put back\n"
+			"knowingly: they take its state for theirs. Revoke again first what was revoked\n"
+			"since the copy was made: it would be active again. The brokers connect anew:\n"
+			"`brokers` shows when they have followed.",
+		.examples = "  mooringctl epoch raise --reason 'disk lost; copy of 03:00 put back'\n",
+		.options = epoch_options,
+		.words_min = 0,
+		.words_max = 0,
+		.run = epoch_raise,
 	},
 	{0},
 };

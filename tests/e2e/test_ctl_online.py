@@ -162,6 +162,14 @@ def test_an_effective_revocation_is_exit_code_0(service):
         "BROKER    STATE      EFFECTIVE AFTER  LAST HEARD OF", "broker-a  effective  7 ms             0 s ago", "effective"]
 
 
+def test_raising_the_epoch_needs_a_reason_and_waits_for_the_brokers(service):
+    service.answers["POST /v1/admin/epoch"] = recorded(EFFECTIVE)
+    assert service.ctl("epoch", "raise").returncode == 2 and not service.calls
+    done = service.ctl("epoch", "raise", "--reason", "copy of 03:00", "--wait", "500")
+    assert done.returncode == 0 and done.stdout.startswith("epoch raised: copy of 03:00\nrecorded at ")
+    assert service.bodies() == [{"reason": "copy of 03:00", "wait_ms": 500}]
+
+
 def test_a_revocation_that_a_broker_has_not_confirmed_is_exit_code_3(service):
     service.answers["POST /v1/admin/devices/t/revoke"] = recorded(
         EFFECTIVE, {"name": "broker-b", "state": "lost", "lag_s": 40, "effective_ms": None},
