@@ -3,7 +3,6 @@
 #include "admin_auth.h"
 #include "config_check.h"
 #include "discovery.h"
-#include "file.h"
 #include "routes.h"
 #include "sessions.h"
 #include "withdrawals.h"
@@ -64,9 +63,7 @@ static outcome serve(struct attestd *a, struct fault *f)
 
 outcome attestd_start(struct attestd *a, struct fault *f)
 {
-	outcome r = file_hold_folder(a->config.state_dir, "attestation service", f);
-	if (r.ok)
-		r = make_services(a, f);
+	outcome r = make_services(a, f);
 	if (r.ok)
 		r = serve(a, f);
 	if (!r.ok)

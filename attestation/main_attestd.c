@@ -5,6 +5,7 @@
 #include "attestd.h"
 #include "config_check.h"
 #include "daemon.h"
+#include "file.h"
 #include "sandbox.h"
 
 #include <libgen.h>
@@ -53,6 +54,8 @@ static outcome run(struct attestd *a, bool insecure, struct fault *f)
 	pthread_sigmask(SIG_BLOCK, &stopping, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	outcome r = enter_sandbox(&a->config, insecure, f);
+	if (r.ok)
+		r = file_hold_folder(a->config.state_dir, "attestation service", f);
 	if (r.ok)
 		r = attestd_start(a, f);
 	if (!r.ok)
