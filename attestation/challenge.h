@@ -8,8 +8,8 @@
  * Evidence that is refused is a result too: status contraindicated, with our reason. A session takes evidence
  * once; the same evidence again has the same answer.
  */
-#ifndef MOORING_CHALLENGE_H
-#define MOORING_CHALLENGE_H
+#ifndef MOORING_ATTESTATION_CHALLENGE_H
+#define MOORING_ATTESTATION_CHALLENGE_H
 
 #include "scgi.h"
 #include "worker.h"

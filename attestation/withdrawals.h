@@ -7,8 +7,8 @@
  * from the next time. Where there is nothing yet the request waits up to S seconds, parked on its worker's
  * loop.
  */
-#ifndef MOORING_WITHDRAWALS_H
-#define MOORING_WITHDRAWALS_H
+#ifndef MOORING_ATTESTATION_WITHDRAWALS_H
+#define MOORING_ATTESTATION_WITHDRAWALS_H
 
 #include "scgi.h"
 #include "worker.h"

@@ -107,11 +107,3 @@ void text_field(const char *label, const char *value)
 	text_print(value);
 	putchar('\n');
 }
-
-void text_field_hex(const char *label, struct bytes value)
-{
-	printf("  %-18s ", label);
-	for (size_t i = 0; i < value.n; i++)
-		printf("%02x", value.p[i]);
-	puts(value.n ? "" : "-");
-}

@@ -51,7 +51,6 @@ struct loop *scgi_worker(struct scgi_server *s, unsigned i);
 const char *scgi_method(const struct scgi_request *r);
 const char *scgi_path(const struct scgi_request *r);      /* raw, from REQUEST_URI, without the query */
 const char *scgi_query(const struct scgi_request *r);     /* raw, without '?' */
-const char *scgi_param(const struct scgi_request *r, const char *name); /* SCGI parameter; "" where absent */
 const char *scgi_header(const struct scgi_request *r, const char *name); /* HTTP header, any case; "" */
 size_t scgi_header_count(const struct scgi_request *r);
 void scgi_header_at(const struct scgi_request *r, size_t i, const char **name, const char **value);

@@ -26,11 +26,6 @@ const char *scgi_query(const struct scgi_request *r)
 	return r->query ? r->query : nothing;
 }
 
-const char *scgi_param(const struct scgi_request *r, const char *name)
-{
-	return scgi_find(&r->head, name);
-}
-
 struct bytes scgi_body(const struct scgi_request *r)
 {
 	return r->head.body;

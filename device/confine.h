@@ -1,8 +1,8 @@
 /*
  * confine.h - each world may touch its own folder and nothing of the other's.
  */
-#ifndef MOORING_CONFINE_H
-#define MOORING_CONFINE_H
+#ifndef MOORING_DEVICE_CONFINE_H
+#define MOORING_DEVICE_CONFINE_H
 
 #include "fault.h"
 

@@ -1,8 +1,8 @@
 /*
  * enrol.h - from a key to a certificate: challenge, request, answer; again until there is one or a no.
  */
-#ifndef MOORING_ENROL_H
-#define MOORING_ENROL_H
+#ifndef MOORING_DEVICE_ENROL_H
+#define MOORING_DEVICE_ENROL_H
 
 #include "device.h"
 #include "request.h"

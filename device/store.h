@@ -5,8 +5,8 @@
  * names its key by its public key; the state names the key that was certified last. A renewal stores the
  * certificate before the state, so that a cut between the two is seen: the certificate is of the next key.
  */
-#ifndef MOORING_STORE_H
-#define MOORING_STORE_H
+#ifndef MOORING_DEVICE_STORE_H
+#define MOORING_DEVICE_STORE_H
 
 #include "bytes.h"
 

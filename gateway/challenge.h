@@ -7,8 +7,8 @@
  * remembered until they would have expired anyway, in memory of a fixed size. Any thread; times are
  * monotonic milliseconds, so that a jump of the wall clock revives nothing.
  */
-#ifndef MOORING_CHALLENGE_H
-#define MOORING_CHALLENGE_H
+#ifndef MOORING_GATEWAY_CHALLENGE_H
+#define MOORING_GATEWAY_CHALLENGE_H
 
 #include "binding.h"
 

@@ -1,8 +1,8 @@
 /*
  * confine.h - what the gateway gives up before it serves. Tests enter the same confinement and try to get out.
  */
-#ifndef MOORING_CONFINE_H
-#define MOORING_CONFINE_H
+#ifndef MOORING_GATEWAY_CONFINE_H
+#define MOORING_GATEWAY_CONFINE_H
 
 #include "gateway.h"
 

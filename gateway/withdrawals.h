@@ -5,8 +5,8 @@
  * GET /v1/withdrawals?after=SEQ&wait=S (long poll); each entry is a JWS under a pinned key of attestation
  * results. A service without this resource (Veraison) is asked again now and then; there the admin does it.
  */
-#ifndef MOORING_WITHDRAWALS_H
-#define MOORING_WITHDRAWALS_H
+#ifndef MOORING_GATEWAY_WITHDRAWALS_H
+#define MOORING_GATEWAY_WITHDRAWALS_H
 
 #include "gateway/worker.h"
 

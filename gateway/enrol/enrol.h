@@ -10,8 +10,8 @@
  * The request has ENROL_DEADLINE_MS in all. When they are over the caller is answered 503; a request
  * that holds an intent by then goes on all the same, so that the retry finds its certificate.
  */
-#ifndef MOORING_ENROL_H
-#define MOORING_ENROL_H
+#ifndef MOORING_GATEWAY_ENROL_H
+#define MOORING_GATEWAY_ENROL_H
 
 #include "approval.h"
 #include "csr.h"

@@ -8,8 +8,8 @@
  * `f` is not NULL the verb was refused and `answer` is NULL. Times are Unix seconds unless the name ends in
  * _ms.
  */
-#ifndef MOORING_STORE_H
-#define MOORING_STORE_H
+#ifndef MOORING_GATEWAY_STORE_H
+#define MOORING_GATEWAY_STORE_H
 
 #include "cert.h"
 #include "log_chain.h"
@@ -190,8 +190,9 @@ struct store_withdrawal {
 	int64_t seq;	    /* the service's own number */
 	const char *reason; /* the service's words, for the log */
 };
-/* Applies the entries and stores `last` in one transaction; entries at or below the stored number are
- * skipped. Devices that never enrolled are remembered. */
+/* Applies the entries in transactions of some each, every one with the number that it reaches, the last with `last`;
+ * entries at or below the stored number are skipped. Devices that never enrolled are remembered. `done` tells of the
+ * last transaction. */
 void store_withdrawals_apply(struct store *s, const struct store_withdrawal *entries, size_t count,
 			     int64_t last, store_changed_done *done, void *arg);
 /* The number applied last, 0 at first. */
