@@ -349,9 +349,11 @@ class Stack:
         self.make_config()
         self.make_daemons()
         self.hand_over()
+        # A copy, which the daemons' users can run wherever the checkout is.
+        tool = shutil.copy(self.program("mooringctl"), self.folder / "config/mooringctl")
         for daemon, key in (("gateway", "admin.json"), ("attestd", "vendor-admin.json")):
             out = self.folder / daemon / "state" / key
-            self.run(self.program("mooringctl"), "admin", "init", "--state-dir", self.folder / daemon / "state",
+            self.run(tool, "admin", "init", "--state-dir", self.folder / daemon / "state",
                      "--master", self.folder / daemon / "pki/admin.master", "--out", out,
                      user=UIDS[daemon] or None)
             shutil.copy(out, self.pki / key)
