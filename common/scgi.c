@@ -261,9 +261,12 @@ outcome scgi_start(const struct scgi_options *options, scgi_handler *handler, vo
 	*out = s;
 	if (!s)
 		return refuse(f, REASON_NO_MEMORY, "no memory for the server");
-	outcome r = start_workers(s, f);
+	/* What is most likely to fail comes while nothing runs yet. */
+	outcome r = open_socket(s, f);
 	if (r.ok)
-		r = open_socket(s, f);
+		r = start_workers(s, f);
+	else
+		s->worker_count = 0;
 	if (r.ok)
 		r = on_every_worker(s, worker_listen, f);
 	if (!r.ok) {
