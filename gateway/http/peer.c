@@ -7,36 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The only URI among the subject alternative names. */
-static bool san_uri(X509 *cert, char *out, size_t room)
-{
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	unsigned found = 0;
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-		if (name->type != GEN_URI)
-			continue;
-		const ASN1_IA5STRING *uri = name->d.uniformResourceIdentifier;
-		int n = ASN1_STRING_length(uri);
-		if (++found == 1 && n > 0 && (size_t)n < room &&
-		    !memchr(ASN1_STRING_get0_data(uri), 0, (size_t)n)) {
-			memcpy(out, ASN1_STRING_get0_data(uri), (size_t)n);
-			out[n] = '\0';
-		} else {
-			found = 2;
-		}
-	}
-	GENERAL_NAMES_free(names);
-	return found == 1;
-}
-
 static outcome check_role(X509 *cert, const char *trust_domain, const char *role, struct peer *out,
 			  struct fault *f)
 {
 	char uri[512], expected[512];
 	if (!cert_common_name(cert, out->name, sizeof out->name))
 		return refuse(f, REASON_PEER_CERTIFICATE, "the client certificate has no single common name");
-	if (!san_uri(cert, uri, sizeof uri))
+	if (!cert_uri(cert, uri, sizeof uri))
 		return refuse(f, REASON_PEER_CERTIFICATE,
 			      "the client certificate has no single URI as subject alternative name");
 	snprintf(expected, sizeof expected, "spiffe://%s/service/%s/%s", trust_domain, role, out->name);
