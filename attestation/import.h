@@ -25,8 +25,7 @@ struct import_batch {
 };
 
 /* `out->import` and `number` are set by the caller. Faults name the line. REASON_TOO_LARGE,
- * REASON_BAD_REQUEST and those of record_parse. import_batch_clear frees what it holds, also after a fault.
- */
+ * REASON_BAD_REQUEST and those of record_parse. import_batch_clear frees what it holds, also after a fault. */
 MUST_USE outcome import_batch_parse(struct bytes body, bool allow_test_keys, struct import_batch *out,
 				    struct fault *f);
 void import_batch_clear(struct import_batch *b);

@@ -7,8 +7,8 @@
 
 enum { SCHEMA_VERSION = 1, READ_TIMEOUT_MS = 5000 };
 
-/* Records in the order in which they were stored; `lookup` finds those up to number `indexed`: see lookup.h.
- */
+/* Records in the order in which they were stored; `lookup` finds
+ * those up to number `indexed`: see lookup.h. */
 static const char schema[] =
 	"CREATE TABLE records("
 	" id INTEGER PRIMARY KEY,"

@@ -130,8 +130,8 @@ static const struct route {
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
-/* Part by part. A part that a * takes is as it was sent: names here have no character that would be escaped.
- */
+/* Part by part. A part that a * takes is as it was sent: names here
+ * have no character that would be escaped. */
 static bool matches(const char *pattern, const char *path, struct call *c)
 {
 	c->part_count = 0;

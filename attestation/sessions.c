@@ -114,8 +114,7 @@ static void drop_expired(struct sessions *s)
 		drop(s, s->complete.oldest);
 }
 
-/* Complete sessions are listed by when they were completed: one that expires first may stand behind others.
- */
+/* Complete sessions are listed by when they were completed: one that expires first may stand behind others. */
 static struct entry *find(struct sessions *s, const char *id)
 {
 	drop_expired(s);

@@ -95,8 +95,7 @@ static outcome read_after(struct worker *worker, int64_t after, json_t *entries,
 	return r;
 }
 
-/* True when the request was answered; false where there is nothing to say and `wait` allows to say nothing.
- */
+/* True when the request was answered; false where there is nothing to say and `wait` allows to say nothing. */
 static bool try_answer(struct worker *worker, struct scgi_request *r, int64_t after, bool wait)
 {
 	struct fault f;

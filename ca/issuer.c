@@ -135,8 +135,7 @@ static outcome sign(struct issuer *i, struct bytes tbs, uint8_t *out, size_t *n,
 	return DONE;
 }
 
-/* The certificate's public key verifies what the key signs: also tells whether a hardware key works at all.
- */
+/* The certificate's public key verifies what the key signs: also tells whether a hardware key works at all. */
 static outcome check_pair(struct issuer *i, X509 *cert, struct fault *f)
 {
 	static const char probe[] = "mooring: is this the key of this certificate?";

@@ -71,8 +71,7 @@ static bool index_entry(struct ledger *l, size_t number)
 	return true;
 }
 
-/* Into tables made anew, from entries whose keys are known to differ: no key need be looked at but its own.
- */
+/* Into tables made anew, from entries whose keys are known to differ: no key need be looked at but its own. */
 static void index_again(struct ledger *l, size_t number)
 {
 	for (int t = 0; t < TABLES; t++) {

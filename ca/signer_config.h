@@ -32,8 +32,8 @@ struct signer_keys {
 	uint8_t salt[SALT_SIZE];
 };
 
-/* Loads what the configuration names; refuses an issuing certificate that has expired, warns 30 days before.
- */
+/* Loads what the configuration names; refuses an issuing
+ * certificate that has expired, warns 30 days before. */
 MUST_USE outcome signer_keys_load(const struct signer_config *c, int64_t now, struct signer_keys *out,
 				  struct fault *f);
 void signer_keys_free(struct signer_keys *k);

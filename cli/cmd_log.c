@@ -52,8 +52,8 @@ struct source {
 	int code; /* what went wrong, said already; EXIT_DONE at the end */
 };
 
-/* A line is an entry, or an answer of the gateway with its "entries". The caller's to free; NULL at the end.
- */
+/* A line is an entry, or an answer of the gateway with its
+ * "entries". The caller's to free; NULL at the end. */
 static json_t *next_in_file(struct source *s)
 {
 	json_error_t e;

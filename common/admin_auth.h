@@ -27,10 +27,10 @@ struct admin_caller {
 
 struct admin_auth; /* opaque; one a daemon, shared by its worker threads */
 
-/* The database and the master secret may be absent until `mooringctl admin init` has run: they are looked for
- * again at each check, and until then every check refuses. The sandbox must let the daemon read both (a path
- * that is absent when it is entered stays out of reach: then its folder) and write to the database's folder.
- */
+/* The database and the master secret may be absent until `mooringctl admin init` has run: they
+ * are looked for again at each check, and until then every check refuses. The sandbox must let
+ * the daemon read both (a path that is absent when it is entered stays out of reach: then its
+ * folder) and write to the database's folder. */
 MUST_USE outcome admin_auth_open(const char *db_path, const char *master_file, const char *region,
 				 struct admin_auth **out, struct fault *f);
 void admin_auth_close(struct admin_auth *a);

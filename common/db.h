@@ -14,8 +14,7 @@
 MUST_USE outcome db_open(const char *path, const char *schema, int version, sqlite3 **out, struct fault *f);
 MUST_USE outcome db_exec(sqlite3 *db, const char *sql, struct fault *f);
 MUST_USE outcome db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fault *f);
-/* REASON_DISK_FULL for SQLITE_FULL and I/O of that kind, else REASON_STORE_UNAVAILABLE, with SQLite's text.
- */
+/* REASON_DISK_FULL for SQLITE_FULL and I/O of that kind, else REASON_STORE_UNAVAILABLE, with SQLite's text. */
 outcome db_fault(sqlite3 *db, struct fault *f, const char *what);
 
 #endif

@@ -73,8 +73,8 @@ static void *run(void *arg)
 	current = l;
 	pthread_setname_np(pthread_self(), l->name);
 	event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
-	/* What tasks posted while the loop was ending still owns memory and may hold locks: it runs as well.
-	 */
+	/* What tasks posted while the loop was ending still owns memory
+	 * and may hold locks: it runs as well. */
 	while ((rest = take_tasks(l)))
 		run_tasks(rest);
 	return NULL;

@@ -294,8 +294,7 @@ static bool names_unresolved(const struct policy_statement *s, const struct poli
 	return false;
 }
 
-/* Whoever writes "everything but ${x}" has not said what holds where x is nothing: then nothing is allowed.
- */
+/* Whoever writes "everything but ${x}" has not said what holds where x is nothing: then nothing is allowed. */
 static bool not_resource_matches(const struct policy_statement *s, struct policy_question *q)
 {
 	return !any_resource_matches(s, q) && (s->deny || !names_unresolved(s, q));

@@ -41,8 +41,8 @@ struct policy_principal {
 				  spells the '$' */
 };
 
-/* Strict: unknown or duplicate keys, unknown variables, wrong types are REASON_POLICY_SYNTAX with the place.
- */
+/* Strict: unknown or duplicate keys, unknown variables, wrong types
+ * are REASON_POLICY_SYNTAX with the place. */
 MUST_USE outcome policy_compile(struct bytes json, struct policy **out, struct fault *f);
 void policy_free(struct policy *p);
 

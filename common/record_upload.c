@@ -23,8 +23,7 @@ struct upload {
 	struct record_upload_progress *progress;
 };
 
-/* --- the file ----------------------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 static outcome open_file(const char *path, FILE **out, uint64_t *size, struct fault *f)
 {
@@ -107,8 +106,7 @@ static outcome fill_batch(struct upload *u, bool *end, struct fault *f)
 	return DONE;
 }
 
-/* --- the service
- * --------------------------------------------------------------------------------------------- */
+/* ---- the service ---- */
 
 static outcome refused(const struct upload *u, const struct httpc_answer *answer, struct fault *f)
 {

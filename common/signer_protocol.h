@@ -4,10 +4,11 @@
  * Each message is a 4-byte big-endian length and a CBOR map with integer keys. Requests may be pipelined;
  * answers come in any order and carry the intent id of their request.
  *
- *   request {0: 1, 1: "issue" | "find" | "void", 2: intent id, and for issue: 3: profile, 4: serial,
- *            5: notBefore, 6: notAfter, 7: CSR DER, and for an attested profile: 8: EAR (JWT), 9: binding
- * mode, 10: nonce, 11: audience} answer  {0: 1, 1: "ok" | "none" | "refused", 2: intent id, 3: certificate
- * DER (ok, except of a void), 4: reason code, 5: sentence (refused)}
+ *   request {0: 1, 1: "issue" | "find" | "void", 2: intent id,
+ *            for issue: 3: profile, 4: serial, 5: notBefore, 6: notAfter, 7: CSR DER,
+ *            and for an attested profile: 8: EAR (JWT), 9: binding mode, 10: nonce, 11: audience}
+ *   answer  {0: 1, 1: "ok" | "none" | "refused", 2: intent id,
+ *            3: certificate DER (ok, except of a void), 4: reason code, 5: sentence (refused)}
  *
  * Decoding is strict: unknown and duplicate keys, keys of another operation, wrong lengths and trailing bytes
  * are REASON_SIGNER_PROTOCOL (or the reason of the CBOR reader), after which the connection is of no use.

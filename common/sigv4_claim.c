@@ -28,8 +28,8 @@ static bool is_signed(const char *signed_headers, const char *name)
 	return false;
 }
 
-/* Copies the text up to a character of `until` (or the end) and moves past it; false where empty or too long.
- */
+/* Copies the text up to a character of `until` (or the end) and
+ * moves past it; false where empty or too long. */
 static bool take(const char **from, const char *until, char *out, size_t room)
 {
 	size_t n = strcspn(*from, until);

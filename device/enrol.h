@@ -37,8 +37,8 @@ MUST_USE outcome enrol_attempt(const struct device *d, uint32_t key, const struc
 			       struct enrol_answer *out, struct fault *f);
 /* Prints "refused" or "retry" with what the gateway said. */
 void enrol_report_no(const char *event, const struct enrol_answer *a, int64_t wait_ms);
-/* Attempts until certified, refused or stopped, with waits in between; reports each. Same key, new evidence.
- */
+/* Attempts until certified, refused or stopped, with waits in
+ * between; reports each. Same key, new evidence. */
 MUST_USE outcome enrol_run(const struct device *d, uint32_t key, const struct request_renews *renews,
 			   struct enrol_answer *out, struct fault *f);
 

@@ -10,8 +10,8 @@
 
 enum { GATEWAY_ANSWER_MAX = 65536, GATEWAY_TIMEOUT_MS = 30000 };
 
-/* A transport. `call` posts JSON to a path; the answer's views live until the next call. A fault = no answer.
- */
+/* A transport. `call` posts JSON to a path; the answer's views live
+ * until the next call. A fault = no answer. */
 struct gateway {
 	outcome (*call)(struct gateway *g, const char *path, struct bytes json, struct httpc_answer *answer,
 			struct fault *f);

@@ -40,8 +40,7 @@ static void finish(struct operation *op, int code)
 	op->finished = true;
 }
 
-/* --- connections
- * --------------------------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 static void begin(struct operation *op)
 {
@@ -122,8 +121,7 @@ static void open_connection(struct operation *op, struct connection *c)
 	connect_later(op);
 }
 
-/* --- the certificate
- * ------------------------------------------------------------------------------------------ */
+/* ---- the certificate ---- */
 
 static bool has_expired(const struct operation *op)
 {
@@ -237,8 +235,7 @@ static void end_renewal(struct operation *op)
 	enrol_answer_free(&answer);
 }
 
-/* --- readings
- * ------------------------------------------------------------------------------------------------- */
+/* ---- readings ---- */
 
 static bool wants_reading(const struct operation *op)
 {
@@ -293,8 +290,7 @@ void operation_acknowledged(struct operation *op, int mid, int reason)
 		finish(op, op->denied ? EXIT_FAILED : EXIT_DONE);
 }
 
-/* --- the loop
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---- */
 
 static int64_t least(int64_t a, int64_t b)
 {

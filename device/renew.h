@@ -22,8 +22,8 @@ int renewal_fd(const struct renewal *r);
 uint32_t renewal_key(const struct renewal *r);
 /* Waits for the end, frees; `answer` is the caller's (enrol_answer_free). */
 MUST_USE outcome renewal_finish(struct renewal *r, struct enrol_answer *answer, struct fault *f);
-/* Ends it at its next wait; then joins and frees. False when that took longer than `patience_ms`: it goes on.
- */
+/* Ends it at its next wait; then joins and frees. False when that
+ * took longer than `patience_ms`: it goes on. */
 MUST_USE bool renewal_cancel(struct renewal *r, int patience_ms);
 
 #endif

@@ -8,8 +8,8 @@
 
 enum { BUCKET_SLOTS = 16, LOCKS = 64, MINUTE_US = 60000000 };
 
-/* GCRA's state is one time: when the device would be back at its full allowance ("theoretical arrival time").
- */
+/* GCRA's state is one time: when the device would be back at its
+ * full allowance ("theoretical arrival time"). */
 struct cell {
 	uint64_t device;
 	int64_t full_at_us; /* in the past: as good as free */

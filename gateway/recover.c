@@ -25,8 +25,7 @@ static void finish(struct settle *s, const struct fault *f)
 	free(s);
 }
 
-/* A certificate that may not be handed out any more settles its intent as well: the store has it on record.
- */
+/* A certificate that may not be handed out any more settles its intent as well: the store has it on record. */
 static void on_recorded(const struct store_recorded *answer, const struct fault *f, void *arg)
 {
 	finish(arg, answer ? NULL : f);

@@ -53,9 +53,9 @@ static bool find_username(struct mooring *m, const struct mosquitto *client, con
 	return e != NULL;
 }
 
-/* A live TLS connection without a session: the broker let it in without asking (use_identity_as_username).
- * The broker may ask once more about a connection that has just ended: that one is departed, not an intruder.
- */
+/* A live TLS connection without a session: the broker let it in without asking
+ * (use_identity_as_username). The broker may ask once more about a connection that
+ * has just ended: that one is departed, not an intruder. */
 static bool is_intruder(struct mooring *m, const struct mosquitto *client)
 {
 	const struct session *s = sessions_find(m->sessions, client);
@@ -134,8 +134,8 @@ int on_acl_check(int event, void *event_data, void *userdata)
 	const char *username = mosquitto_client_username(ed->client);
 	bool allowed = false;
 	(void)event;
-	/* Giving up a subscription harms nobody, and a session that may no longer subscribe must be able to.
-	 */
+	/* Giving up a subscription harms nobody, and a session that may
+	 * no longer subscribe must be able to. */
 	if (ed->access == MOSQ_ACL_UNSUBSCRIBE)
 		return MOSQ_ERR_SUCCESS;
 	if (find_session(m, ed->client, username, &subject))

@@ -1,5 +1,5 @@
-/* CONNECT: is the certificate registered, active, within its dates, and does its policy allow this client id?
- */
+/* CONNECT: is the certificate registered, active, within its dates,
+ * and does its policy allow this client id? */
 #include "plugin/plugin.h"
 
 #include "common/cert.h"
@@ -120,8 +120,8 @@ static outcome enter(struct mooring *m, const struct asked *a, const struct tabl
 		     const struct table_entry *e, const struct table_standing *standing, int64_t ends,
 		     struct fault *f)
 {
-	/* The user name follows the session where the certificate cannot: offline, into wills, over restarts.
-	 */
+	/* The user name follows the session where the certificate
+	 * cannot: offline, into wills, over restarts. */
 	if (mosquitto_set_username(a->client, a->username) != MOSQ_ERR_SUCCESS ||
 	    !sessions_add(m->sessions, a->client, table, e, a->client_id, ends))
 		return refuse(f, REASON_NO_MEMORY, "no memory for a session");

@@ -7,8 +7,8 @@
 
 #include "common/fault.h"
 
-/* REASON_CONFIG with file, line and remedy at the first such option; follows include_dir as the broker does.
- */
+/* REASON_CONFIG with file, line and remedy at the first such
+ * option; follows include_dir as the broker does. */
 MUST_USE outcome config_scan(const char *path, struct fault *f);
 
 #endif

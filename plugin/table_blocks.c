@@ -151,8 +151,7 @@ static outcome put_record(void *arg, const struct feed_record *record, struct fa
 	return table_put(p->table, record, p->refused, f);
 }
 
-/* What the chain vouches for but does not parse was written wrongly: damage too, except for want of memory.
- */
+/* What the chain vouches for but does not parse was written wrongly: damage too, except for want of memory. */
 static outcome apply_block(struct bytes payload, struct table *table, struct block *block,
 			   struct fault *refused, struct fault *f)
 {

@@ -247,8 +247,7 @@ static void remove_others(const struct table_journal *j, const char *keep)
 	closedir(dir);
 }
 
-/* The new journal is there before the new snapshot, which names it: at no time is there a snapshot without.
- */
+/* The new journal is there before the new snapshot, which names it: at no time is there a snapshot without. */
 static outcome change_over(struct table_journal *j, const struct writing *w, struct fault *f)
 {
 	char name[NAME_SIZE], path[PATH_MAX];

@@ -16,9 +16,9 @@ struct table_journal;
 MUST_USE outcome table_journal_open(const char *dir, struct table_journal **out, struct fault *f);
 void table_journal_close(struct table_journal *j);
 
-/* Once, after opening. *out is NULL where there is no table yet. REASON_JOURNAL: the files are damaged; they
- * stay as they are until table_journal_replace. The last policy that does not compile is told in `refused`.
- */
+/* Once, after opening. *out is NULL where there is no table yet. REASON_JOURNAL: the
+ * files are damaged; they stay as they are until table_journal_replace. The last
+ * policy that does not compile is told in `refused`. */
 MUST_USE outcome table_journal_load(struct table_journal *j, struct retire *retire, struct table **out,
 				    struct table_position *position, struct fault *refused, struct fault *f);
 /* Replaces the files by the table as it stands, without certificates that ended before `not_after`. Durable.

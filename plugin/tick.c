@@ -92,8 +92,7 @@ static bool rebind(struct mooring *m)
 	return true;
 }
 
-/* `wanted` is read before the table and the states: what it counts is then seen, and so is done afterwards.
- */
+/* `wanted` is read before the table and the states: what it counts is then seen, and so is done afterwards. */
 static void cut_wanted(struct mooring *m, bool unsure)
 {
 	uint64_t wanted = receipts_cuts_wanted(&m->receipts);

@@ -27,8 +27,7 @@ static void run_news(void *arg)
 	free(n);
 }
 
-/* On the store's thread. Without memory nothing is passed on: the heartbeat notices that the log has moved.
- */
+/* On the store's thread. Without memory nothing is passed on: the heartbeat notices that the log has moved. */
 static void on_commit(struct store_commit *c, void *arg)
 {
 	struct feed *feed = arg;

@@ -131,8 +131,7 @@ static outcome add_stored_policy(struct conn *c, const struct feed_list *l, int6
 	return o;
 }
 
-/* Columns: seq, kind, thing, fingerprint, hash. Copied out, since the records' own queries come in between.
- */
+/* Columns: seq, kind, thing, fingerprint, hash. Copied out, since the records' own queries come in between. */
 static outcome add_change(struct page_op *p, struct conn *c, struct query *q, struct fault *f)
 {
 	struct feed_list l = page_list(p);

@@ -90,8 +90,7 @@ static outcome make_change(struct change *x, const char *kind, struct fault *f)
 	return o;
 }
 
-/* Nothing to do: the answer names the device's last entry, so that waiting for it means what it meant then.
- */
+/* Nothing to do: the answer names the device's last entry, so that waiting for it means what it meant then. */
 static outcome unchanged(struct change *x, struct fault *f)
 {
 	static const char sql[] = "SELECT coalesce(max(seq), 0) FROM log WHERE device_id = ?";

@@ -202,8 +202,8 @@ struct log_new {
 	const char *reason;
 	const char *detail;
 };
-/* Appends an entry in the current transaction; w->head.seq is its number. Strings that are NULL count as "".
- */
+/* Appends an entry in the current transaction; w->head.seq is its
+ * number. Strings that are NULL count as "". */
 MUST_USE outcome log_append(struct writer *w, const struct log_new *e, struct fault *f);
 /* The last entry as it is on disk. */
 MUST_USE outcome log_load_head(struct conn *c, int64_t *seq, uint8_t hash[SHA256_SIZE], struct fault *f);
@@ -262,9 +262,8 @@ struct certificate {
 	bool outgoing;
 	uint8_t spki_sha256[SHA256_SIZE];
 };
-enum {
-	LIVE_MAX = 8
-}; /* the database allows two live certificates a generation; old generations end with their successor */
+/* The database allows two live certificates a generation; old generations end with their successor. */
+enum { LIVE_MAX = 8 };
 /* Active and inactive certificates of a device, expired ones included. */
 MUST_USE outcome certificates_live(struct conn *c, int64_t device_id, struct certificate out[LIVE_MAX],
 				   size_t *count, struct fault *f);

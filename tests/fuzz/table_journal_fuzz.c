@@ -14,8 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct retire retire;
 
-/* Pieces are a length byte and so many bytes; the one of length 0 ends the snapshot and begins the journal.
- */
+/* Pieces are a length byte and so many bytes; the one of length 0 ends the snapshot and begins the journal. */
 static void add_block(struct buf *file, uint8_t chain[SHA256_SIZE], struct bytes payload)
 {
 	struct bytes parts[] = {{chain, SHA256_SIZE}, payload};

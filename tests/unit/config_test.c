@@ -1,5 +1,5 @@
-/* Configuration files: what is read, what is refused and where, and that what is printed reads back the same.
- */
+/* Configuration files: what is read, what is refused and where, and
+ * that what is printed reads back the same. */
 #include "config.h"
 #include "file.h"
 

@@ -1,5 +1,5 @@
-/* The language is tested against tests/vectors/policy_vectors.json; the rest are rules that no vector holds.
- */
+/* The language is tested against tests/vectors/policy_vectors.json;
+ * the rest are rules that no vector holds. */
 #include "file.h"
 #include "policy.h"
 
@@ -51,7 +51,7 @@ static enum policy_decision ask(const char *json, enum policy_action action, con
 	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"" effect "\",\"Action\":\"" action         \
 	"\",\"Resource\":\"" resource "\"}]}"
 
-/* --- vectors --- */
+/* ---- vectors ---- */
 
 /* Written apart from the compiler: what makes a vector one of the not yet supported. */
 static bool needs_more(const json_t *policies)
@@ -165,7 +165,7 @@ static void test_every_supported_vector_agrees(void **state)
 	json_decref(vectors);
 }
 
-/* --- refusals --- */
+/* ---- refusals ---- */
 
 static void test_refusals_name_the_place(void **state)
 {
@@ -223,7 +223,7 @@ static void test_the_size_limit_does_not_count_white_space(void **state)
 	buf_free(&b);
 }
 
-/* --- rules --- */
+/* ---- rules ---- */
 
 static const struct policy_principal nobody = {.client_id = "c1"};
 
@@ -380,7 +380,7 @@ static void test_a_target_beyond_the_limit_is_denied(void **state)
 	assert_int_equal(ask(any, POLICY_PUBLISH, target, &nobody), POLICY_ALLOWED);
 }
 
-/* --- the shipped document, and what a check costs --- */
+/* ---- the shipped document, and what a check costs ---- */
 
 static const struct policy_principal device = {.client_id = "mfrggzdfmztwq2lkobxw4mrq",
 					       .thing_name = "mfrggzdfmztwq2lkobxw4mrq",

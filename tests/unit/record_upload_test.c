@@ -1,5 +1,5 @@
-/* Records to an attestation service that is not ours: what it is sent, signed, and what comes of its answers.
- */
+/* Records to an attestation service that is not ours: what it is
+ * sent, signed, and what comes of its answers. */
 #include "record_upload.h"
 
 #include "clock.h"

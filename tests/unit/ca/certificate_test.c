@@ -64,8 +64,7 @@ static void test_a_device_certificate_verifies_as_a_client_and_nothing_else(void
 	X509_free(leaf);
 }
 
-/* OpenSSL decodes it, encodes it anew, and gets the same bytes: it is DER in every part that OpenSSL knows.
- */
+/* OpenSSL decodes it, encodes it anew, and gets the same bytes: it is DER in every part that OpenSSL knows. */
 static void test_openssl_would_have_written_the_same_bytes(void **state)
 {
 	(void)state;

@@ -49,8 +49,7 @@ static void test_every_entry_is_found_by_each_of_its_keys(void **state)
 	ledger_free(l);
 }
 
-/* A void intent has no serial and a certificate without evidence no binding: their zeros must not be found.
- */
+/* A void intent has no serial and a certificate without evidence no binding: their zeros must not be found. */
 static void test_what_an_entry_does_not_have_is_not_found(void **state)
 {
 	(void)state;

@@ -28,8 +28,7 @@
 
 enum { KEYS_MAX = 8, LIFETIME_S = 3600, STEPS_MAX = 400 };
 
-/* --- the power
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the power ---- */
 
 static struct power {
 	atomic_int steps; /* so far in this boot */
@@ -80,8 +79,7 @@ int fsync(int fd)
 	return rc;
 }
 
-/* --- the gateway
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the gateway ---- */
 
 struct authority {
 	EVP_PKEY *root_key, *issuer_key;
@@ -234,8 +232,7 @@ static outcome call_shop(struct gateway *g, const char *path, struct bytes json,
 	return DONE;
 }
 
-/* --- one boot
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one boot ---- */
 
 static struct workbench bench;
 
@@ -432,8 +429,7 @@ static void test_several_power_cuts_in_a_row_leave_one_key(void **state)
 	workbench_remove(&bench);
 }
 
-/* --- what is found at power-on
- * ----------------------------------------------------------------------------------- */
+/* ---- what is found at power-on ---- */
 
 static void power_on(struct boot *b, struct identity *id, int64_t system_ms)
 {

@@ -312,8 +312,7 @@ static void test_half_written_key_of_a_power_cut_is_removed(void **state)
 	assert_int_equal(psa_generate_key(psa, 1), PSA_SUCCESS);
 }
 
-/* --- who can look into it: from a process that is confined as the normal world is
- * ------------------------------ */
+/* ---- who can look into it: from a process that is confined as the normal world is ---- */
 
 static bool cannot_open(const char *path)
 {

@@ -306,8 +306,8 @@ static void test_who_was_not_asked_about_is_cut(void **state)
 	assert_int_equal(stub.kicks, 2);
 }
 
-/* A pointer is used again at once; the new connection has another name than the session that had the pointer.
- */
+/* A pointer is used again at once; the new connection has another
+ * name than the session that had the pointer. */
 static void test_a_reused_pointer_inherits_nothing(void **state)
 {
 	(void)state;
