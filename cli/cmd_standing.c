@@ -37,12 +37,12 @@ static int suspend(struct ctl *c, const struct arguments *a)
 
 static int resume(struct ctl *c, const struct arguments *a)
 {
-	return change_device(c, a, "/resume", "active again", reason_body(a, "resumed-by-operator"));
+	return change_device(c, a, "/resume", "active", reason_body(a, "resumed-by-operator"));
 }
 
 static int allow_reenrol(struct ctl *c, const struct arguments *a)
 {
-	return change_device(c, a, "/allow-reenrol", "may enrol once with a new key",
+	return change_device(c, a, "/allow-reenrol", "allowed to enrol once with a new key",
 			     reason_body(a, "allowed-by-operator"));
 }
 
@@ -66,7 +66,8 @@ const struct command standing_commands[] = {
 		.help = "Recorded: durable in the log, never undone. Effective: every broker refuses\n"
 			"the device, has cut its sessions and has confirmed it. Waits for that up to 2\n"
 			"s (--wait); exit code 3 where a broker has not confirmed, by name. The device\n"
-			"cannot enrol again until `allow-reenrol`. Reasons: unspecified,\n"
+			"cannot enrol again until `allow-reenrol`. Done again it changes nothing: it says\n"
+			"when, why and by whom the device was revoked. Reasons: unspecified,\n"
 			"key-compromise, affiliation-changed, superseded, cessation-of-operation,\n"
 			"privilege-withdrawn.",
 		.examples = "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise\n"

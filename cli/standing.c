@@ -31,7 +31,7 @@ static void print_brokers(const struct ctl *c, json_t *brokers)
 	json_array_foreach(brokers, i, broker) {
 		char after[32] = "", heard[STANDING_HEARD_SIZE];
 		const char *state = api_text(broker, "state");
-		if (is_effective_at(broker))
+		if (json_is_integer(json_object_get(broker, "effective_ms")))
 			snprintf(after, sizeof after, "%" PRId64 " ms", api_number(broker, "effective_ms"));
 		const char *cells[] = {api_text(broker, "name"), state, after, standing_heard(broker, heard)};
 		table_row(t, cells, 1, text_state_colour(state));
@@ -62,19 +62,35 @@ static void print_missing(json_t *brokers)
 	putchar('\n');
 }
 
+/* "recorded at 2026-11-22 15:00:01.123, log entry 17"; where it stood so before, also why and by whom. */
+static void print_recorded(const json_t *answer)
+{
+	char when[TEXT_TIME_SIZE];
+	printf("recorded at %s, log entry %" PRId64, text_time_ms(api_number(answer, "recorded_at_ms"), when),
+	       api_number(answer, "seq"));
+	if (api_text(answer, "reason")[0]) {
+		fputs(", because ", stdout);
+		text_print(api_text(answer, "reason"));
+	}
+	if (api_text(answer, "actor")[0]) {
+		fputs(", by ", stdout);
+		text_print(api_text(answer, "actor"));
+	}
+	puts(api_flag(answer, "already") ? "; nothing is changed now" : "");
+}
+
 static int report(const struct ctl *c, const struct standing_change *what, json_t *answer)
 {
 	json_t *brokers = json_object_get(answer, "brokers");
 	bool effective = api_flag(answer, "effective");
-	char when[TEXT_TIME_SIZE];
 	if (c->json) {
 		int code = api_print_json(answer);
 		return code == EXIT_DONE && !effective ? EXIT_NOT_YET_EFFECTIVE : code;
 	}
-	printf("%s: ", what->done);
+	printf("%s%s: ", api_flag(answer, "already") ? "already " : "", what->done);
 	text_print(what->name);
-	printf("\nrecorded at %s, log entry %" PRId64 "\n",
-	       text_time_ms(api_number(answer, "recorded_at_ms"), when), api_number(answer, "seq"));
+	putchar('\n');
+	print_recorded(answer);
 	print_brokers(c, brokers);
 	if (effective)
 		puts("effective");

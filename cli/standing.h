@@ -13,8 +13,8 @@
 	}
 enum { STANDING_WAIT_MAX_MS = 30000, STANDING_WAIT_MS = 2000, STANDING_HEARD_SIZE = 48 };
 
-/* Makes the change at "<prefix><name><suffix>" and prints what was done ("revoked: thing-1") and the state at
- * each broker. `body` is taken over; NULL for a change without one. EXIT_DONE where it is effective
+/* Makes the change at "<prefix><name><suffix>" and prints what was done ("revoked: thing-1"; where it was so
+ * before, "already revoked: thing-1", and the change that made it so) and the state at each broker. `body` is taken over; NULL for a change without one. EXIT_DONE where it is effective
  * everywhere, EXIT_NOT_YET_EFFECTIVE where a broker has not confirmed. */
 struct standing_change {
 	const char *method, *prefix, *name, *suffix;

@@ -28,6 +28,20 @@ static json_t *brokers_json(const struct feed_broker *brokers, size_t count, boo
 	return list;
 }
 
+/* What was there before had its own way to the brokers: how long that took is not known any more. */
+static void add_before(json_t *answer, const struct store_changed *change)
+{
+	json_t *broker;
+	size_t i;
+	json_object_set_new(answer, "already", json_boolean(change->already));
+	if (!change->already)
+		return;
+	json_object_set_new(answer, "reason", json_string(change->reason));
+	json_object_set_new(answer, "actor", json_string(change->actor));
+	json_array_foreach(json_object_get(answer, "brokers"), i, broker)
+		json_object_set_new(broker, "effective_ms", json_null());
+}
+
 static void on_waited(const struct feed_broker *brokers, size_t count, void *arg)
 {
 	struct admin_request *a = arg;
@@ -36,6 +50,8 @@ static void on_waited(const struct feed_broker *brokers, size_t count, void *arg
 	json_t *answer = json_pack("{s:I, s:I, s:I, s:b, s:o}", "seq", (json_int_t)a->change.seq,
 				   "recorded_at_ms", (json_int_t)a->change.recorded_at_ms, "certificates",
 				   (json_int_t)a->change.count, "effective", effective, "brokers", list);
+	if (answer)
+		add_before(answer, &a->change);
 	if (answer && *a->certificate_id)
 		json_object_set_new(answer, "certificateId", json_string(a->certificate_id));
 	admin_answer(a, answer);

@@ -20,10 +20,12 @@ static bool is_revocation_reason(const char *reason)
 static void answer_change(struct op *op, const struct fault *f)
 {
 	struct change_op *c = (struct change_op *)op;
-	struct store_changed answer = {.seq = op->seq,
-				       .recorded_at_ms = op->time_ms,
-				       .durable_at_us = op->durable_at_us,
-				       .count = c->count};
+	struct store_changed answer = c->before;
+	answer.seq = op->seq;
+	answer.durable_at_us = op->durable_at_us;
+	answer.count = c->count;
+	if (!answer.already)
+		answer.recorded_at_ms = op->time_ms;
 	if (c->done)
 		c->done(f ? NULL : &answer, f, c->arg);
 }
@@ -56,6 +58,7 @@ static outcome start_change(struct change *x, struct op *op, struct fault *f)
 {
 	*x = (struct change){.op = (struct change_op *)op, .w = &op->store->writer};
 	x->op->count = 0;
+	x->op->before = (struct store_changed){0};
 	outcome o = device_find_thing(&x->w->conn, x->op->name, &x->device, f);
 	if (!o.ok || x->device.id)
 		return o;
@@ -90,16 +93,27 @@ static outcome make_change(struct change *x, const char *kind, struct fault *f)
 	return o;
 }
 
-/* Nothing to do: the answer names the device's last entry, so that waiting for it means what it meant then. */
-static outcome unchanged(struct change *x, struct fault *f)
+/* Nothing to do: the answer is of the change that was made then, and waiting for it means what it meant. That is the
+ * newest entry of this kind; where there was never one, the newest by which the device stands as it does. */
+static outcome unchanged(struct change *x, const char *kind, struct fault *f)
 {
-	static const char sql[] = "SELECT coalesce(max(seq), 0) FROM log WHERE device_id = ?";
+	static const char sql[] =
+		"SELECT l.time_ms, l.reason, l.actor, (SELECT max(m.seq) FROM log m WHERE m.device_id = "
+		"l.device_id AND m.request_id = l.request_id AND m.time_ms = l.time_ms) "
+		"FROM log l WHERE l.device_id = ? AND l.kind NOT IN ('refused', 'alarm') "
+		"ORDER BY l.kind = ? DESC, l.seq DESC LIMIT 1";
 	struct query q = query_start(&x->w->conn, sql);
+	struct store_changed *before = &x->op->before;
 	bool row;
 	query_int(&q, x->device.id);
+	query_text(&q, kind);
 	outcome o = query_row(&q, &row, f);
+	before->already = true;
 	if (!o.ok || !row)
 		return o;
+	before->recorded_at_ms = column_int(&q);
+	snprintf(before->reason, sizeof before->reason, "%s", column_text(&q));
+	snprintf(before->actor, sizeof before->actor, "%s", column_text(&q));
 	x->op->op.seq = column_int(&q);
 	query_end(&q);
 	return DONE;
@@ -120,7 +134,7 @@ static outcome run_revoke(struct op *op, struct conn *c, struct fault *f)
 	if (!o.ok || x.refused)
 		return o;
 	if (x.device.revoked && !x.device.granted)
-		return unchanged(&x, f);
+		return unchanged(&x, "device-revoked", f);
 	x.device.revoked = true;
 	x.device.granted = false;
 	snprintf(x.device.revocation_reason, sizeof x.device.revocation_reason, "%s", x.op->reason);
@@ -155,7 +169,7 @@ static outcome run_suspend(struct op *op, struct conn *c, struct fault *f)
 	if (x.device.revoked)
 		return refuse_revoked(&x);
 	if (x.device.on_hold)
-		return unchanged(&x, f);
+		return unchanged(&x, "device-suspended", f);
 	x.device.on_hold = true;
 	return make_change(&x, "device-suspended", f);
 }
@@ -179,7 +193,7 @@ static outcome run_resume(struct op *op, struct conn *c, struct fault *f)
 		return op_refuse(op, REASON_CONFLICT,
 				 "the attestation service withdrew this device, and has to lift that itself");
 	if (!x.device.on_hold && !x.device.quarantined)
-		return unchanged(&x, f);
+		return unchanged(&x, "device-resumed", f);
 	x.device.on_hold = false;
 	x.device.quarantined = false;
 	return make_change(&x, "device-resumed", f);
@@ -202,7 +216,7 @@ static outcome run_allow_reenrol(struct op *op, struct conn *c, struct fault *f)
 	if (!o.ok || x.refused)
 		return o;
 	if (x.device.granted)
-		return unchanged(&x, f);
+		return unchanged(&x, "reenrolment-allowed", f);
 	x.device.granted = true;
 	o = device_save(x.w, &x.device, f);
 	if (o.ok)

@@ -15,7 +15,7 @@
 #include "log_chain.h"
 #include "signer_protocol.h"
 
-enum { STORE_NAME_SIZE = 137, STORE_REQUEST_ID_SIZE = 27, STORE_PAGE_MAX = 500 };
+enum { STORE_NAME_SIZE = 137, STORE_REQUEST_ID_SIZE = 27, STORE_REASON_SIZE = 257, STORE_PAGE_MAX = 500 };
 
 struct store;
 
@@ -133,12 +133,14 @@ struct store_changed {
 	int64_t recorded_at_ms; /* wall clock */
 	int64_t durable_at_us;	/* monotonic, taken when the commit had returned */
 	int64_t count;		/* certificates concerned */
+	bool already;		/* nothing was changed: seq, time, reason and actor are of the entry that did */
+	char reason[STORE_REASON_SIZE], actor[STORE_NAME_SIZE]; /* where already; "" else */
 };
 typedef void store_changed_done(const struct store_changed *answer, const struct fault *f, void *arg);
 
 /* NOT_FOUND for an unknown thing. `reason` is an RFC 5280 5.3.1 name in kebab case ("key-compromise"):
  * BAD_FIELD. All live certificates are revoked and the device has a tombstone; open intents can no longer
- * become active, an unused grant is gone. Revoking a revoked device answers with the last entry about it. */
+ * become active, an unused grant is gone. Of a revoked device this changes nothing, its reason neither. */
 void store_revoke(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
 		  store_changed_done *done, void *arg);
 /* Certificates become inactive; an enrolment is refused. CONFLICT for a revoked device. */

@@ -89,6 +89,19 @@ def test_a_suspended_device_can_be_resumed_and_a_revoked_one_not(shared, enrolle
     assert (done.returncode, "conflict" in done.stderr) == (1, True)
 
 
+def test_a_device_revoked_already_is_said_to_be_with_the_entry_that_did_it(shared, client, enrolled):
+    device, answer = enrolled
+    first = shared.ctl_json("revoke", answer["thing"], "--reason", "key-compromise")
+    assert client.enrol(device)[0] == 403  # an entry about the device that is no change
+    again = shared.ctl_json("revoke", answer["thing"], "--reason", "superseded")
+    assert (first["already"], again["already"], again["reason"]) == (False, True, "key-compromise")
+    assert (again["seq"], again["recorded_at_ms"]) == (first["seq"], first["recorded_at_ms"])
+    said = shared.ctl("revoke", answer["thing"], "--reason", "superseded").stdout
+    key = json.loads((shared.pki / "admin.json").read_text())["access_key_id"]
+    assert said.startswith(f"already revoked for good: {answer['thing']}\nrecorded at 20")
+    assert f", log entry {first['seq']}, because key-compromise, by {key}; nothing is changed now\n" in said
+
+
 def test_a_reason_that_is_none_of_rfc_5280_is_refused(shared, enrolled):
     done = shared.ctl("revoke", enrolled[1]["thing"], "--reason", "because", check=False)
     assert done.returncode == 1

@@ -162,6 +162,17 @@ def test_an_effective_revocation_is_exit_code_0(service):
         "BROKER    STATE      EFFECTIVE AFTER  LAST HEARD OF", "broker-a  effective  7 ms             0 s ago", "effective"]
 
 
+def test_what_was_done_already_is_said_with_the_entry_that_did_it(service):
+    service.answers["POST /v1/admin/devices/t/revoke"] = {
+        **recorded({**EFFECTIVE, "effective_ms": None}), "already": True, "reason": "key-compromise", "actor": "MOOROPS"}
+    done = service.ctl("revoke", "t", "--reason", "superseded")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "already revoked for good: t",
+        "recorded at 2026-11-22 11:32:53.042, log entry 17, because key-compromise, by MOOROPS; nothing is changed now",
+        "BROKER    STATE      EFFECTIVE AFTER  LAST HEARD OF", "broker-a  effective  -                0 s ago", "effective"]
+
+
 def test_raising_the_epoch_needs_a_reason_and_waits_for_the_brokers(service):
     service.answers["POST /v1/admin/epoch"] = recorded(EFFECTIVE)
     assert service.ctl("epoch", "raise").returncode == 2 and not service.calls

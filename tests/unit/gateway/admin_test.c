@@ -195,6 +195,29 @@ static void test_without_brokers_a_change_is_effective_at_once(void **state)
 	site_answer_free(&a);
 }
 
+static void test_what_was_changed_already_is_answered_with_that_change(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	json_t *key = json_load_file(site.operator, 0, NULL);
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	struct site_answer first =
+		post(site.operator, device_uri(1, "/revoke"), "{\"reason\":\"unspecified\"}");
+	struct site_answer again = post(site.admin, device_uri(1, "/revoke"), "{\"reason\":\"superseded\"}");
+	assert_int_equal(again.status, 200);
+	assert_true(json_is_false(json_object_get(first.json, "already")));
+	assert_null(json_object_get(first.json, "actor"));
+	assert_true(json_is_true(json_object_get(again.json, "already")));
+	assert_true(json_equal(json_object_get(first.json, "seq"), json_object_get(again.json, "seq")));
+	assert_true(json_equal(json_object_get(first.json, "recorded_at_ms"),
+			       json_object_get(again.json, "recorded_at_ms")));
+	assert_string_equal(text(again.json, "reason"), "unspecified");
+	assert_string_equal(text(again.json, "actor"), text(key, "access_key_id"));
+	site_answer_free(&first);
+	site_answer_free(&again);
+	json_decref(key);
+}
+
 /* ---- services ---- */
 
 static char *service_body(const struct authority *ca, const char *name, const char *policy)
@@ -325,6 +348,7 @@ int main(void)
 		TEST(test_devices_are_listed_page_by_page),
 		TEST(test_a_device_is_shown_with_certificates_and_history),
 		TEST(test_without_brokers_a_change_is_effective_at_once),
+		TEST(test_what_was_changed_already_is_answered_with_that_change),
 		TEST(test_a_service_is_registered_and_removed),
 		TEST(test_a_service_is_checked_before_it_is_registered),
 		TEST(test_the_log_as_it_is_answered_verifies),

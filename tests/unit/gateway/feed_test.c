@@ -465,6 +465,7 @@ static void test_a_receipt_before_the_question_counts(void **state)
 	struct site_answer answer =
 		site_receive(ask_to_revoke(1, 20000)); /* revoked already: the same entry */
 	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	assert_true(json_is_null(json_object_get(broker_of(&answer, 0), "effective_ms")));
 	assert_int_equal(json_integer_value(json_object_get(answer.json, "certificates")), 0);
 	site_answer_free(&answer);
 	site_broker_free(a);

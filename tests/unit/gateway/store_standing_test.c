@@ -29,15 +29,67 @@ static void test_revoked_is_final(void **state)
 	assert_refused(&g, REASON_CONFLICT);
 	g = suspend(1);
 	assert_refused(&g, REASON_CONFLICT);
+	assert_false(first.changed.already);
 	g = revoke_device(1, "superseded");
 	assert_false(g.refused);
 	assert_int_equal(g.changed.count, 0);
-	assert_true(g.changed.seq >= first.changed.seq);
 	withdraw(1, true, 1);
 	withdraw(1, false, 2);
 	assert_int_equal(state_of(fp), STORE_REVOKED);
 	assert_int_equal(
 		count_rows("SELECT count(*) FROM certificates WHERE revocation_reason = 'unspecified'"), 1);
+}
+
+/* The change of this device that was made then, whatever has happened since. */
+static void assert_already(const struct got *g, const struct got *first, const char *reason)
+{
+	assert_false(g->refused);
+	assert_true(g->changed.already);
+	assert_int_equal(g->changed.count, 0);
+	assert_int_equal(g->changed.seq, first->changed.seq);
+	assert_int_equal(g->changed.recorded_at_ms, first->changed.recorded_at_ms);
+	assert_string_equal(g->changed.reason, reason);
+	assert_string_equal(g->changed.actor, "AKADMIN");
+}
+
+static void test_a_change_made_already_is_told_as_it_was_made(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct got refused;
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	struct got first = suspend(1);
+	reserve((struct ask){.device = 1, .key = 1, .request_id = "LATER"}, &refused);
+	assert_refused(&refused, REASON_DEVICE_ON_HOLD);
+	struct got again = suspend(1);
+	assert_already(&again, &first, "lost");
+
+	first = resume(1);
+	again = resume(1);
+	assert_already(&again, &first, "");
+
+	first = revoke_device(1, "key-compromise");
+	reserve((struct ask){.device = 1, .key = 1, .request_id = "LATER"}, &refused);
+	assert_refused(&refused, REASON_DEVICE_REVOKED);
+	int64_t entries = count_rows("SELECT count(*) FROM log");
+	again = revoke_device(1, "superseded");
+	assert_already(&again, &first, "key-compromise");
+
+	first = allow_reenrol(1);
+	again = allow_reenrol(1);
+	assert_already(&again, &first, "board repaired");
+	assert_int_equal(count_rows("SELECT count(*) FROM log"), entries + 1);
+}
+
+static void test_a_device_that_was_never_suspended_is_active_already(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	struct got g = resume(1);
+	assert_true(g.changed.already);
+	assert_int_equal(g.changed.seq, count_rows("SELECT seq FROM log WHERE kind = 'issued'"));
+	assert_string_equal(g.changed.actor, "device");
 }
 
 static void test_revocation_needs_a_known_reason_and_thing(void **state)
@@ -272,6 +324,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_revocation_ends_every_certificate),
 		TEST(test_revoked_is_final),
+		TEST(test_a_change_made_already_is_told_as_it_was_made),
+		TEST(test_a_device_that_was_never_suspended_is_active_already),
 		TEST(test_revocation_needs_a_known_reason_and_thing),
 		TEST(test_suspension_and_resumption),
 		TEST(test_an_operator_does_not_lift_a_withdrawal),
