@@ -1,95 +1,35 @@
 #include "admin_internal.h"
 
 #include "gateway/http/http.h"
+#include "router.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct route {
-	const char *method;
-	const char *path; /* below /v1/admin/; "*" stands for one segment, the name */
+static const struct {
+	struct route route; /* "*" is the name */
 	enum admin_role least;
 	void (*handle)(struct admin_request *a);
+} routes[] = {
+	{{"GET", "/v1/admin/devices"}, ADMIN_ROLE_VIEWER, admin_devices},
+	{{"GET", "/v1/admin/devices/*"}, ADMIN_ROLE_VIEWER, admin_device},
+	{{"GET", "/v1/admin/requests/*"}, ADMIN_ROLE_VIEWER, admin_explain},
+	{{"GET", "/v1/admin/log"}, ADMIN_ROLE_VIEWER, admin_log},
+	{{"GET", "/v1/admin/alarms"}, ADMIN_ROLE_VIEWER, admin_alarms},
+	{{"GET", "/v1/admin/brokers"}, ADMIN_ROLE_VIEWER, admin_broker_list},
+	{{"GET", "/v1/admin/services"}, ADMIN_ROLE_VIEWER, admin_service_list},
+	{{"POST", "/v1/admin/devices/*/suspend"}, ADMIN_ROLE_OPERATOR, admin_suspend},
+	{{"POST", "/v1/admin/devices/*/resume"}, ADMIN_ROLE_OPERATOR, admin_resume},
+	{{"POST", "/v1/admin/devices/*/revoke"}, ADMIN_ROLE_OPERATOR, admin_revoke},
+	{{"POST", "/v1/admin/devices/*/allow-reenrol"}, ADMIN_ROLE_ADMIN, admin_allow_reenrol},
+	{{"POST", "/v1/admin/services"}, ADMIN_ROLE_ADMIN, admin_service_add},
+	{{"POST", "/v1/admin/epoch"}, ADMIN_ROLE_ADMIN, admin_epoch_raise},
+	{{"DELETE", "/v1/admin/services/*"}, ADMIN_ROLE_ADMIN, admin_service_remove},
+	{{"DELETE", "/v1/admin/brokers/*"}, ADMIN_ROLE_ADMIN, admin_broker_remove},
 };
 
-static const struct route routes[] = {
-	{"GET", "devices", ADMIN_ROLE_VIEWER, admin_devices},
-	{"GET", "devices/*", ADMIN_ROLE_VIEWER, admin_device},
-	{"GET", "requests/*", ADMIN_ROLE_VIEWER, admin_explain},
-	{"GET", "log", ADMIN_ROLE_VIEWER, admin_log},
-	{"GET", "alarms", ADMIN_ROLE_VIEWER, admin_alarms},
-	{"GET", "brokers", ADMIN_ROLE_VIEWER, admin_broker_list},
-	{"GET", "services", ADMIN_ROLE_VIEWER, admin_service_list},
-	{"POST", "devices/*/suspend", ADMIN_ROLE_OPERATOR, admin_suspend},
-	{"POST", "devices/*/resume", ADMIN_ROLE_OPERATOR, admin_resume},
-	{"POST", "devices/*/revoke", ADMIN_ROLE_OPERATOR, admin_revoke},
-	{"POST", "devices/*/allow-reenrol", ADMIN_ROLE_ADMIN, admin_allow_reenrol},
-	{"POST", "services", ADMIN_ROLE_ADMIN, admin_service_add},
-	{"POST", "epoch", ADMIN_ROLE_ADMIN, admin_epoch_raise},
-	{"DELETE", "services/*", ADMIN_ROLE_ADMIN, admin_service_remove},
-	{"DELETE", "brokers/*", ADMIN_ROLE_ADMIN, admin_broker_remove},
-};
-
-/* ---- paths ---- */
-
-/* RFC 3986 2.1, for one segment; false for what is malformed, too long, or holds a character that no name
- * has. */
-static bool decode_segment(const char *in, size_t n, char out[ADMIN_NAME_SIZE])
-{
-	size_t done = 0, got;
-	for (size_t i = 0; i < n; i++) {
-		uint8_t c = (uint8_t)in[i];
-		if (c == '%') {
-			if (n - i < 3 || !hex_decode(in + i + 1, 2, &c, 1, &got))
-				return false;
-			i += 2;
-		}
-		if (c < 0x21 || c > 0x7e || done + 1 == ADMIN_NAME_SIZE)
-			return false;
-		out[done++] = (char)c;
-	}
-	out[done] = '\0';
-	return done > 0;
-}
-
-static bool path_matches(const char *pattern, const char *path, char name[ADMIN_NAME_SIZE])
-{
-	while (*pattern) {
-		if (*pattern == '*') {
-			size_t n = strcspn(path, "/");
-			if (!decode_segment(path, n, name))
-				return false;
-			path += n;
-			pattern++;
-		} else if (*pattern++ != *path++) {
-			return false;
-		}
-	}
-	return *path == '\0';
-}
-
-/* The route, or NULL with the fault that says whether the path or the method is wrong. */
-static const struct route *find_route(const struct scgi_request *r, char name[ADMIN_NAME_SIZE],
-				      struct fault *f)
-{
-	const char *path = scgi_path(r) + strlen("/v1/admin/"), *method = scgi_method(r);
-	bool known = false;
-	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-		name[0] = '\0';
-		if (!path_matches(routes[i].path, path, name))
-			continue;
-		if (!strcmp(routes[i].method, method))
-			return &routes[i];
-		known = true;
-	}
-	if (known)
-		refuse(f, REASON_METHOD_NOT_ALLOWED, "this resource does not take %.16s", method);
-	else
-		refuse(f, REASON_NOT_FOUND, "there is no such admin resource");
-	return NULL;
-}
+enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
 /* ---- requests ---- */
 
@@ -191,17 +131,23 @@ void admin_handle(struct gateway *g, struct scgi_request *r)
 	if (!a)
 		return;
 	*a = (struct admin_request){.gateway = g, .request = r, .wait_ms = ADMIN_WAIT_DEFAULT_MS};
-	const struct route *route = find_route(r, a->name, &f);
+	struct route_match match;
+	outcome found =
+		router_find(routes, ROUTE_COUNT, sizeof *routes, scgi_method(r), scgi_path(r), &match, &f);
 	/* Who may not ask learns nothing of what there is, so an unknown path needs a signature, too. */
-	enum admin_role least = route ? route->least : ADMIN_ROLE_VIEWER;
+	enum admin_role least = found.ok ? routes[match.row].least : ADMIN_ROLE_VIEWER;
 	struct fault refused;
 	if (!admin_auth_check(g->admin_auth, r, least, &a->caller, &refused).ok) {
 		scgi_answer_problem(r, &refused);
 		return;
 	}
 	a->who = (struct store_caller){.request_id = scgi_request_id(r), .actor = a->caller.key_id};
-	if (route)
-		route->handle(a);
-	else
-		admin_refuse(a, &f);
+	if (found.ok) {
+		memcpy(a->name, match.names[0], sizeof a->name);
+		routes[match.row].handle(a);
+		return;
+	}
+	if (f.reason == REASON_METHOD_NOT_ALLOWED)
+		scgi_answer_header(r, "Allow", match.allow);
+	admin_refuse(a, &f);
 }

@@ -10,11 +10,11 @@
 #include "admin_auth.h"
 #include "gateway/feed/feed.h"
 #include "gateway/store/store.h"
+#include "router.h"
 
 #include <jansson.h>
 
 enum {
-	ADMIN_NAME_SIZE = 137,
 	ADMIN_WAIT_DEFAULT_MS = 2000,
 	ADMIN_WAIT_MAX_MS = 30000,
 	ADMIN_REASON_MAX = 256
@@ -26,7 +26,7 @@ struct admin_request {
 	struct scgi_request *request;
 	struct admin_caller caller;
 	struct store_caller who;    /* for the log */
-	char name[ADMIN_NAME_SIZE]; /* the path's variable part, decoded */
+	char name[ROUTE_NAME_SIZE]; /* the path's variable part, decoded */
 	char reason[ADMIN_REASON_MAX + 1];
 	int64_t wait_ms;
 	int64_t page_limit;

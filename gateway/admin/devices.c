@@ -30,7 +30,7 @@ static void on_devices(const struct store_device *devices, size_t count, const s
 
 void admin_devices(struct admin_request *a)
 {
-	char state[16] = "", after[ADMIN_NAME_SIZE] = "";
+	char state[16] = "", after[ROUTE_NAME_SIZE] = "";
 	struct fault f;
 	int64_t limit;
 	outcome o = admin_query_number(a, "limit", STORE_PAGE_MAX, 100, &limit, &f);

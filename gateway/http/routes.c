@@ -3,80 +3,52 @@
 #include "gateway/admin/admin.h"
 #include "gateway/feed/feed.h"
 #include "gateway/worker.h"
+#include "router.h"
 
 #include <string.h>
 #include <strings.h>
 
-struct route {
-	const char *method; /* GET answers HEAD too; NULL: the handler decides */
-	const char *path;   /* one that ends in "/": everything below it */
+static const struct {
+	struct route route;
 	void (*handle)(struct gateway *g, struct scgi_request *r);
-};
-
-static const struct route routes[] = {
+} routes[] = {
 	/* devices: they prove what they are in the request itself */
-	{"POST", "/v1/challenges", http_challenges},
-	{"POST", "/v1/enrolments", http_enrolments},
-	{"POST", "/v1/renewals", http_renewals},
+	{{"POST", "/v1/challenges"}, http_challenges},
+	{{"POST", "/v1/enrolments"}, http_enrolments},
+	{{"POST", "/v1/renewals"}, http_renewals},
 	/* anyone */
-	{"GET", "/v1/ca/root.pem", http_root},
-	{"GET", "/v1/ca/chain.pem", http_chain},
-	{"GET", "/healthz", http_healthz},
-	{"GET", "/readyz", http_readyz},
-	{"GET", "/metrics", http_metrics},
+	{{"GET", "/v1/ca/root.pem"}, http_root},
+	{{"GET", "/v1/ca/chain.pem"}, http_chain},
+	{{"GET", "/healthz"}, http_healthz},
+	{{"GET", "/readyz"}, http_readyz},
+	{{"GET", "/metrics"}, http_metrics},
 	/* brokers, by their service certificate */
-	{"GET", "/v1/feed", feed_handle_stream},
-	{"POST", "/v1/feed/receipts", feed_handle_receipts},
+	{{"GET", "/v1/feed"}, feed_handle_stream},
+	{{"POST", "/v1/feed/receipts"}, feed_handle_receipts},
 	/* admins, by their signature */
-	{NULL, "/v1/admin/", admin_handle},
+	{{NULL, "/v1/admin/"}, admin_handle},
 };
 
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
-static bool path_is(const struct route *route, const char *path)
-{
-	size_t n = strlen(route->path);
-	return route->path[n - 1] == '/' ? !strncmp(path, route->path, n) : !strcmp(path, route->path);
-}
-
-static bool method_is(const struct route *route, const char *method)
-{
-	return !route->method || !strcmp(route->method, method) ||
-	       (!strcmp(route->method, "GET") && !strcmp(method, "HEAD"));
-}
-
-static void refuse_unrouted(struct scgi_request *r, const struct route *other)
-{
-	struct fault f;
-	if (other) {
-		scgi_answer_header(r, "Allow", other->method);
-		refuse(&f, REASON_METHOD_NOT_ALLOWED, "%s takes %s", other->path, other->method);
-	} else {
-		refuse(&f, REASON_NOT_FOUND, "no resource has this path");
-	}
-	scgi_answer_problem(r, &f);
-}
-
 void http_handle(struct scgi_request *r, void *arg)
 {
 	struct gateway *g = arg;
-	const struct route *other_method = NULL;
+	struct route_match match;
 	struct fault f;
-	if (worker_of(g, r)->stopping) {
-		refuse(&f, REASON_OVERLOADED, "the gateway is stopping");
-		scgi_answer_problem(r, &f);
+	outcome found;
+	if (worker_of(g, r)->stopping)
+		found = refuse(&f, REASON_OVERLOADED, "the gateway is stopping");
+	else
+		found = router_find(routes, ROUTE_COUNT, sizeof *routes, scgi_method(r), scgi_path(r), &match,
+				    &f);
+	if (found.ok) {
+		routes[match.row].handle(g, r);
 		return;
 	}
-	for (size_t i = 0; i < ROUTE_COUNT; i++) {
-		if (!path_is(&routes[i], scgi_path(r)))
-			continue;
-		if (method_is(&routes[i], scgi_method(r))) {
-			routes[i].handle(g, r);
-			return;
-		}
-		other_method = &routes[i];
-	}
-	refuse_unrouted(r, other_method);
+	if (f.reason == REASON_METHOD_NOT_ALLOWED)
+		scgi_answer_header(r, "Allow", match.allow);
+	scgi_answer_problem(r, &f);
 }
 
 outcome http_expect_json(const struct scgi_request *r, struct fault *f)

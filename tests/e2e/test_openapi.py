@@ -73,12 +73,8 @@ def conforms(method, path, answer):
 # ---- routes ----
 
 def routes_in_source():
-    served = set()
-    for method, path in re.findall(r'\{"([A-Z]+)", "(/[^"]+)", \w+\}', (REPO / "gateway/http/routes.c").read_text()):
-        served.add((method, path))
-    for method, path in re.findall(r'\{"([A-Z]+)", "([a-z*/-]+)", ADMIN_ROLE', (REPO / "gateway/admin/admin.c").read_text()):
-        served.add((method, "/v1/admin/" + path))
-    return served
+    return {route for path in ("gateway/http/routes.c", "gateway/admin/admin.c")
+            for route in re.findall(r'\{\{"([A-Z]+)", "(/[^"]+)"\}', (REPO / path).read_text())}
 
 
 def test_every_route_is_documented_and_no_other():
@@ -90,6 +86,14 @@ def test_every_route_is_documented_and_no_other():
 def test_every_public_reason_is_documented_and_no_other():
     codes = re.findall(r'^PUBLIC\(\w+, "([a-z-]+)"', (REPO / "common/reasons.def").read_text(), re.M)
     assert API["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == codes
+
+
+@pytest.mark.parametrize("path", API["paths"])
+def test_a_method_that_a_resource_does_not_take_is_told_which_it_takes(shared, path):
+    status, headers, body = ask(shared, "PATCH", re.sub(r"\{[^}]+\}", "x", path))
+    methods = {method.upper() for method in API["paths"][path]}
+    assert (status, json.loads(body)["code"]) == (405, "method-not-allowed")
+    assert set(headers["Allow"].split(", ")) == methods | ({"HEAD"} if "GET" in methods else set())
 
 
 # ---- requests ----
