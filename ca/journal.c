@@ -81,9 +81,18 @@ static outcome cut_tail(struct journal *j, struct fault *f)
 {
 	if (ftruncate(j->fd, (off_t)j->facts.bytes))
 		return file_fault(f, errno, "truncate", j->path);
-	outcome o = sync_file(j, f);
-	j->tail_unsure = !o.ok;
-	return o;
+	return sync_file(j, f);
+}
+
+/* Where an earlier process ended with a sync that failed, its last commit may be in the kernel's memory and not
+ * on disk. What is read is to come from the disk. */
+static void forget_cached_tail(const struct journal *j)
+{
+	enum { COMMIT_MAX = 4 << 20 };
+	struct stat st;
+	if (!fstat(j->fd, &st))
+		posix_fadvise(j->fd, st.st_size > COMMIT_MAX ? st.st_size - COMMIT_MAX : 0, 0,
+			      POSIX_FADV_DONTNEED);
 }
 
 outcome journal_open(const char *path, journal_visit *visit, void *arg, struct journal **out, struct fault *f)
@@ -99,8 +108,10 @@ outcome journal_open(const char *path, journal_visit *visit, void *arg, struct j
 		o = create_if_absent(j, f);
 	if (o.ok && (j->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		o = file_fault(f, errno, "open", path);
-	if (o.ok)
+	if (o.ok) {
+		forget_cached_tail(j);
 		o = journal_scan(j, visit, arg, f);
+	}
 	memcpy(j->pending_chain, j->chain, CHAIN_SIZE);
 	if (o.ok && j->facts.cut)
 		o = cut_tail(j, f);
@@ -156,41 +167,58 @@ outcome journal_append(struct journal *j, const struct journal_record *record, s
 	return o;
 }
 
+/* Says so in the fault; `why` keeps its sentence. */
+static outcome lose(struct journal *j, struct fault *f)
+{
+	const struct fault why = *f;
+	j->lost = true;
+	return refuse(f, REASON_JOURNAL_IO, "%s: what is on disk is not known until the next start",
+		      why.text);
+}
+
 static outcome write_pending(struct journal *j, struct fault *f)
 {
-	outcome o = j->tail_unsure ? cut_tail(j, f) : DONE;
-	if (!o.ok)
-		return o;
-	j->tail_unsure = true;
-	if (lseek(j->fd, (off_t)j->facts.bytes, SEEK_SET) < 0)
-		return file_fault(f, errno, "seek", j->path);
-	o = file_write_all(j->fd, buf_view(&j->pending), j->path, f);
-	if (o.ok)
-		o = sync_file(j, f);
-	if (o.ok)
-		j->tail_unsure = false;
-	return o;
+	struct fault uncut;
+	if (lseek(j->fd, (off_t)j->facts.bytes, SEEK_SET) < 0) {
+		file_fault(f, errno, "seek", j->path);
+		return lose(j, f);
+	}
+	if (file_write_all(j->fd, buf_view(&j->pending), j->path, f).ok)
+		return sync_file(j, f).ok ? DONE : lose(j, f);
+	if (f->reason != REASON_DISK_FULL)
+		return lose(j, f);
+	if (cut_tail(j, &uncut).ok)
+		return (outcome){false};
+	*f = uncut;
+	return lose(j, f);
+}
+
+static outcome refuse_lost(const struct journal *j, struct fault *f)
+{
+	return refuse(f, REASON_JOURNAL_IO,
+		      "%s: a write failed: what is on disk is not known until the next start", j->path);
 }
 
 outcome journal_commit(struct journal *j, struct fault *f)
 {
-	struct fault ignored;
 	if (j->pending.n == 0)
 		return DONE;
-	outcome o = write_pending(j, f);
+	outcome o = j->lost ? refuse_lost(j, f) : write_pending(j, f);
 	if (o.ok) {
 		j->facts.bytes += j->pending.n;
 		j->facts.records += j->pending_records;
 		memcpy(j->chain, j->pending_chain, CHAIN_SIZE);
 	} else {
 		memcpy(j->pending_chain, j->chain, CHAIN_SIZE);
-		/* Now, for whoever reads the file meanwhile; where it fails, the next commit does it. */
-		if (!cut_tail(j, &ignored).ok)
-			j->tail_unsure = true;
 	}
 	j->pending.n = 0;
 	j->pending_records = 0;
 	return o;
+}
+
+bool journal_is_lost(const struct journal *j)
+{
+	return j->lost;
 }
 
 bool journal_is_pending(const struct journal *j, uint64_t offset)
@@ -209,7 +237,8 @@ static outcome read_at(struct journal *j, uint64_t offset, size_t n, struct buf 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return file_fault(f, got ? errno : EIO, "read", j->path);
+			return refuse(f, REASON_JOURNAL_IO, "read %s: %s", j->path,
+				      strerror(got ? errno : EIO));
 		done += (size_t)got;
 	}
 	raw->n = 0;

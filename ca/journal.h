@@ -10,8 +10,10 @@
  * journal is opened. Anything else that does not verify refuses to open: it was answered once, and must come
  * back from a copy. The second word tells a frame cut short from a damaged length.
  *
- * Append, then commit: nothing is in the file before the commit, and after a commit that fails nothing of it
- * is.
+ * Append, then commit: nothing is in the file before the commit. After a commit that the disk had no room for
+ * nothing of it is in the file, and the next one may succeed. After one that could not be synced nobody knows
+ * what is: kernels drop pages that they failed to write and call the next sync a success, so the journal is
+ * lost to this process, and only one that reads it anew can go on.
  */
 #ifndef MOORING_CA_JOURNAL_H
 #define MOORING_CA_JOURNAL_H
@@ -50,13 +52,14 @@ void journal_close(struct journal *j);
 uint64_t journal_end(const struct journal *j);
 /* Adds a record to the next commit. */
 MUST_USE outcome journal_append(struct journal *j, const struct journal_record *record, struct fault *f);
-/* Writes and syncs what was appended: one fdatasync. On failure none of it is in the journal, and the next
- * commit starts with making sure of that. */
+/* Writes and syncs what was appended: one fdatasync. REASON_DISK_FULL: none of it is in the journal.
+ * REASON_JOURNAL_IO: the journal is lost, and so is every later commit. */
 MUST_USE outcome journal_commit(struct journal *j, struct fault *f);
+bool journal_is_lost(const struct journal *j);
 /* Not committed yet? */
 bool journal_is_pending(const struct journal *j, uint64_t offset);
 /* The record at this offset, also one that is not committed. Its views point into `raw`, which the caller
- * frees. */
+ * frees. REASON_JOURNAL_IO, REASON_JOURNAL. */
 MUST_USE outcome journal_read(struct journal *j, uint64_t offset, struct buf *raw, struct journal_record *out,
 			      struct fault *f);
 

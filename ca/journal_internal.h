@@ -25,7 +25,7 @@ struct journal {
 	struct buf pending;	   /* frames of the next commit */
 	uint64_t pending_records;
 	uint8_t pending_chain[CHAIN_SIZE];
-	bool tail_unsure; /* a failed commit may have left bytes after facts.bytes */
+	bool lost; /* what is on disk after facts.bytes is not known */
 };
 
 uint32_t journal_be32(const uint8_t *p);

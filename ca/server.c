@@ -40,6 +40,7 @@ struct server {
 	size_t uid_count;
 	int listener, signals;
 	bool stopping;
+	bool journal_lost;
 	struct connection connections[CONNECTIONS_MAX];
 	struct pollfd polled[FIXED + CONNECTIONS_MAX];
 	struct signer_decision decisions[BATCH_MAX];
@@ -294,7 +295,7 @@ static void write_some(struct connection *c)
 static void answer_all(struct server *v, struct signer *s)
 {
 	struct fault f;
-	signer_commit(s, v->decisions, v->decided);
+	v->journal_lost = !signer_commit(s, v->decisions, v->decided);
 	for (size_t i = 0; i < v->decided; i++) {
 		struct connection *c = v->asked_by[i];
 		if (!signer_answer_encode(&v->decisions[i].answer, &c->out, &f).ok) {
@@ -358,6 +359,10 @@ outcome server_run(struct server *v, struct signer *s, struct fault *f)
 			return broken(v, "wait on", f);
 		}
 		turn(v, s);
+		if (v->journal_lost)
+			return refuse(
+				f, REASON_JOURNAL_IO,
+				"the journal could not be synced: only a new start can tell what it holds");
 	}
 	return DONE;
 }

@@ -15,7 +15,7 @@ struct server;
  * Takes the uids over. */
 MUST_USE outcome server_new(const char *socket_path, uid_t *uids, size_t uid_count, struct server **out,
 			    struct fault *f);
-/* Until SIGTERM or SIGINT. */
+/* Until SIGTERM or SIGINT; REASON_JOURNAL_IO when the journal is lost to this process. */
 MUST_USE outcome server_run(struct server *v, struct signer *s, struct fault *f);
 void server_free(struct server *v);
 

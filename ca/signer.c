@@ -287,13 +287,14 @@ static void refuse_uncommitted(struct signer *s, const struct fault *why, struct
 	}
 }
 
-void signer_commit(struct signer *s, struct signer_decision *decisions, size_t count)
+bool signer_commit(struct signer *s, struct signer_decision *decisions, size_t count)
 {
 	struct fault f;
 	outcome o = journal_commit(s->journal, &f);
 	if (!o.ok)
 		refuse_uncommitted(s, &f, decisions, count);
-	if (!o.ok && !s->journal_fails)
+	bool lost = journal_is_lost(s->journal);
+	if (!o.ok && !lost && !s->journal_fails)
 		log_fault(LOG_LEVEL_ERROR, NULL, &f,
 			  "the journal cannot be written: nothing is signed until it can");
 	if (o.ok && s->uncommitted && s->journal_fails)
@@ -301,6 +302,7 @@ void signer_commit(struct signer *s, struct signer_decision *decisions, size_t c
 	if (s->uncommitted)
 		s->journal_fails = !o.ok;
 	s->uncommitted = 0;
+	return !lost;
 }
 
 void signer_decision_free(struct signer_decision *d)

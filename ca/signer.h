@@ -29,8 +29,9 @@ void signer_free(struct signer *s);
  * look. Always gives an answer. The caller frees what was decided with signer_decision_free. */
 void signer_decide(struct signer *s, struct bytes message, const struct signer_request *r, int64_t now,
 		   struct signer_decision *out);
-/* Makes the decisions since the last commit durable; where that fails, those that await it become refusals. */
-void signer_commit(struct signer *s, struct signer_decision *decisions, size_t count);
+/* Makes the decisions since the last commit durable; where that fails, those that await it become refusals. False
+ * where the journal is lost to this process: answer what was decided, and end. */
+MUST_USE bool signer_commit(struct signer *s, struct signer_decision *decisions, size_t count);
 void signer_decision_free(struct signer_decision *d);
 
 #endif

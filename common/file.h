@@ -25,7 +25,7 @@ MUST_USE outcome file_sweep(const char *folder, const char *pattern, struct faul
 MUST_USE outcome file_hold_folder(const char *folder, const char *daemon, struct fault *f);
 /* Writes all n bytes at the file's offset, through short writes and EINTR. */
 MUST_USE outcome file_write_all(int fd, struct bytes contents, const char *path, struct fault *f);
-/* REASON_DISK_FULL for ENOSPC and EDQUOT, else REASON_IO, with path and strerror(error). */
+/* REASON_DISK_FULL for ENOSPC, EDQUOT and EFBIG, else REASON_IO, with path and strerror(error). */
 outcome file_fault(struct fault *f, int error, const char *verb, const char *path);
 
 #endif

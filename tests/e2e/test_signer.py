@@ -505,14 +505,44 @@ def read_journal_offsets(data):
     return offsets
 
 
+def start_failing(signer, call, error, when):
+    signer.start("strace", "-D", "-f", "-qq", "-o", signer.folder / "trace", "-P", signer.journal, "-e", f"trace={call}",
+                 "-e", f"inject={call}:error={error}:when={when}")
+
+
 @pytest.mark.skipif(not ROOT, reason="strace sees paths of a non-dumpable process as root only")
-@pytest.mark.parametrize("call, error, reason", [("write", "ENOSPC", "disk-full"), ("write", "EDQUOT", "disk-full"),
-                                                  ("fdatasync", "EIO", "io"), ("fdatasync", "ENOSPC", "disk-full")])
-def test_a_journal_that_cannot_be_written_signs_nothing_and_recovers(lone, call, error, reason):
+@pytest.mark.parametrize("call, error", [("write", "EIO"), ("fdatasync", "EIO"), ("fdatasync", "ENOSPC"),
+                                         ("fdatasync", "EDQUOT")])
+def test_a_signer_that_does_not_know_its_journal_refuses_and_ends(lone, call, error):
+    """What a kernel could not sync it may forget, and call the next sync a success: only a new start knows what is there."""
+    fill(lone, 1)
+    start_failing(lone, call, error, "1")
+    requests = [lone.request() for _ in range(3)]
+    peer = lone.peers[-1]
+    peer.send(*requests)
+    answers = []
+    with pytest.raises(ConnectionError):
+        while True:
+            answers.append(peer.receive())
+    assert answers and all(answer[4] == "journal-io" for answer in answers), answers
+    assert lone.daemon.process.wait(10) == 1
+    assert any("the signer ends" in line["message"] for line in lone.log())
+    lone.peers, lone.daemon = [], None
+    lone.start()
+    certificates = {request[2]: lone.ask(request) for request in requests}
+    lone.restart()
+    for intent, certificate in certificates.items():
+        assert certificate and lone.ask(find(intent)) == certificate
+    lone.stop()
+    assert len(read_journal(lone.journal)) == 4
+
+
+@pytest.mark.skipif(not ROOT, reason="strace sees paths of a non-dumpable process as root only")
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT"])
+def test_a_journal_without_room_signs_nothing_and_recovers(lone, error):
     fill(lone, 1)
     before = lone.journal.read_bytes()
-    lone.start("strace", "-D", "-f", "-qq", "-o", lone.folder / "trace", "-P", lone.journal, "-e", f"trace={call}",
-               "-e", f"inject={call}:error={error}:when=1..3")
+    start_failing(lone, "write", error, "1..3")
     requests = [lone.request() for _ in range(4)]
     reasons, certificates = [], {}
     for request in requests:
@@ -522,7 +552,7 @@ def test_a_journal_that_cannot_be_written_signs_nothing_and_recovers(lone, call,
             reasons.append(refused.reason)
             assert lone.ask(find(request[2])) is None
             assert lone.journal.read_bytes() == before
-    assert reasons and set(reasons) == {reason}
+    assert reasons and set(reasons) == {"disk-full"}
     for request in requests:  # space is back
         certificates[request[2]] = lone.ask(request)
     lone.restart()
