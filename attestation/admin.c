@@ -1,9 +1,9 @@
 #include "admin.h"
 
 #include "admin_auth.h"
-#include "answer.h"
 #include "import.h"
 #include "log.h"
+#include "scgi_json.h"
 #include "standing.h"
 #include "status.h"
 
@@ -32,15 +32,17 @@ static void imported(struct change *c)
 	struct import_batch *b = &call->batch;
 	int64_t unchanged = (int64_t)b->count - b->inserted;
 	if (c->ok) {
-		status_imported(b->inserted, unchanged);
+		if (!b->repeated)
+			status_imported(b->inserted, unchanged);
 		log_line(LOG_LEVEL_INFO, scgi_request_id(call->request),
-			 "%s: import %s, batch %lld: %lld new records, %lld unchanged", call->caller,
-			 b->import, (long long)b->number, (long long)b->inserted, (long long)unchanged);
-		answer_json(call->request, 200, "application/json",
-			    json_pack("{ss sI sI sI sI sI}", "import", b->import, "number",
+			 "%s: import %s, batch %lld%s: %lld new records, %lld unchanged", call->caller,
+			 b->import, (long long)b->number, b->repeated ? " (again)" : "", (long long)b->inserted,
+			 (long long)unchanged);
+		scgi_json_answer(call->request, 200, "application/json",
+			    json_pack("{ss sI sI sI sI sI sb}", "import", b->import, "number",
 				      (json_int_t)b->number, "records", (json_int_t)b->count, "inserted",
 				      (json_int_t)b->inserted, "unchanged", (json_int_t)unchanged, "total",
-				      (json_int_t)b->total));
+				      (json_int_t)b->total, "repeated", b->repeated));
 	} else {
 		answer_fault(call->request, &c->fault);
 	}
@@ -110,7 +112,7 @@ static void stood(struct change *c)
 		log_line(LOG_LEVEL_INFO, scgi_request_id(r), "%s: %s %s is %s now, %lld changed: %s",
 			 call->caller, s->whole_batch ? "batch" : "record", s->whole_batch ? s->batch : id,
 			 state, (long long)s->devices, s->reason);
-		answer_json(r, 200, "application/json",
+		scgi_json_answer(r, 200, "application/json",
 			    json_pack("{ss ss sI}", s->whole_batch ? "batch" : "instance_id",
 				      s->whole_batch ? s->batch : id, "state", state, "devices",
 				      (json_int_t)s->devices));
@@ -207,7 +209,7 @@ void admin_show(struct worker *w, struct scgi_request *r, const char *instance)
 	struct fault f;
 	json_t *o = NULL;
 	if (show(w, instance, &o, &f).ok)
-		answer_json(r, 200, "application/json", o);
+		scgi_json_answer(r, 200, "application/json", o);
 	else
 		answer_fault(r, &f);
 }
@@ -271,7 +273,7 @@ void admin_list(struct worker *w, struct scgi_request *r)
 		o = records_list(&w->records, p.of_batch ? p.batch : NULL, p.has_after ? p.after : NULL, list,
 				 p.limit, &count, &f);
 	if (o.ok)
-		answer_json(r, 200, "application/json", page_json(list, count, p.limit));
+		scgi_json_answer(r, 200, "application/json", page_json(list, count, p.limit));
 	else
 		answer_fault(r, &f);
 	free(list);

@@ -72,10 +72,11 @@ static outcome read_total(struct import_batch *b, struct records *r, struct faul
 	return o;
 }
 
-/* *known where this number was taken before, with the same contents. */
-static outcome find_batch(struct import_batch *b, struct records *r, bool *known, struct fault *f)
+/* b->repeated where this number was taken before, with the same contents. */
+static outcome find_batch(struct import_batch *b, struct records *r, struct fault *f)
 {
 	sqlite3_stmt *s;
+	bool *known = &b->repeated;
 	outcome o = records_statement(r, SQL_IMPORT_FIND, &s, f);
 	if (!o.ok)
 		return o;
@@ -151,19 +152,19 @@ static outcome run_import(struct change *c, struct records *r, struct fault *f)
 {
 	struct import_batch *b = (struct import_batch *)c;
 	struct fault why;
-	bool known, inserted;
+	bool inserted;
 	int64_t now = clock_wall_s();
 	b->inserted = 0;
-	outcome o = find_batch(b, r, &known, f);
-	for (size_t i = 0; o.ok && !known && i < b->count; i++) {
+	outcome o = find_batch(b, r, f);
+	for (size_t i = 0; o.ok && !b->repeated && i < b->count; i++) {
 		o = store(&b->records[i], r, now, &inserted, &why);
 		if (!o.ok)
 			return at_line(i + 1, &why, f);
 		b->inserted += inserted;
 	}
-	if (o.ok && !known)
+	if (o.ok && !b->repeated)
 		o = remember_batch(b, r, now, f);
-	if (o.ok && !known)
+	if (o.ok && !b->repeated)
 		o = lookup_settle(r, f);
 	return o.ok ? read_total(b, r, f) : o;
 }

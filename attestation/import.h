@@ -2,7 +2,7 @@
  * import.h - batches of device records: newline-delimited JSON, numbered, taken once.
  *
  * A batch is one transaction: all of its records are stored, or none. The same (import, number, contents)
- * again has the answer of the first time; other contents under a taken number are refused, and so is a record
+ * again has the answer of the first time and stores nothing; other contents under a taken number are refused, and so is a record
  * that differs from the one already stored for its instance ID.
  */
 #ifndef MOORING_IMPORT_H
@@ -20,6 +20,7 @@ struct import_batch {
 	struct record *records;
 	size_t count;
 	/* filled by the writer */
+	bool repeated;	  /* it was taken before: `inserted` is of that time */
 	int64_t inserted; /* of `count`; the rest was there, unchanged */
 	int64_t total;	  /* records of all batches of this import so far */
 };

@@ -125,16 +125,24 @@ static outcome refused(const struct upload *u, const struct httpc_answer *answer
 	return r;
 }
 
-static outcome take_counts(struct upload *u, const struct httpc_answer *answer, struct fault *f)
+/* A batch that the service had from an earlier run was new then, not now; one whose answer was lost on the way is of
+ * this run (`sent_before`). */
+static outcome take_counts(struct upload *u, const struct httpc_answer *answer, bool sent_before,
+			   struct fault *f)
 {
 	json_int_t records, inserted, unchanged;
+	int repeated = 0;
 	json_t *counts = json_loadb((const char *)answer->body.p, answer->body.n, 0, NULL);
-	bool ok = !json_unpack(counts, "{s:I,s:I,s:I}", "records", &records, "inserted", &inserted,
-			       "unchanged", &unchanged);
+	bool ok = !json_unpack(counts, "{s:I,s:I,s:I,s?b}", "records", &records, "inserted", &inserted,
+			       "unchanged", &unchanged, "repeated", &repeated);
 	json_decref(counts);
 	if (!ok || records < 0 || inserted < 0 || unchanged < 0)
 		return refuse(f, REASON_PEER_ANSWER, "batch %llu: the answer does not say what was recorded",
 			      (unsigned long long)u->progress->batches + 1);
+	if (repeated && !sent_before) {
+		unchanged = records;
+		inserted = 0;
+	}
 	u->progress->batches++;
 	u->progress->records += (uint64_t)records;
 	u->progress->inserted += (uint64_t)inserted;
@@ -161,7 +169,7 @@ static outcome send_batch(struct upload *u, struct fault *f)
 	for (int left = TRIES - 1;; left--) {
 		outcome r = admin_client_call(u->client, "POST", target, buf_view(&u->batch), &answer, f);
 		if (r.ok && answer.status == 200)
-			return take_counts(u, &answer, f);
+			return take_counts(u, &answer, left < TRIES - 1, f);
 		bool again = may_pass(r, &answer, f) && left > 0;
 		if (r.ok)
 			r = refused(u, &answer, f);

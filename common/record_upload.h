@@ -15,8 +15,8 @@ enum { RECORD_BATCH_MAX = 262144, RECORD_LINE_MAX = 4096, IMPORT_ID_SIZE = 65 };
 struct record_upload_progress {
 	uint64_t batches;
 	uint64_t records;   /* sent and acknowledged */
-	uint64_t inserted;  /* of them, new to the service */
-	uint64_t unchanged; /* of them, already there with the same contents */
+	uint64_t inserted;  /* of them, new to the service with this upload */
+	uint64_t unchanged; /* of them, there before with the same contents */
 	uint64_t bytes;	    /* of the file, acknowledged */
 	uint64_t bytes_total;
 };

@@ -192,7 +192,7 @@ static int publish(const struct arguments *a, const char *records)
 		return fail(&f);
 	outcome r = record_upload(client, records, import_id, show_sent, NULL, &p, &f);
 	admin_client_free(client);
-	printf("import %s: %llu records in %llu batch%s (%llu new, %llu known)\n", import_id,
+	printf("import %s: %llu records in %llu batch%s, %llu new, %llu there already\n", import_id,
 	       (unsigned long long)p.records, (unsigned long long)p.batches, p.batches == 1 ? "" : "es",
 	       (unsigned long long)p.inserted, (unsigned long long)p.unchanged);
 	if (r.ok)

@@ -26,6 +26,7 @@ static struct {
 	char *body[BATCHES_MAX + 1];
 	size_t calls, bad_signatures, largest;
 	size_t unavailable; /* answers 503 this many times */
+	size_t lost;	    /* takes the batch and answers 503 all the same, this many times */
 	size_t refuse;	    /* this batch is refused */
 	char import[80];
 } service;
@@ -86,9 +87,15 @@ static char *count_batch(unsigned n, const char *body)
 		return respond(409, "", "{\"code\":\"conflict\",\"request_id\":\"R7\"}");
 	if (!known)
 		service.body[n] = strdup(body);
+	if (service.lost) {
+		service.lost--;
+		return respond(503, "Retry-After: 1\r\n", "{\"code\":\"try-later\"}");
+	}
+	/* As the service does: a batch again has the answer of the first time, marked. */
 	snprintf(text, sizeof text,
-		 "{\"import\":\"x\",\"number\":%u,\"records\":%zu,\"inserted\":%zu,\"unchanged\":%zu}", n,
-		 lines, known ? 0 : lines, known ? lines : 0);
+		 "{\"import\":\"x\",\"number\":%u,\"records\":%zu,\"inserted\":%zu,\"unchanged\":0,"
+		 "\"repeated\":%s}",
+		 n, lines, lines, known ? "true" : "false");
 	return respond(200, "", text);
 }
 
@@ -234,6 +241,18 @@ static void test_same_import_again_records_nothing_twice(void **state)
 	assert_string_not_equal(first, second);
 }
 
+static void test_batch_whose_answer_was_lost_counts_as_new(void **state)
+{
+	(void)state;
+	struct record_upload_progress p;
+	write_records(10, 100);
+	service.lost = 1;
+	uploads("import-lost", &p);
+	assert_int_equal(service.calls, 2);
+	assert_int_equal(p.inserted, 10);
+	assert_int_equal(p.unchanged, 0);
+}
+
 static void test_unavailable_service_is_asked_again(void **state)
 {
 	(void)state;
@@ -342,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_file_arrives_whole_in_signed_batches_of_256_kib, fresh),
 		cmocka_unit_test_setup(test_same_import_again_records_nothing_twice, fresh),
+		cmocka_unit_test_setup(test_batch_whose_answer_was_lost_counts_as_new, fresh),
 		cmocka_unit_test_setup(test_unavailable_service_is_asked_again, fresh),
 		cmocka_unit_test_setup(test_refusal_names_batch_line_code_and_request, fresh),
 		cmocka_unit_test_setup(test_last_line_needs_no_newline_and_empty_lines_are_no_records, fresh),

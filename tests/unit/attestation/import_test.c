@@ -94,14 +94,17 @@ static void test_the_same_batch_again_has_the_same_answer_also_after_a_restart(v
 	assert_true(import("i", 1, both, &b));
 	assert_int_equal(b.inserted, 1);
 	assert_int_equal(b.total, 3);
+	assert_false(b.repeated);
 	store_restart(&store);
 	assert_true(import("i", 1, both, &b));
+	assert_true(b.repeated);
 	assert_int_equal(b.count, 2);
 	assert_int_equal(b.inserted, 1);
 	assert_int_equal(b.total, 3);
 	assert_int_equal(count(), 2);
 	/* Another import may send the same records. */
 	assert_true(import("j", 1, both, &b));
+	assert_false(b.repeated);
 	assert_int_equal(b.inserted, 0);
 	assert_int_equal(b.total, 2);
 	free(one);
