@@ -151,13 +151,14 @@ static int epoch_raise(struct ctl *c, const struct arguments *a)
 		.suffix = "",
 		.done = "epoch raised",
 		.in_body = true,
+		.wait_ms = STANDING_WAIT_MAX_MS,
 	};
 	return standing_change(c, a, &what, json_pack("{s:s}", "reason", reason));
 }
 
 static const struct option_spec epoch_options[] = {
 	{"reason", "TEXT", "for the log: which copy was put back, and why"},
-	STANDING_WAIT_OPTION,
+	{"wait", "MS", "how long to wait for the brokers: 0 to 30000 milliseconds (30000)"},
 	{NULL, NULL, NULL},
 };
 
@@ -242,8 +243,11 @@ const struct command service_commands[] = {
 		.help = "Brokers that are ahead of the gateway's database refuse its feed, and an alarm\n"
 			"`log-rolled-back` tells of it. This says that the older copy was put back\n"
 			"knowingly: they take its state for theirs. Revoke again first what was revoked\n"
-			"since the copy was made: it would be active again. The brokers connect anew:\n"
-			"`brokers` shows when they have followed.",
+			"since the copy was made: it would be active again.\n\n"
+			"It ends every broker's feed. Each connects anew, half a second later or, where it\n"
+			"was refused for a while, up to 30 s, takes the whole table, and confirms: that is\n"
+			"waited for. Exit code 0: all have followed. 3: the epoch is raised for good, and a\n"
+			"broker has not followed yet; `brokers` shows when it has. Do not raise it again.",
 		.examples = "  mooringctl epoch raise --reason 'disk lost; copy of 03:00 put back'\n",
 		.options = epoch_options,
 		.words_min = 0,

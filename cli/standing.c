@@ -39,8 +39,8 @@ static void print_brokers(const struct ctl *c, json_t *brokers)
 	table_end(t, c->colour, "no broker has ever had a feed");
 }
 
-/* "recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending)" */
-static void print_missing(json_t *brokers)
+/* "recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending)", and how to see that it is. */
+static void print_missing(json_t *brokers, int64_t seq)
 {
 	const char *separator = "";
 	json_t *broker;
@@ -59,7 +59,9 @@ static void print_missing(json_t *brokers)
 			fputs(" (feed lost)", stdout);
 		separator = ", ";
 	}
-	putchar('\n');
+	printf("\nit takes effect there as soon as the broker hears of it: `mooringctl brokers` then shows\n"
+	       "CONFIRMED %" PRId64 " or more. A broker that is gone for good: `mooringctl broker remove NAME`\n",
+	       seq);
 }
 
 /* "recorded at 2026-11-22 15:00:01.123, log entry 17"; where it stood so before, also why and by whom. */
@@ -95,7 +97,7 @@ static int report(const struct ctl *c, const struct standing_change *what, json_
 	if (effective)
 		puts("effective");
 	else
-		print_missing(brokers);
+		print_missing(brokers, api_number(answer, "seq"));
 	json_decref(answer);
 	return effective ? EXIT_DONE : EXIT_NOT_YET_EFFECTIVE;
 }
@@ -107,7 +109,8 @@ int standing_change(struct ctl *c, const struct arguments *a, const struct stand
 	json_t *answer = NULL;
 	long wait_ms;
 	char tail[64];
-	if (!argument_number(a, "wait", 0, STANDING_WAIT_MAX_MS, STANDING_WAIT_MS, &wait_ms, &f).ok) {
+	long otherwise = what->wait_ms ? what->wait_ms : STANDING_WAIT_MS;
+	if (!argument_number(a, "wait", 0, STANDING_WAIT_MAX_MS, otherwise, &wait_ms, &f).ok) {
 		json_decref(body);
 		return ctl_usage("%s", f.text);
 	}

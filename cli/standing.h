@@ -9,7 +9,7 @@
 /* The option of every command that makes a change. */
 #define STANDING_WAIT_OPTION                                                                                 \
 	{                                                                                                    \
-		"wait", "MS", "how long to wait for the brokers' confirmation (2000)"                        \
+		"wait", "MS", "how long to wait for the brokers: 0 to 30000 milliseconds (2000)"             \
 	}
 enum { STANDING_WAIT_MAX_MS = 30000, STANDING_WAIT_MS = 2000, STANDING_HEARD_SIZE = 48 };
 
@@ -20,6 +20,7 @@ struct standing_change {
 	const char *method, *prefix, *name, *suffix;
 	const char *done;
 	bool in_body; /* the name stands in the body, not in the path */
+	long wait_ms; /* where --wait does not say it; 0: STANDING_WAIT_MS */
 };
 int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,
 		    json_t *body);

@@ -183,11 +183,11 @@ static void wait_finish(struct wait *w)
 	loop_post(w->loop, run_answer, w);
 }
 
-/* A broker whose feed is lost is not waited for: the answer names it. */
+/* A broker whose feed is lost is not waited for, the answer names it; but for one that this very change sent away. */
 static bool is_over(const struct wait *w)
 {
 	for (struct broker *b = w->feed->brokers; b; b = b->next)
-		if (b->streams && state_of(b, w->change.seq) != FEED_BROKER_EFFECTIVE)
+		if ((b->streams || w->change.feeds_anew) && state_of(b, w->change.seq) != FEED_BROKER_EFFECTIVE)
 			return false;
 	return true;
 }

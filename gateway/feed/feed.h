@@ -41,8 +41,8 @@ struct feed_broker {
 	int64_t effective_ms; /* EFFECTIVE: from the durable row to the receipt; -1 otherwise */
 };
 
-/* Waits until every broker with a live feed has receipted `change` or wait_ms have passed, then calls `done`
- * once on the calling loop. With change NULL it tells at once how all brokers stand. */
+/* Waits until every broker with a live feed (where feeds begin anew with the change: every broker) has receipted
+ * `change` or wait_ms have passed, then calls `done` once on the calling loop. With change NULL it tells at once how all brokers stand. */
 typedef void feed_waited(const struct feed_broker *brokers, size_t count, void *arg);
 void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done,
 	       void *arg);

@@ -31,6 +31,7 @@ static outcome run_epoch_raise(struct op *op, struct conn *c, struct fault *f)
 	o = log_append(w, &e, f);
 	buf_free(&detail);
 	op->seq = w->head.seq;
+	x->answer.feeds_anew = true;
 	return o;
 }
 

@@ -20,7 +20,7 @@ static bool is_revocation_reason(const char *reason)
 static void answer_change(struct op *op, const struct fault *f)
 {
 	struct change_op *c = (struct change_op *)op;
-	struct store_changed answer = c->before;
+	struct store_changed answer = c->answer;
 	answer.seq = op->seq;
 	answer.durable_at_us = op->durable_at_us;
 	answer.count = c->count;
@@ -58,7 +58,7 @@ static outcome start_change(struct change *x, struct op *op, struct fault *f)
 {
 	*x = (struct change){.op = (struct change_op *)op, .w = &op->store->writer};
 	x->op->count = 0;
-	x->op->before = (struct store_changed){0};
+	x->op->answer = (struct store_changed){0};
 	outcome o = device_find_thing(&x->w->conn, x->op->name, &x->device, f);
 	if (!o.ok || x->device.id)
 		return o;
@@ -103,17 +103,17 @@ static outcome unchanged(struct change *x, const char *kind, struct fault *f)
 		"FROM log l WHERE l.device_id = ? AND l.kind NOT IN ('refused', 'alarm') "
 		"ORDER BY l.kind = ? DESC, l.seq DESC LIMIT 1";
 	struct query q = query_start(&x->w->conn, sql);
-	struct store_changed *before = &x->op->before;
+	struct store_changed *answer = &x->op->answer;
 	bool row;
 	query_int(&q, x->device.id);
 	query_text(&q, kind);
 	outcome o = query_row(&q, &row, f);
-	before->already = true;
+	answer->already = true;
 	if (!o.ok || !row)
 		return o;
-	before->recorded_at_ms = column_int(&q);
-	snprintf(before->reason, sizeof before->reason, "%s", column_text(&q));
-	snprintf(before->actor, sizeof before->actor, "%s", column_text(&q));
+	answer->recorded_at_ms = column_int(&q);
+	snprintf(answer->reason, sizeof answer->reason, "%s", column_text(&q));
+	snprintf(answer->actor, sizeof answer->actor, "%s", column_text(&q));
 	x->op->op.seq = column_int(&q);
 	query_end(&q);
 	return DONE;

@@ -135,6 +135,7 @@ struct store_changed {
 	int64_t count;		/* certificates concerned */
 	bool already;		/* nothing was changed: seq, time, reason and actor are of the entry that did */
 	char reason[STORE_REASON_SIZE], actor[STORE_NAME_SIZE]; /* where already; "" else */
+	bool feeds_anew; /* it ends every feed: a broker that has none is on its way back */
 };
 typedef void store_changed_done(const struct store_changed *answer, const struct fault *f, void *arg);
 

@@ -236,6 +236,23 @@ def test_brokers_services_and_alarms(shared, tmp_path):
     assert shared.ctl("alarms").returncode == 0
 
 
+def test_a_raised_epoch_is_done_when_the_brokers_follow_again(shared):
+    done = shared.ctl("epoch", "raise", "--reason", "test")
+    assert done.stdout.startswith("epoch raised: test\n") and done.stdout.endswith("\neffective\n"), done.stdout
+    seq = int(re.search(r"log entry (\d+)", done.stdout)[1])
+    broker = shared.ctl_json("brokers")["brokers"][0]
+    assert (broker["state"], broker["seq"] >= seq) == ("live", True), broker
+
+
+def test_the_factory_says_which_records_are_new(shared, tmp_path):
+    factory, out = shared.program("mooring-factory"), tmp_path / "batch"
+    shared.run(factory, "make", "--count", "2", "--dir", out, "--batch", f"B{os.urandom(3).hex()}")
+    publish = (factory, "publish", out / "records.ndjson", "--endpoint", shared.attestation,
+               "--ca", shared.pki / "attestation-ca.pem", "--key", shared.pki / "vendor-admin.json")
+    assert shared.run(*publish).stdout.endswith(": 2 records in 1 batch, 2 new, 0 there already\n")
+    assert shared.run(*publish).stdout.endswith(": 2 records in 1 batch, 0 new, 2 there already\n")
+
+
 def test_records_are_imported_again_without_change_and_shown(shared, tmp_path):
     devices = [Attester() for _ in range(3)]
     records = tmp_path / "records.ndjson"
@@ -243,7 +260,7 @@ def test_records_are_imported_again_without_change_and_shown(shared, tmp_path):
     first = shared.ctl_json("records", "import", records, attestation=True)
     again = shared.ctl("records", "import", records, attestation=True)
     assert (first["records"], first["inserted"]) == (3, 3)
-    assert again.returncode == 0 and "3 records in 1 batch," in again.stdout
+    assert again.returncode == 0 and "3 records in 1 batch, 0 new, 3 there already\n" in again.stdout
     other = shared.ctl_json("records", "import", records, "--import-id", f"again-{os.urandom(3).hex()}", attestation=True)
     assert (other["inserted"], other["unchanged"]) == (0, 3)
     instance = devices[0].instance.hex()

@@ -178,7 +178,8 @@ def test_raising_the_epoch_needs_a_reason_and_waits_for_the_brokers(service):
     assert service.ctl("epoch", "raise").returncode == 2 and not service.calls
     done = service.ctl("epoch", "raise", "--reason", "copy of 03:00", "--wait", "500")
     assert done.returncode == 0 and done.stdout.startswith("epoch raised: copy of 03:00\nrecorded at ")
-    assert service.bodies() == [{"reason": "copy of 03:00", "wait_ms": 500}]
+    assert service.ctl("epoch", "raise", "--reason", "again").returncode == 0
+    assert service.bodies() == [{"reason": "copy of 03:00", "wait_ms": 500}, {"reason": "again", "wait_ms": 30000}]
 
 
 def test_a_revocation_that_a_broker_has_not_confirmed_is_exit_code_3(service):
@@ -188,8 +189,10 @@ def test_a_revocation_that_a_broker_has_not_confirmed_is_exit_code_3(service):
         {"name": "broker-d", "state": "lost", "lag_s": None, "effective_ms": None})
     done = service.ctl("revoke", "t", "--reason", "key-compromise")
     assert done.returncode == 3
-    assert done.stdout.splitlines()[-1] == ("recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending), "
-                                            "broker-d (feed lost)")
+    assert done.stdout.splitlines()[-3:] == [
+        "recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending), broker-d (feed lost)",
+        "it takes effect there as soon as the broker hears of it: `mooringctl brokers` then shows",
+        "CONFIRMED 17 or more. A broker that is gone for good: `mooringctl broker remove NAME`"]
     done = service.ctl("--json", "revoke", "t", "--reason", "key-compromise")
     assert done.returncode == 3
     assert json.loads(done.stdout) == service.answers["POST /v1/admin/devices/t/revoke"]

@@ -209,7 +209,8 @@ static void test_a_raised_epoch_lets_a_rolled_back_log_feed_again(void **state)
 		site_admin_ask(site.operator, "POST", "/v1/admin/epoch", "{\"reason\":\"restored\"}");
 	assert_int_equal(answer.status, 403);
 	site_answer_free(&answer);
-	answer = site_admin_ask(site.admin, "POST", "/v1/admin/epoch", "{\"reason\":\"restored\"}");
+	answer = site_admin_ask(site.admin, "POST", "/v1/admin/epoch",
+				"{\"reason\":\"restored\",\"wait_ms\":0}");
 	assert_int_equal(answer.status, 200);
 	site_answer_free(&answer);
 	int64_t epoch = broker->chain.epoch;
@@ -239,6 +240,26 @@ static void test_a_raised_epoch_ends_the_streams_of_the_old_one(void **state)
 	site_broker_dial(broker);
 	site_broker_frame(broker);
 	assert_int_equal(broker->kind, FEED_SNAPSHOT_LAST);
+	site_broker_free(broker);
+}
+
+static void test_a_raised_epoch_is_effective_when_the_brokers_have_come_back(void **state)
+{
+	struct site_broker *broker = site_broker_new("broker-a");
+	uint8_t rest[4096];
+	(void)state;
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	int question = site_admin_send(site.admin, "POST", "/v1/admin/epoch",
+				       "{\"reason\":\"restored\",\"wait_ms\":20000}");
+	while (read(broker->fd, rest, sizeof rest) > 0)
+		; /* until the gateway hangs up */
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	site_broker_receipt(broker, "broker-a", "");
+	struct site_answer answer = site_receive(question);
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	site_answer_free(&answer);
 	site_broker_free(broker);
 }
 
@@ -539,6 +560,7 @@ int main(void)
 		TEST(test_a_table_of_an_older_epoch_is_replaced),
 		TEST(test_a_raised_epoch_lets_a_rolled_back_log_feed_again),
 		TEST(test_a_raised_epoch_ends_the_streams_of_the_old_one),
+		TEST(test_a_raised_epoch_is_effective_when_the_brokers_have_come_back),
 		TEST(test_a_broker_that_does_not_read_is_dropped_and_the_others_live),
 		TEST(test_only_brokers_of_the_service_ca_are_fed),
 		TEST(test_malformed_questions_are_refused),
