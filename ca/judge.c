@@ -97,17 +97,32 @@ outcome judge_request(struct judge *j, const struct signer_request *r, int64_t n
 	return o;
 }
 
-/* The generic cell rate algorithm: a burst of one minute's worth, then evenly. */
+/* The generic cell rate algorithm. */
+static bool take(int64_t *next_us, int64_t interval_us, int64_t burst_us, int64_t now_us)
+{
+	int64_t after = (*next_us > now_us ? *next_us : now_us) + interval_us;
+	if (after - now_us > burst_us)
+		return false;
+	*next_us = after;
+	return true;
+}
+
+/* A burst of one minute's worth, then evenly. */
 outcome judge_take_unattested(struct judge *j, int64_t now_us, struct fault *f)
 {
 	int64_t interval = MINUTE_US / j->config->unattested_per_minute;
-	int64_t next = j->unattested_next_us > now_us ? j->unattested_next_us : now_us;
-	if (next + interval - now_us > MINUTE_US)
-		return refuse(f, REASON_RATE_LIMITED,
-			      "more than %lld certificates without evidence in a minute",
-			      (long long)j->config->unattested_per_minute);
-	j->unattested_next_us = next + interval;
-	return DONE;
+	if (take(&j->unattested_next_us, interval, MINUTE_US, now_us))
+		return DONE;
+	return refuse(f, REASON_RATE_LIMITED, "more than %lld certificates without evidence in a minute",
+		      (long long)j->config->unattested_per_minute);
+}
+
+outcome judge_take_void(struct judge *j, int64_t now_us, struct fault *f)
+{
+	if (take(&j->void_next_us, VOID_INTERVAL_US, (int64_t)VOID_BURST * VOID_INTERVAL_US, now_us))
+		return DONE;
+	return refuse(f, REASON_OVERLOADED,
+		      "more than %d intents given up at once, and then more than one a second", VOID_BURST);
 }
 
 void judgement_free(struct judgement *m)

@@ -145,6 +145,9 @@ static outcome decide_void(struct signer *s, const struct signer_request *r, int
 	d->awaits_commit = !known || journal_is_pending(s->journal, known->offset);
 	if (known)
 		return DONE;
+	outcome o = judge_take_void(&s->judge, clock_monotonic_us(), f);
+	if (!o.ok)
+		return o;
 	memcpy(record.intent, r->intent, sizeof record.intent);
 	return remember(s, &record, f);
 }

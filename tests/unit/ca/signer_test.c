@@ -2,7 +2,9 @@
 #include "ca_fixture.h"
 
 #include "ca/journal.h"
+#include "ca/judge.h"
 #include "ca/signer.h"
+#include "clock.h"
 #include "csr.h"
 #include "ear.h"
 
@@ -339,6 +341,51 @@ static void test_without_evidence_the_ration_is_exact(void **state)
 	keys.unattested = (struct issuer){0};
 }
 
+static enum signer_status give_up(struct signer *s, const uint8_t intent[INTENT_ID_SIZE], enum reason *reason)
+{
+	struct signer_decision d;
+	struct signer_request r = {.op = SIGNER_VOID};
+	memcpy(r.intent, intent, sizeof r.intent);
+	signer_decide(s, bytes_str("void"), &r, NOW, &d);
+	enum signer_status status = d.answer.status;
+	*reason = d.answer.refusal.reason;
+	signer_decision_free(&d);
+	return status;
+}
+
+/* Whoever holds the gateway's uid cannot fill the signer's disk: intents are given up at a rate, and the journal stops
+ * growing. What was given up before can be asked for again without end. */
+static void test_intents_are_given_up_at_a_rate(void **state)
+{
+	(void)state;
+	struct signer *s = open_signer();
+	uint8_t first[INTENT_ID_SIZE] = {1}, intent[INTENT_ID_SIZE];
+	enum reason reason = REASON_NONE;
+	struct stat full, after;
+	int64_t began = clock_monotonic_us();
+	size_t taken = 1;
+	assert_int_equal(give_up(s, first, &reason), SIGNER_OK);
+	for (; taken < 2 * VOID_BURST; taken++) {
+		crypto_random(intent, sizeof intent);
+		if (give_up(s, intent, &reason) != SIGNER_OK)
+			break;
+	}
+	int64_t seconds = (clock_monotonic_us() - began) / VOID_INTERVAL_US;
+	assert_string_equal(reason_code(reason), reason_code(REASON_OVERLOADED));
+	assert_in_range(taken, VOID_BURST, VOID_BURST + seconds + 1);
+	assert_true(signer_commit(s, NULL, 0)); /* all of them at once */
+	assert_int_equal(stat(journal_path, &full), 0);
+	assert_in_range(full.st_size, 1, VOID_BURST * 128);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(give_up(s, first, &reason), SIGNER_OK);
+	assert_int_equal(stat(journal_path, &after), 0);
+	assert_int_equal(after.st_size, full.st_size);
+	struct asked a = ask(NOW);
+	issue(s, &a, NOW, REASON_NONE); /* what is asked for honestly goes on */
+	asked_free(&a);
+	signer_free(s);
+}
+
 /* Two records of one serial cannot come from this program: somebody put the file together. */
 static void test_a_journal_with_a_serial_twice_is_refused(void **state)
 {
@@ -369,6 +416,7 @@ int main(void)
 		TEST(test_a_clock_that_went_back_signs_nothing),
 		TEST(test_a_retry_with_fresh_evidence_outlives_the_first),
 		TEST(test_without_evidence_the_ration_is_exact),
+		TEST(test_intents_are_given_up_at_a_rate),
 		TEST(test_a_journal_with_a_serial_twice_is_refused),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
