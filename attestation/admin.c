@@ -36,13 +36,13 @@ static void imported(struct change *c)
 			status_imported(b->inserted, unchanged);
 		log_line(LOG_LEVEL_INFO, scgi_request_id(call->request),
 			 "%s: import %s, batch %lld%s: %lld new records, %lld unchanged", call->caller,
-			 b->import, (long long)b->number, b->repeated ? " (again)" : "", (long long)b->inserted,
-			 (long long)unchanged);
+			 b->import, (long long)b->number, b->repeated ? " (again)" : "",
+			 (long long)b->inserted, (long long)unchanged);
 		scgi_json_answer(call->request, 200, "application/json",
-			    json_pack("{ss sI sI sI sI sI sb}", "import", b->import, "number",
-				      (json_int_t)b->number, "records", (json_int_t)b->count, "inserted",
-				      (json_int_t)b->inserted, "unchanged", (json_int_t)unchanged, "total",
-				      (json_int_t)b->total, "repeated", b->repeated));
+				 json_pack("{ss sI sI sI sI sI sb}", "import", b->import, "number",
+					   (json_int_t)b->number, "records", (json_int_t)b->count, "inserted",
+					   (json_int_t)b->inserted, "unchanged", (json_int_t)unchanged,
+					   "total", (json_int_t)b->total, "repeated", b->repeated));
 	} else {
 		answer_fault(call->request, &c->fault);
 	}
@@ -113,9 +113,9 @@ static void stood(struct change *c)
 			 call->caller, s->whole_batch ? "batch" : "record", s->whole_batch ? s->batch : id,
 			 state, (long long)s->devices, s->reason);
 		scgi_json_answer(r, 200, "application/json",
-			    json_pack("{ss ss sI}", s->whole_batch ? "batch" : "instance_id",
-				      s->whole_batch ? s->batch : id, "state", state, "devices",
-				      (json_int_t)s->devices));
+				 json_pack("{ss ss sI}", s->whole_batch ? "batch" : "instance_id",
+					   s->whole_batch ? s->batch : id, "state", state, "devices",
+					   (json_int_t)s->devices));
 	} else {
 		answer_fault(r, &c->fault);
 	}

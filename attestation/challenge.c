@@ -1,9 +1,9 @@
 #include "challenge.h"
 
-#include "answer.h"
 #include "clock.h"
 #include "ear.h"
 #include "log.h"
+#include "scgi_json.h"
 #include "sessions.h"
 #include "status.h"
 
@@ -92,7 +92,7 @@ void challenge_new(struct worker *w, struct scgi_request *r)
 	}
 	snprintf(location, sizeof location, "session/%s", s.id);
 	scgi_answer_header(r, "Location", location);
-	answer_json(r, 201, SESSION_MEDIA_TYPE, session_json(&s));
+	scgi_json_answer(r, 201, SESSION_MEDIA_TYPE, session_json(&s));
 }
 
 /* ---- evidence ---- */
@@ -188,7 +188,7 @@ void challenge_evidence(struct worker *w, struct scgi_request *r, const char *id
 	if (o.ok && !s.complete)
 		o = complete(w, r, &s, type, &f);
 	if (o.ok)
-		answer_json(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
+		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
 	else
 		scgi_answer_problem(r, &f);
 	session_clear(&s);
@@ -199,7 +199,7 @@ void challenge_get(struct worker *w, struct scgi_request *r, const char *id)
 	struct fault f;
 	struct session s = {0};
 	if (sessions_find(w->service->sessions, id, &s, &f).ok)
-		answer_json(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
+		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
 	else
 		scgi_answer_problem(r, &f);
 	session_clear(&s);

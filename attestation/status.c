@@ -1,8 +1,8 @@
 #include "status.h"
 
-#include "answer.h"
 #include "clock.h"
 #include "metrics.h"
+#include "scgi_json.h"
 #include "sessions.h"
 #include "writer.h"
 
@@ -47,20 +47,20 @@ void status_withdrawn(int64_t devices)
 void status_health(struct worker *w, struct scgi_request *r)
 {
 	(void)w;
-	answer_json(r, 200, "application/json", json_pack("{sb}", "healthy", 1));
+	scgi_json_answer(r, 200, "application/json", json_pack("{sb}", "healthy", 1));
 }
 
 static void answer_ready(struct worker *w, struct scgi_request *r)
 {
 	struct fault f;
 	if (writer_healthy(w->service->writer, &f)) {
-		answer_json(r, 200, "application/json", json_pack("{sb}", "ready", 1));
+		scgi_json_answer(r, 200, "application/json", json_pack("{sb}", "ready", 1));
 		return;
 	}
 	scgi_answer_header(r, "Retry-After", "5");
-	answer_json(r, 503, "application/json",
-		    json_pack("{sb ss ss}", "ready", 0, "reason", reason_code(f.reason), "detail",
-			      "device records cannot be written"));
+	scgi_json_answer(r, 503, "application/json",
+			 json_pack("{sb ss ss}", "ready", 0, "reason", reason_code(f.reason), "detail",
+				   "device records cannot be written"));
 }
 
 struct probe {

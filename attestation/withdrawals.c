@@ -1,7 +1,7 @@
 #include "withdrawals.h"
 
-#include "answer.h"
 #include "jws.h"
+#include "scgi_json.h"
 
 #include <event2/event_struct.h>
 #include <pthread.h>
@@ -109,8 +109,8 @@ static bool try_answer(struct worker *worker, struct scgi_request *r, int64_t af
 		return false;
 	}
 	if (o.ok) {
-		answer_json(r, 200, "application/json",
-			    json_pack("{so sI}", "entries", entries, "last", (json_int_t)last));
+		scgi_json_answer(r, 200, "application/json",
+				 json_pack("{so sI}", "entries", entries, "last", (json_int_t)last));
 	} else {
 		json_decref(entries);
 		scgi_answer_problem(r, &f);

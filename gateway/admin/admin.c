@@ -1,7 +1,7 @@
 #include "admin_internal.h"
 
-#include "gateway/http/http.h"
 #include "router.h"
+#include "scgi_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,52 +48,31 @@ outcome admin_query_number(const struct admin_request *a, const char *name, int6
 	return DONE;
 }
 
-static outcome check_members(const json_t *body, const char *const *members, struct fault *f)
-{
-	const char *key;
-	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)body, key, value) {
-		size_t i = 0;
-		while (members[i] && strcmp(members[i], key) != 0)
-			i++;
-		if (!members[i])
-			return refuse(f, REASON_BAD_FIELD, "%.60s: this request has no such member", key);
-	}
-	return DONE;
-}
-
 outcome admin_body(const struct admin_request *a, const char *const *members, json_t **out, struct fault *f)
 {
 	struct bytes body = scgi_body(a->request);
-	json_error_t error;
 	*out = NULL;
-	outcome o = body.n ? http_expect_json(a->request, f) : DONE;
-	if (!o.ok)
-		return o;
-	json_t *root = body.n ? json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error)
-			      : json_object();
-	if (!root)
-		return refuse(f, REASON_BAD_JSON, "RFC 8259: %.200s", body.n ? error.text : "no memory");
-	o = json_is_object(root) ? check_members(root, members, f)
-				 : refuse(f, REASON_BAD_FIELD, "the body is no JSON object");
+	if (body.n == 0) {
+		*out = json_object();
+		return *out ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a request");
+	}
+	outcome o = scgi_json_expect(a->request, f);
 	if (o.ok)
-		*out = root;
-	else
-		json_decref(root);
-	return o;
+		o = json_read_object(body, "the body", out, f);
+	return o.ok ? json_read_members(*out, members, f) : o;
 }
 
 outcome admin_take_common(struct admin_request *a, const json_t *body, bool reason_required, struct fault *f)
 {
-	const json_t *reason = json_object_get(body, "reason"), *wait = json_object_get(body, "wait_ms");
-	if (reason_required && !json_string_length(reason))
+	const json_t *given = json_object_get(body, "reason"), *wait = json_object_get(body, "wait_ms");
+	const char *reason = json_read_text(given);
+	if (reason_required && (!reason || !*reason))
 		return refuse(f, REASON_BAD_FIELD, "reason: a text is required");
-	if (reason && (!json_is_string(reason) || json_string_length(reason) > ADMIN_REASON_MAX ||
-		       strlen(json_string_value(reason)) != json_string_length(reason)))
+	if (given && (!reason || strlen(reason) > ADMIN_REASON_MAX))
 		return refuse(f, REASON_BAD_FIELD, "reason: a text of at most %d bytes is required",
 			      ADMIN_REASON_MAX);
 	if (reason)
-		snprintf(a->reason, sizeof a->reason, "%s", json_string_value(reason));
+		snprintf(a->reason, sizeof a->reason, "%s", reason);
 	if (!wait)
 		return DONE;
 	a->wait_ms = json_integer_value(wait);
@@ -112,16 +91,7 @@ void admin_refuse(struct admin_request *a, const struct fault *f)
 
 void admin_answer(struct admin_request *a, json_t *value)
 {
-	char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
-	struct fault f;
-	json_decref(value);
-	if (text) {
-		scgi_answer(a->request, 200, "application/json", bytes_str(text));
-	} else {
-		refuse(&f, REASON_INTERNAL, "an answer could not be written as JSON");
-		admin_refuse(a, &f);
-	}
-	free(text);
+	scgi_json_answer(a->request, 200, "application/json", value);
 }
 
 void admin_handle(struct gateway *g, struct scgi_request *r)

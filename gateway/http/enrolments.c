@@ -1,5 +1,6 @@
 #include "enrolment_json.h"
 #include "http.h"
+#include "scgi_json.h"
 
 static void answer(struct enrol *e, const struct fault *f, void *arg)
 {
@@ -28,7 +29,7 @@ static void handle(struct gateway *g, struct scgi_request *r, bool renewal)
 		return;
 	}
 	e->request.renews = renewal;
-	outcome read = http_expect_json(r, &f);
+	outcome read = scgi_json_expect(r, &f);
 	if (read.ok)
 		read = enrolment_json_parse(scgi_body(r), renewal, &e->request, &f);
 	if (read.ok)

@@ -22,7 +22,4 @@ void http_healthz(struct gateway *g, struct scgi_request *r);
 void http_readyz(struct gateway *g, struct scgi_request *r);
 void http_metrics(struct gateway *g, struct scgi_request *r);
 
-/* MEDIA_TYPE unless the body is declared as JSON. */
-MUST_USE outcome http_expect_json(const struct scgi_request *r, struct fault *f);
-
 #endif

@@ -5,9 +5,6 @@
 #include "gateway/worker.h"
 #include "router.h"
 
-#include <string.h>
-#include <strings.h>
-
 static const struct {
 	struct route route;
 	void (*handle)(struct gateway *g, struct scgi_request *r);
@@ -49,13 +46,4 @@ void http_handle(struct scgi_request *r, void *arg)
 	if (f.reason == REASON_METHOD_NOT_ALLOWED)
 		scgi_answer_header(r, "Allow", match.allow);
 	scgi_answer_problem(r, &f);
-}
-
-outcome http_expect_json(const struct scgi_request *r, struct fault *f)
-{
-	const char *type = scgi_header(r, "content-type");
-	size_t n = strcspn(type, "; \t");
-	if (n == strlen("application/json") && !strncasecmp(type, "application/json", n))
-		return DONE;
-	return refuse(f, REASON_MEDIA_TYPE, "Content-Type must be application/json");
 }
