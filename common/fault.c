@@ -38,6 +38,7 @@ outcome refuse(struct fault *f, enum reason reason, const char *fmt, ...)
 		va_list args;
 		va_start(args, fmt);
 		f->reason = reason;
+		f->retry_after_s = 0;
 		vsnprintf(f->text, sizeof f->text, fmt, args);
 		va_end(args);
 	}

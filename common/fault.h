@@ -33,6 +33,7 @@ enum { FAULT_TEXT_MAX = 320 };
 
 struct fault {
 	enum reason reason;
+	int retry_after_s; /* when the same may succeed, where this is known; 0: it is not */
 	char text[FAULT_TEXT_MAX];
 };
 
@@ -44,7 +45,7 @@ struct reason_public {
 	const char *text;
 };
 
-/* Fills `f` (may be NULL) and returns failure, so that a refusal is one line. */
+/* Fills `f` (may be NULL) and returns failure, so that a refusal is one line. Sets retry_after_s to 0. */
 outcome refuse(struct fault *f, enum reason reason, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

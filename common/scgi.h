@@ -75,7 +75,8 @@ void scgi_answer_header(struct scgi_request *r, const char *name, const char *va
 /* Sends the answer and ends the request; `r` is gone afterwards. */
 void scgi_answer(struct scgi_request *r, int status, const char *content_type, struct bytes body);
 /* RFC 9457 problem document of the fault's public row with this request id; `detail` may be NULL. For public
- * rows about malformed input the detail is the fault's text. Retry-After where the row is retryable. */
+ * rows about malformed input the detail is the fault's text. Where the row is retryable, Retry-After: the
+ * fault's, else 1 s for a conflict and 5 s for the rest. */
 void scgi_answer_problem(struct scgi_request *r, const struct fault *f);
 /* The same with reason code and text in any case, for a caller who has proved to be an operator: where the log cannot be
  * written, nothing else would tell. */

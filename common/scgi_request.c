@@ -341,9 +341,10 @@ static void answer_problem(struct scgi_request *r, const struct fault *f, bool t
 {
 	const struct reason_public *p = reason_public(f->reason);
 	char *text = problem_text(r, p, f, to_operator);
-	bool told = r->extra.n && memmem(r->extra.p, r->extra.n, "Retry-After:", 12);
-	if (p->retryable && !told)
-		scgi_answer_header(r, "Retry-After", p->status == 409 ? "1" : "5");
+	char wait[16];
+	snprintf(wait, sizeof wait, "%d", f->retry_after_s > 0 ? f->retry_after_s : p->status == 409 ? 1 : 5);
+	if (p->retryable)
+		scgi_answer_header(r, "Retry-After", wait);
 	scgi_answer(r, p->status, "application/problem+json", text ? bytes_str(text) : bytes_of(NULL, 0));
 	free(text);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKET_SLOTS = 16, LOCKS = 64, MINUTE_US = 60000000 };
+enum { BUCKET_SLOTS = 16, LOCKS = 64, SECOND_US = 1000000, MINUTE_US = 60 * SECOND_US };
 
 /* GCRA's state is one time: when the device would be back at its
  * full allowance ("theoretical arrival time"). */
@@ -85,11 +85,14 @@ static outcome ask(struct rate *r, int64_t now_us, const uint8_t instance_id[INS
 		*cell = (struct cell){device, full_at_us + r->interval_us};
 	pthread_mutex_unlock(lock);
 
-	if (wait_us > 0)
-		return refuse(f, REASON_RATE_LIMITED,
-			      "the device has used its enrolments; the next in %lld ms",
-			      (long long)(wait_us / 1000 + 1));
-	return DONE;
+	if (wait_us <= 0)
+		return DONE;
+	outcome refused =
+		refuse(f, REASON_RATE_LIMITED, "the device has used its enrolments; the next in %lld ms",
+		       (long long)(wait_us / 1000 + 1));
+	if (f)
+		f->retry_after_s = (int)((wait_us + SECOND_US - 1) / SECOND_US);
+	return refused;
 }
 
 outcome rate_check(struct rate *r, int64_t now_us, const uint8_t instance_id[INSTANCE_ID_SIZE],

@@ -18,7 +18,7 @@ enum { RATE_CAPACITY = 1 << 18 }; /* active devices: 4 MiB */
 MUST_USE outcome rate_new(int64_t per_minute, size_t capacity, struct rate **out, struct fault *f);
 void rate_free(struct rate *r);
 
-/* RATE_LIMITED when a charge would be refused now. Times are monotonic microseconds. */
+/* RATE_LIMITED when a charge would be refused now; the fault says after how many seconds it is not. Times are monotonic microseconds. */
 MUST_USE outcome rate_check(struct rate *r, int64_t now_us, const uint8_t instance_id[INSTANCE_ID_SIZE],
 			    struct fault *f);
 MUST_USE outcome rate_charge(struct rate *r, int64_t now_us, const uint8_t instance_id[INSTANCE_ID_SIZE],

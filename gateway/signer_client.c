@@ -145,15 +145,19 @@ static void on_reconnect(evutil_socket_t fd, short what, void *arg)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct signer_client *c = arg;
-	int64_t now_ms = clock_monotonic_ms();
+	bool gone = signer_client_gone(c);
+	int64_t until_ms = gone ? INT64_MAX : clock_monotonic_ms();
 	struct fault f;
 	struct call *call;
 	(void)fd, (void)what;
-	while ((call = TAILQ_FIRST(&c->calls)) && call->deadline_ms <= now_ms) {
+	if (gone)
+		refuse(&f, REASON_SIGNER_UNAVAILABLE, "there has been no connection to the signer for %d ms",
+		       SIGNER_GONE_MS);
+	else
 		refuse(&f, REASON_SIGNER_UNAVAILABLE, "the signer did not answer within %d ms",
 		       SIGNER_CALL_TIMEOUT_MS);
+	while ((call = TAILQ_FIRST(&c->calls)) && call->deadline_ms <= until_ms)
 		end_call(c, call, NULL, &f);
-	}
 }
 
 outcome signer_client_new(struct event_base *base, const char *socket_path, struct signer_client **out,

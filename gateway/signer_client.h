@@ -2,7 +2,8 @@
  * signer_client.h - one worker's connection to the signer.
  *
  * Requests are pipelined and answered in any order; each is idempotent by its intent id, so that after a lost
- * connection what was not answered is simply sent again, until the call's time is up.
+ * connection what was not answered is simply sent again, until the call's time is up, or the signer has been away for
+ * longer than a restart takes.
  */
 #ifndef MOORING_SIGNER_CLIENT_H
 #define MOORING_SIGNER_CLIENT_H

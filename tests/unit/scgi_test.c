@@ -251,7 +251,7 @@ static void answer_problem(struct scgi_request *r, void *arg)
 	const char *code = scgi_path(r) + 1;
 	refuse(&f, reason_find(code), "internal words about %s", code);
 	if (!strcmp(code, "rate-limited"))
-		scgi_answer_header(r, "Retry-After", "77");
+		f.retry_after_s = 77;
 	scgi_answer_problem(r, &f);
 }
 

@@ -40,7 +40,11 @@ static void test_a_device_has_its_minute_at_once_and_then_waits(void **state)
 	use_up(r, id);
 	assert_false(rate_charge(r, now_us, id, &f).ok);
 	assert_int_equal(f.reason, REASON_RATE_LIMITED);
+	assert_int_equal(f.retry_after_s, INTERVAL_US / 1000000);
+	assert_false(rate_check(r, now_us + 3500000, id, &f).ok);
+	assert_int_equal(f.retry_after_s, 3);
 	assert_false(rate_check(r, now_us + INTERVAL_US - 1, id, &f).ok);
+	assert_int_equal(f.retry_after_s, 1);
 	assert_true(rate_charge(r, now_us + INTERVAL_US, id, &f).ok);
 	assert_false(rate_charge(r, now_us + INTERVAL_US, id, &f).ok);
 	rate_free(r);

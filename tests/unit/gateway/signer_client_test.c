@@ -1,5 +1,6 @@
 #include "gateway/signer_client.h"
 
+#include "clock.h"
 #include "log.h"
 #include "loop.h"
 
@@ -212,16 +213,34 @@ static void test_a_signer_that_breaks_the_protocol_is_left_and_tried_again(void 
 	close(fd);
 }
 
-static void test_without_a_signer_the_call_ends_when_its_time_is_up(void **state)
+/* A signer that restarts finds the call waiting; one that is away for longer is not waited for. */
+static void test_without_a_signer_the_call_ends_when_a_restart_would_be_over(void **state)
 {
 	(void)state;
 	struct call a;
+	int64_t began = clock_monotonic_ms();
 	close(listener);
 	listener = -1;
 	unlink(path);
 	ask(&a, 5);
 	wait_for(&a);
 	assert_string_equal(reason_code(a.reason), "signer-unavailable");
+	assert_in_range(clock_monotonic_ms() - began, SIGNER_GONE_MS / 2, SIGNER_CALL_TIMEOUT_MS - 2000);
+}
+
+static void test_a_signer_that_hangs_is_given_up_when_the_calls_time_is_over(void **state)
+{
+	(void)state;
+	struct call a;
+	uint8_t intent[INTENT_ID_SIZE];
+	int64_t began = clock_monotonic_ms();
+	int fd = take_connection();
+	ask(&a, 6);
+	read_request(fd, intent);
+	wait_for(&a);
+	assert_string_equal(reason_code(a.reason), "signer-unavailable");
+	assert_in_range(clock_monotonic_ms() - began, SIGNER_CALL_TIMEOUT_MS, 2 * SIGNER_CALL_TIMEOUT_MS);
+	close(fd);
 }
 
 static void test_closing_the_client_ends_what_is_under_way(void **state)
@@ -248,8 +267,10 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_a_signer_that_breaks_the_protocol_is_left_and_tried_again, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_without_a_signer_the_call_ends_when_its_time_is_up,
-						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_without_a_signer_the_call_ends_when_a_restart_would_be_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_signer_that_hangs_is_given_up_when_the_calls_time_is_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_closing_the_client_ends_what_is_under_way, set_up,
 						tear_down),
 	};
