@@ -34,7 +34,8 @@ static json_t *evidence_json(const struct session *s)
 	return json_pack("{ss ss}", "type", evidence_media_type(s->type), "value", text);
 }
 
-static json_t *session_json(const struct session *s)
+/* Evidence is shown to whoever has not just sent it. */
+static json_t *session_json(const struct session *s, bool with_evidence)
 {
 	char nonce[BASE64_SIZE(BINDING_SIZE)], expiry[CLOCK_RFC3339_SIZE];
 	base64url_encode(bytes_of(s->nonce, BINDING_SIZE), nonce);
@@ -43,7 +44,7 @@ static json_t *session_json(const struct session *s)
 			      "expiry", expiry, "accept", accepted_json());
 	if (!o || !s->complete)
 		return o;
-	if (json_object_set_new(o, "evidence", evidence_json(s)) ||
+	if ((with_evidence && json_object_set_new(o, "evidence", evidence_json(s))) ||
 	    json_object_set_new(o, "result", json_string(s->result))) {
 		json_decref(o);
 		return NULL;
@@ -51,7 +52,7 @@ static json_t *session_json(const struct session *s)
 	return o;
 }
 
-/* ---- a new session ---- */
+/* ---- what a new session is for ---- */
 
 static outcome read_size(const struct scgi_request *r, struct fault *f)
 {
@@ -74,25 +75,6 @@ static outcome read_nonce(const struct scgi_request *r, uint8_t out[BINDING_SIZE
 		       !base64url_decode(text, strlen(text), out, BINDING_SIZE, &n) || n != BINDING_SIZE))
 		return refuse(f, REASON_BAD_FIELD, "nonce: not the base64url form of 32 bytes");
 	return DONE;
-}
-
-void challenge_new(struct worker *w, struct scgi_request *r)
-{
-	struct fault f;
-	struct session s;
-	uint8_t nonce[BINDING_SIZE];
-	char location[sizeof "session/" + SESSION_ID_SIZE];
-	bool given;
-	outcome o = read_nonce(r, nonce, &given, &f);
-	if (o.ok)
-		o = sessions_begin(w->service->sessions, given ? nonce : NULL, &s, &f);
-	if (!o.ok) {
-		scgi_answer_problem(r, &f);
-		return;
-	}
-	snprintf(location, sizeof location, "session/%s", s.id);
-	scgi_answer_header(r, "Location", location);
-	scgi_json_answer(r, 201, SESSION_MEDIA_TYPE, session_json(&s));
 }
 
 /* ---- evidence ---- */
@@ -188,9 +170,48 @@ void challenge_evidence(struct worker *w, struct scgi_request *r, const char *id
 	if (o.ok && !s.complete)
 		o = complete(w, r, &s, type, &f);
 	if (o.ok)
-		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
+		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s, true));
 	else
 		scgi_answer_problem(r, &f);
+	session_clear(&s);
+}
+
+/* ---- requests ---- */
+
+/* Evidence in the body is bound to the nonce that the caller chose; without a body the session waits for it. */
+static outcome read_first_evidence(struct scgi_request *r, bool nonce_given, enum evidence_type *type,
+				   struct fault *f)
+{
+	*type = 0;
+	if (scgi_body(r).n == 0)
+		return DONE;
+	if (!nonce_given)
+		return refuse(f, REASON_BAD_FIELD, "nonce: evidence in the body needs the nonce it is bound to");
+	return read_evidence(r, type, f);
+}
+
+void challenge_new(struct worker *w, struct scgi_request *r)
+{
+	struct fault f;
+	struct session s = {0};
+	uint8_t nonce[BINDING_SIZE];
+	char location[sizeof "session/" + SESSION_ID_SIZE];
+	enum evidence_type type;
+	bool given;
+	outcome o = read_nonce(r, nonce, &given, &f);
+	if (o.ok)
+		o = read_first_evidence(r, given, &type, &f);
+	if (o.ok)
+		o = sessions_begin(w->service->sessions, given ? nonce : NULL, &s, &f);
+	if (o.ok && type)
+		o = complete(w, r, &s, type, &f);
+	if (o.ok) {
+		snprintf(location, sizeof location, "session/%s", s.id);
+		scgi_answer_header(r, "Location", location);
+		scgi_json_answer(r, 201, SESSION_MEDIA_TYPE, session_json(&s, false));
+	} else {
+		scgi_answer_problem(r, &f);
+	}
 	session_clear(&s);
 }
 
@@ -199,7 +220,7 @@ void challenge_get(struct worker *w, struct scgi_request *r, const char *id)
 	struct fault f;
 	struct session s = {0};
 	if (sessions_find(w->service->sessions, id, &s, &f).ok)
-		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s));
+		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s, true));
 	else
 		scgi_answer_problem(r, &f);
 	session_clear(&s);

@@ -20,13 +20,30 @@ struct pending {
 	void *arg;
 };
 
+enum { SPARE_HANDLES = 16 };
+
 struct httpc {
 	struct event_base *base;
 	CURLM *multi;
 	struct event timer;
 	struct httpc_pins pins;
 	struct pending *calls;
+	CURL *spare[SPARE_HANDLES]; /* of calls that ended: a new one costs more than a reset one */
+	size_t spare_count;
 };
+
+static CURL *handle_take(struct httpc *c)
+{
+	return c->spare_count ? c->spare[--c->spare_count] : curl_easy_init();
+}
+
+static void handle_put(struct httpc *c, CURL *easy)
+{
+	if (c->spare_count < SPARE_HANDLES)
+		c->spare[c->spare_count++] = easy;
+	else
+		curl_easy_cleanup(easy);
+}
 
 static void pending_free(struct pending *p)
 {
@@ -38,7 +55,7 @@ static void pending_free(struct pending *p)
 		CURL *easy = p->transfer.easy;
 		curl_multi_remove_handle(p->client->multi, easy);
 		httpc_transfer_free(&p->transfer);
-		curl_easy_cleanup(easy);
+		handle_put(p->client, easy);
 	}
 	free(p);
 }
@@ -155,12 +172,12 @@ static void on_failed(evutil_socket_t fd, short what, void *arg)
 
 static outcome begin(struct pending *p, const struct httpc_call *call)
 {
-	CURL *easy = curl_easy_init();
+	CURL *easy = handle_take(p->client);
 	if (!easy)
 		return refuse(&p->fault, REASON_NO_MEMORY, "no memory for a call to %s", call->url);
 	outcome r = httpc_transfer_begin(&p->transfer, easy, &p->client->pins, call, &p->fault);
 	if (!r.ok) {
-		curl_easy_cleanup(easy);
+		handle_put(p->client, easy);
 		return r;
 	}
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, p);
@@ -197,6 +214,8 @@ void httpc_free(struct httpc *c)
 		p->done(&none, &p->fault, p->arg);
 		pending_free(p);
 	}
+	while (c->spare_count)
+		curl_easy_cleanup(c->spare[--c->spare_count]);
 	curl_multi_cleanup(c->multi);
 	event_del(&c->timer);
 	httpc_pins_free(&c->pins);

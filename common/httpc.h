@@ -30,7 +30,7 @@ struct httpc_answer {
 	int status; /* 0: no answer, see fault */
 	struct bytes body;
 	const char *content_type; /* "" where absent */
-	const char *location;     /* resolved against the URL; "" where absent */
+	const char *location;     /* as it was sent: httpc_resolve; "" where absent */
 	int retry_after_s;        /* -1 where absent */
 	int64_t date;             /* Date header, Unix seconds; 0 where absent */
 };
@@ -46,6 +46,9 @@ typedef void httpc_done(const struct httpc_answer *answer, const struct fault *f
  * REASON_UNREACHABLE (also for TLS failures), REASON_PEER_ANSWER (longer than answer_max); else it is NULL. The views
  * live until `done` returns. */
 void httpc_send(struct httpc *c, const struct httpc_call *call, httpc_done *done, void *arg);
+/* Where a Location leads that came in answer to a call to `url` (RFC 3986 5.2). The caller frees it; NULL where it is no
+ * URL, or without memory. */
+char *httpc_resolve(const char *url, const char *location);
 
 /* Blocking, for tools: *answer's views live until httpc_sync_free. */
 struct httpc_sync;

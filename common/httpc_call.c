@@ -242,11 +242,11 @@ static const char *header_value(CURL *easy, const char *name)
 	return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value : NULL;
 }
 
-static char *resolve(const char *base, const char *reference)
+char *httpc_resolve(const char *url, const char *location)
 {
 	char *out = NULL, *copy = NULL;
 	CURLU *u = curl_url();
-	if (u && !curl_url_set(u, CURLUPART_URL, base, 0) && !curl_url_set(u, CURLUPART_URL, reference, 0) &&
+	if (u && !curl_url_set(u, CURLUPART_URL, url, 0) && !curl_url_set(u, CURLUPART_URL, location, 0) &&
 	    !curl_url_get(u, CURLUPART_URL, &out, 0))
 		copy = strdup(out);
 	curl_free(out);
@@ -284,12 +284,10 @@ outcome httpc_transfer_result(struct httpc_transfer *t, CURLcode code, struct ht
 		return failure(t, code, f);
 	const char *type = header_value(t->easy, "Content-Type"), *date = header_value(t->easy, "Date");
 	const char *location = header_value(t->easy, "Location");
-	if (location)
-		t->location = resolve(t->url, location);
 	out->status = (int)status;
 	out->body = buf_view(&t->answer);
 	out->content_type = type ? type : "";
-	out->location = t->location ? t->location : "";
+	out->location = location ? location : "";
 	out->retry_after_s = retry_after(t->easy);
 	time_t when = date ? curl_getdate(date, NULL) : -1;
 	out->date = when > 0 ? when : 0;
@@ -303,6 +301,5 @@ void httpc_transfer_free(struct httpc_transfer *t)
 	buf_free(&t->body);
 	buf_free(&t->answer);
 	free(t->url);
-	free(t->location);
 	*t = (struct httpc_transfer){0};
 }

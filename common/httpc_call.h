@@ -26,8 +26,7 @@ struct httpc_transfer {
 	size_t answer_max;
 	size_t header_bytes;
 	bool too_long;
-	char *url; /* as the caller gave it: Location is resolved against it */
-	char *location;
+	char *url; /* as the caller gave it */
 	char error[CURL_ERROR_SIZE];
 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { SESSION_ANSWER_MAX = 65536, SESSION_TIMEOUT_MS = 2000, EVIDENCE_TIMEOUT_MS = 10000 };
+enum { TYPE_HEADER_SIZE = 96 };
 
 #define SESSION_MEDIA_TYPE "application/vnd.veraison.challenge-response-session+json"
 
@@ -84,19 +85,23 @@ static outcome refuse_answer(struct attest_call *call, const char *what, const s
 	return refuse(&call->fault, REASON_VERIFIER_LIES, "%s: HTTP status %d", what, answer->status);
 }
 
-static outcome read_result(struct attest_call *call, const struct httpc_answer *answer, const struct fault *f)
+/* A session, in an answer of the one status that stands for success. */
+static outcome read_session(struct attest_call *call, const char *what, int expected,
+			    const struct httpc_answer *answer, const struct fault *f, struct session *out)
 {
-	struct session session = {0};
-	if (answer->status != 200)
-		return refuse_answer(call, "evidence", answer, f);
+	*out = (struct session){0};
+	if (answer->status != expected)
+		return refuse_answer(call, what, answer, f);
 	if (!is_session(answer))
 		return refuse(&call->fault, REASON_VERIFIER_LIES,
-			      "evidence: the answer is no session but \"%.60s\"", answer->content_type);
-	outcome r = session_parse(answer->body, call->binding, &session, &call->fault);
-	if (!r.ok)
-		return r;
-	call->jwt = session.result;
-	if (session.status != SESSION_COMPLETE)
+			      "%s: the answer is no session but \"%.60s\"", what, answer->content_type);
+	return session_parse(answer->body, call->binding, out, &call->fault);
+}
+
+static outcome take_result(struct attest_call *call, const struct session *session)
+{
+	call->jwt = session->result;
+	if (session->status != SESSION_COMPLETE)
 		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE,
 			      "evidence: the session is not complete");
 	return check_result(call);
@@ -104,13 +109,21 @@ static outcome read_result(struct attest_call *call, const struct httpc_answer *
 
 static void on_result(const struct httpc_answer *answer, const struct fault *f, void *arg)
 {
-	finish(arg, read_result(arg, answer, f));
+	struct attest_call *call = arg;
+	struct session session;
+	outcome r = read_session(call, "evidence", 200, answer, f, &session);
+	finish(call, r.ok ? take_result(call, &session) : r);
+}
+
+static void evidence_header(const struct attest_call *call, char out[TYPE_HEADER_SIZE])
+{
+	snprintf(out, TYPE_HEADER_SIZE, "Content-Type: %s", evidence_media_type(call->type));
 }
 
 static void send_evidence(struct attest_call *call)
 {
-	char type[96];
-	snprintf(type, sizeof type, "Content-Type: %s", evidence_media_type(call->type));
+	char type[TYPE_HEADER_SIZE];
+	evidence_header(call, type);
 	const char *headers[] = {"Accept: " SESSION_MEDIA_TYPE, type, NULL};
 	const struct httpc_call post = {
 		.method = "POST",
@@ -123,6 +136,16 @@ static void send_evidence(struct attest_call *call)
 	httpc_send(call->worker->attestation, &post, on_result, call);
 }
 
+enum { SESSION_URL_MAX = 1200 };
+
+static void new_session_url(const struct attest_call *call, char out[SESSION_URL_MAX])
+{
+	char nonce[BASE64_SIZE(BINDING_SIZE)];
+	base64url_encode(bytes_of(call->binding, BINDING_SIZE), nonce);
+	snprintf(out, SESSION_URL_MAX, "%s/challenge-response/v1/newSession?nonce=%s",
+		 call->worker->gateway->config.attestation_url, nonce);
+}
+
 /* The session must be where the service is: a Location elsewhere would send evidence to a stranger. */
 static bool same_service(const struct gateway *g, const char *location)
 {
@@ -132,65 +155,74 @@ static bool same_service(const struct gateway *g, const char *location)
 	return !strncmp(location, base, origin) && location[origin] == '/';
 }
 
-static outcome read_session(struct attest_call *call, const struct httpc_answer *answer,
-			    const struct fault *f)
+static outcome read_location(struct attest_call *call, const char *location)
 {
-	struct session session = {0};
-	if (answer->status != 201)
-		return refuse_answer(call, "newSession", answer, f);
-	if (!is_session(answer))
+	char base[SESSION_URL_MAX];
+	new_session_url(call, base);
+	call->session_url = httpc_resolve(base, location);
+	if (!call->session_url || !same_service(call->worker->gateway, call->session_url))
 		return refuse(&call->fault, REASON_VERIFIER_LIES,
-			      "newSession: the answer is no session but \"%.60s\"", answer->content_type);
-	if (!same_service(call->worker->gateway, answer->location))
-		return refuse(&call->fault, REASON_VERIFIER_LIES,
-			      "newSession: Location leads elsewhere: %.100s", answer->location);
-	outcome r = session_parse(answer->body, call->binding, &session, &call->fault);
-	free(session.result);
-	if (r.ok && session.status != SESSION_WAITING)
-		return refuse(&call->fault, REASON_VERIFIER_LIES,
-			      "newSession: the session does not wait for evidence");
-	if (r.ok && !(call->session_url = strdup(answer->location)))
-		return refuse(&call->fault, REASON_NO_MEMORY, "no memory for a session's address");
-	return r;
+			      "newSession: Location leads elsewhere: %.100s", location);
+	return DONE;
 }
 
-static void open_session(struct attest_call *call);
+/* A waiting session is one whose service takes evidence only after it was opened. */
+static outcome take_session(struct attest_call *call, const struct httpc_answer *answer,
+			    const struct session *session)
+{
+	call->jwt = session->result;
+	if (session->status == SESSION_COMPLETE && !call->evidence_sent)
+		return refuse(&call->fault, REASON_VERIFIER_LIES,
+			      "newSession: the session is complete without evidence");
+	if (session->status == SESSION_COMPLETE)
+		return check_result(call);
+	if (session->status != SESSION_WAITING)
+		return refuse(&call->fault, REASON_VERIFIER_LIES,
+			      "newSession: the session does not wait for evidence");
+	return read_location(call, answer->location);
+}
+
+static void open_session(struct attest_call *call, bool with_evidence);
 
 static void on_session(const struct httpc_answer *answer, const struct fault *f, void *arg)
 {
 	struct attest_call *call = arg;
-	outcome r = read_session(call, answer, f);
-	if (r.ok) {
+	struct session session;
+	outcome r = read_session(call, "newSession", 201, answer, f, &session);
+	if (r.ok)
+		r = take_session(call, answer, &session);
+	if (r.ok && !call->jwt) {
 		send_evidence(call);
-	} else if (call->fault.reason == REASON_VERIFIER_UNAVAILABLE && !call->retried &&
+	} else if (!r.ok && call->fault.reason == REASON_VERIFIER_UNAVAILABLE && !call->retried &&
 		   !call->worker->stopping) {
 		call->retried = true;
-		open_session(call);
+		open_session(call, false);
 	} else {
 		finish(call, r);
 	}
 }
 
-static void open_session(struct attest_call *call)
+static void open_session(struct attest_call *call, bool with_evidence)
 {
-	char nonce[BASE64_SIZE(BINDING_SIZE)], url[1200];
-	static const char *const headers[] = {"Accept: " SESSION_MEDIA_TYPE, NULL};
-	base64url_encode(bytes_of(call->binding, BINDING_SIZE), nonce);
-	snprintf(url, sizeof url, "%s/challenge-response/v1/newSession?nonce=%s",
-		 call->worker->gateway->config.attestation_url, nonce);
+	char url[SESSION_URL_MAX], type[TYPE_HEADER_SIZE];
+	const char *headers[] = {"Accept: " SESSION_MEDIA_TYPE, with_evidence ? type : NULL, NULL};
+	evidence_header(call, type);
+	new_session_url(call, url);
 	const struct httpc_call post = {
 		.method = "POST",
 		.url = url,
 		.headers = headers,
+		.body = with_evidence ? call->evidence : bytes_of(NULL, 0),
 		.answer_max = SESSION_ANSWER_MAX,
 		.timeout_ms = SESSION_TIMEOUT_MS,
 	};
+	call->evidence_sent = with_evidence;
 	httpc_send(call->worker->attestation, &post, on_session, call);
 }
 
 void attest_ask(struct attest_call *call)
 {
-	open_session(call);
+	open_session(call, true);
 }
 
 void attest_call_free(struct attest_call *call)

@@ -1,9 +1,10 @@
 /*
  * attest.h - asks the attestation service for its verdict on one piece of evidence.
  *
- * Veraison's challenge-response API: a session for the nonce B, then the evidence, then an attestation
- * result (EAR) that is checked with the pinned keys. Opening the session is tried twice; the evidence is sent
- * once, because sending it twice could be two verdicts.
+ * Veraison's challenge-response API: a session for the nonce B, the evidence, an attestation result (EAR)
+ * that is checked with the pinned keys. The evidence goes with the request for the session. A service that
+ * takes no notice of it there answers with a session that waits, and gets it in a second request; so does one
+ * that could not be reached the first time.
  */
 #ifndef MOORING_ATTEST_H
 #define MOORING_ATTEST_H
@@ -27,7 +28,7 @@ struct attest_call {
 	struct ear ear;
 	char *jwt; /* the signed result as it came, NULL where none came; attest_call_free */
 	/* own */
-	bool retried;
+	bool retried, evidence_sent;
 	char *session_url;
 };
 

@@ -194,7 +194,9 @@ static void test_a_relative_location_is_resolved(void **state)
 	struct fault f;
 	assert_true(httpc_sync_call(c, &call, &a, &f).ok);
 	assert_int_equal(a.status, 201);
-	assert_string_equal(a.location, url_of("/session/sub/42?x=1"));
+	char *where = httpc_resolve(call.url, a.location);
+	assert_string_equal(where, url_of("/session/sub/42?x=1"));
+	free(where);
 	httpc_sync_free(c);
 }
 

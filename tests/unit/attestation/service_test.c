@@ -85,6 +85,66 @@ static void test_a_genuine_token_has_an_affirming_result(void **state)
 	buf_free(&token);
 }
 
+static void new_session_uri(const uint8_t nonce[BINDING_SIZE], char uri[128])
+{
+	char text[BASE64_SIZE(BINDING_SIZE)];
+	base64url_encode(bytes_of(nonce, BINDING_SIZE), text);
+	snprintf(uri, 128, "/challenge-response/v1/newSession?nonce=%s", text);
+}
+
+static void test_evidence_may_come_with_the_request_for_the_session(void **state)
+{
+	uint8_t nonce[BINDING_SIZE];
+	char uri[128], path[128], id[64];
+	struct ear ear;
+	struct fault f = {0};
+	(void)state;
+	fresh_nonce(nonce);
+	new_session_uri(nonce, uri);
+	struct buf token = chip_psa(&chip, nonce, chip.rot);
+	struct answer a = peer_ask(&service, "POST", uri, buf_view(&token), PSA_TYPE);
+	assert_int_equal(a.status, 201);
+	assert_string_equal(text_of(&a, "status"), "complete");
+	if (!check_result(&a, nonce, nothing, &ear, &f).ok)
+		fail_msg("%s", f.text);
+	assert_memory_equal(ear.instance_id, chip.record.instance_id, INSTANCE_ID_SIZE);
+	assert_int_equal(sscanf(strstr(a.text, "Location: "), "Location: session/%60s", id), 1);
+	snprintf(path, sizeof path, "/challenge-response/v1/session/%s", id);
+	struct answer got = peer_ask(&service, "GET", path, nothing, NULL);
+	assert_int_equal(got.status, 200);
+	assert_string_equal(text_of(&a, "result"), text_of(&got, "result"));
+	token.p[token.n - 1] ^= 1;
+	expect(peer_ask(&service, "POST", path, buf_view(&token), PSA_TYPE), 409, "conflict");
+	answer_free(&a);
+	answer_free(&got);
+	buf_free(&token);
+}
+
+static void test_evidence_in_a_request_for_a_session_follows_the_same_rules(void **state)
+{
+	static const char sizeless[] = "/challenge-response/v1/newSession?nonceSize=32";
+	uint8_t nonce[BINDING_SIZE], other[BINDING_SIZE];
+	char uri[128], *big = calloc(1, EVIDENCE_MAX + 1);
+	struct ear ear;
+	struct fault f = {0};
+	(void)state;
+	fresh_nonce(nonce);
+	fresh_nonce(other);
+	new_session_uri(nonce, uri);
+	expect(peer_ask(&service, "POST", uri, bytes_str("x"), "application/json"), 415, "unsupported-media-type");
+	expect(peer_ask(&service, "POST", uri, bytes_of(big, EVIDENCE_MAX + 1), PSA_TYPE), 413, "too-large");
+	expect(peer_ask(&service, "POST", sizeless, bytes_str("x"), PSA_TYPE), 400, "bad-request");
+	struct buf token = chip_psa(&chip, other, chip.rot);
+	struct answer a = peer_ask(&service, "POST", uri, buf_view(&token), PSA_TYPE);
+	assert_int_equal(a.status, 201);
+	assert_false(check_result(&a, nonce, nothing, &ear, &f).ok);
+	assert_int_equal(f.reason, REASON_EAR_STATUS);
+	assert_string_equal(ear.reason, "nonce-mismatch");
+	answer_free(&a);
+	buf_free(&token);
+	free(big);
+}
+
 static void test_a_signed_request_has_a_result_that_names_its_key(void **state)
 {
 	uint8_t nonce[BINDING_SIZE], spki[SPKI_MAX], other[SPKI_MAX];
@@ -543,6 +603,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_genuine_token_has_an_affirming_result),
+		cmocka_unit_test(test_evidence_may_come_with_the_request_for_the_session),
+		cmocka_unit_test(test_evidence_in_a_request_for_a_session_follows_the_same_rules),
 		cmocka_unit_test(test_a_signed_request_has_a_result_that_names_its_key),
 		cmocka_unit_test(test_refused_evidence_is_a_result_with_our_reason),
 		cmocka_unit_test(test_a_session_takes_its_evidence_once),

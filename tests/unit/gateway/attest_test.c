@@ -25,6 +25,8 @@ static const struct service {
 	const char *body;    /* of the evidence's answer; NULL: a session */
 	size_t padding;	     /* bytes more in the session's answer */
 	bool silent;	     /* says nothing at all */
+	bool at_once;	     /* takes the evidence that came with the request for the session */
+	bool hasty;	     /* is complete whether it has evidence or not */
 	bool other_key, other_binding;
 	enum reason verdict; /* REASON_NONE: affirming */
 } good = {0}, *service = &good;
@@ -79,13 +81,15 @@ static char *response(int status, const char *type, const char *location, const 
 
 #define SESSION_TYPE "application/vnd.veraison.challenge-response-session+json"
 
-static char *answer_session(void)
+static char *answer_session(const char *evidence)
 {
+	bool takes = service->hasty || (service->at_once && !strcmp(evidence, "evidence"));
 	int n = atomic_fetch_add(&sessions_asked, 1);
 	int status = n < service->failures ? 500 : service->session_status ? service->session_status : 201;
-	char *body = session("waiting", NULL);
+	char *jwt = takes ? result() : NULL, *body = session(takes ? "complete" : "waiting", jwt);
 	char *all = response(status, service->session_type ? service->session_type : SESSION_TYPE,
 			     service->location ? service->location : "session/1234", body);
+	free(jwt);
 	free(body);
 	return all;
 }
@@ -105,11 +109,10 @@ static char *answer_evidence(void)
 
 static char *serve(const char *head, const char *body, const char *client)
 {
-	(void)body;
 	if (service->silent || strcmp(client, "client"))
 		return NULL;
 	if (!strncmp(head, "POST /challenge-response/v1/newSession?nonce=", 45))
-		return answer_session();
+		return answer_session(body);
 	if (!strncmp(head, "POST /challenge-response/v1/session/1234 ", 41))
 		return answer_evidence();
 	return response(404, "text/plain", NULL, "?");
@@ -201,6 +204,30 @@ static void test_a_good_service_affirms(void **state)
 	assert_memory_equal(call.ear.instance_id, instance, INSTANCE_ID_SIZE);
 	assert_non_null(call.jwt);
 	assert_int_equal(atomic_load(&sessions_asked), 1);
+	assert_int_equal(atomic_load(&evidence_asked), 1);
+}
+
+static void test_a_service_that_takes_evidence_at_once_is_asked_once(void **state)
+{
+	(void)state;
+	ask(&(const struct service){.at_once = true});
+	assert_true(call.affirmed);
+	assert_non_null(call.jwt);
+	assert_int_equal(atomic_load(&sessions_asked), 1);
+	assert_int_equal(atomic_load(&evidence_asked), 0);
+	refused(&(const struct service){.at_once = true, .verdict = REASON_DEVICE_UNKNOWN}, "device-unknown");
+	refused(&(const struct service){.at_once = true, .other_key = true}, "ear-signature");
+	refused(&(const struct service){.at_once = true, .other_nonce = true}, "verifier-answer-invalid");
+}
+
+/* The second request for a session brings no evidence: what is complete then was not appraised. */
+static void test_a_session_that_was_complete_without_evidence_is_not_believed(void **state)
+{
+	(void)state;
+	refused(&(const struct service){.hasty = true, .failures = 1}, "verifier-answer-invalid");
+	assert_int_equal(atomic_load(&sessions_asked), 2);
+	ask(&(const struct service){.at_once = true, .failures = 1});
+	assert_true(call.affirmed);
 	assert_int_equal(atomic_load(&evidence_asked), 1);
 }
 
@@ -319,6 +346,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_good_service_affirms),
+		cmocka_unit_test(test_a_service_that_takes_evidence_at_once_is_asked_once),
+		cmocka_unit_test(test_a_session_that_was_complete_without_evidence_is_not_believed),
 		cmocka_unit_test(test_opening_a_session_is_tried_twice),
 		cmocka_unit_test(test_evidence_is_sent_once),
 		cmocka_unit_test(test_a_session_that_is_not_ours_is_not_followed),
