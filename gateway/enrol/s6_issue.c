@@ -4,6 +4,8 @@
  */
 #include "stages.h"
 
+#include "clock.h"
+
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"
 
@@ -75,11 +77,16 @@ static void on_signed(const struct signer_answer *answer, const struct fault *f,
 	enrol_wake(mine->waker);
 }
 
-/* Positive, never shorter than 16 bytes: RFC 5280 4.1.2.2. */
+/* Positive, never shorter than 16 bytes: RFC 5280 4.1.2.2. Milliseconds first, so that what is indexed by serial
+ * grows at its end; 80 bits of randomness after them. */
 static void make_serial(uint8_t serial[SERIAL_SIZE])
 {
-	crypto_random(serial, SERIAL_SIZE);
+	enum { TIME_SIZE = 6 };
+	uint64_t ms = (uint64_t)clock_wall_ms();
+	for (int i = TIME_SIZE - 1; i >= 0; i--, ms >>= 8)
+		serial[i] = (uint8_t)ms;
 	serial[0] = (uint8_t)((serial[0] & 0x3f) | 0x40);
+	crypto_random(serial + TIME_SIZE, SERIAL_SIZE - TIME_SIZE);
 }
 
 static enum step begin_reserve(const struct enrol *seen, struct issue_out *mine)

@@ -102,6 +102,12 @@ void queue_init(struct queue *q)
 	pthread_cond_init(&q->more, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	q->last = &q->first;
+	q->wanted = 1;
+}
+
+static bool is_gathered(const struct queue *q)
+{
+	return q->length >= q->wanted || q->urgent || q->closing;
 }
 
 void queue_put(struct queue *q, struct op *op)
@@ -111,8 +117,11 @@ void queue_put(struct queue *q, struct op *op)
 	*q->last = op;
 	q->last = &op->next;
 	q->length++;
+	q->urgent += op->urgent;
+	bool wake = is_gathered(q);
 	pthread_mutex_unlock(&q->lock);
-	pthread_cond_signal(&q->more);
+	if (wake)
+		pthread_cond_signal(&q->more);
 }
 
 struct op *queue_take(struct queue *q)
@@ -121,15 +130,22 @@ struct op *queue_take(struct queue *q)
 	struct op *op = q->first;
 	if (op && !(q->first = op->next))
 		q->last = &q->first;
-	if (op)
+	if (op) {
 		q->length--;
+		q->urgent -= op->urgent;
+	}
 	pthread_mutex_unlock(&q->lock);
 	return op;
 }
 
+static struct timespec timespec_of_ms(int64_t ms)
+{
+	return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+}
+
 bool queue_wait(struct queue *q, int64_t until_ms)
 {
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+	struct timespec until = timespec_of_ms(until_ms);
 	int rc = 0;
 	pthread_mutex_lock(&q->lock);
 	while (!q->first && !q->closing && rc != ETIMEDOUT)
@@ -138,6 +154,23 @@ bool queue_wait(struct queue *q, int64_t until_ms)
 	bool go_on = q->first || !q->closing;
 	pthread_mutex_unlock(&q->lock);
 	return go_on;
+}
+
+/* Nobody is woken for each operation that comes: the length is looked at once a lull. */
+void queue_gather(struct queue *q, size_t wanted, int64_t lull_ms, int64_t until_ms)
+{
+	int64_t now = clock_monotonic_ms();
+	pthread_mutex_lock(&q->lock);
+	q->wanted = wanted;
+	for (size_t before = 0; before < q->length && now < until_ms && !is_gathered(q);
+	     now = clock_monotonic_ms()) {
+		struct timespec lull = timespec_of_ms(now + lull_ms);
+		before = q->length;
+		while (!is_gathered(q) && pthread_cond_timedwait(&q->more, &q->lock, &lull) != ETIMEDOUT)
+			;
+	}
+	q->wanted = 1;
+	pthread_mutex_unlock(&q->lock);
 }
 
 void queue_close(struct queue *q)

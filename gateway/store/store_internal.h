@@ -126,13 +126,15 @@ struct writer {
 	int64_t supersede_next_ms; /* monotonic; when to look for certificates whose time to end has come */
 	struct store_feed_record *records; /* of this transaction */
 	size_t record_count, record_room;
+	size_t last_group; /* operations in it */
 };
 
 struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct op *first, **last;
-	size_t length;
+	size_t length, urgent;
+	size_t wanted; /* the waiting thread is woken at this length, and by what is urgent */
 	bool closing;
 };
 
@@ -168,6 +170,9 @@ struct op *queue_take(struct queue *q);
 /* Waits for an operation until the monotonic time `until_ms` (0: without end). False when the queue is
  * closing and empty. */
 bool queue_wait(struct queue *q, int64_t until_ms);
+/* Waits until `wanted` operations are there, or one is urgent, or none has come for `lull_ms`, or the monotonic
+ * time has come. */
+void queue_gather(struct queue *q, size_t wanted, int64_t lull_ms, int64_t until_ms);
 void queue_close(struct queue *q);
 size_t queue_length(struct queue *q);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GATHER_LULL_MS = 5, GATHER_MS = 30 };
 enum { SUPERSEDE_LOOK_S = 60 }; /* at least this often, so that a clock that was set is noticed */
 
 static const char sql_begin[] = "BEGIN IMMEDIATE";
@@ -158,6 +159,7 @@ static void write_group(struct store *s)
 		log_fault(LOG_LEVEL_ERROR, NULL, &f, "an operation of the store failed");
 		fail(g.culprit, &f);
 	}
+	s->writer.last_group = g.count;
 	for (size_t i = 0; i < g.count; i++)
 		op_finish(g.ops[i]);
 }
@@ -195,11 +197,20 @@ static void look_for_superseded(struct store *s)
 	op_write(op);
 }
 
+/* A commit costs the same for one and for many. Where the last one was shared, the next waits for company; a
+ * caller alone never does. */
+static void gather(struct store *s)
+{
+	if (s->writer.last_group > 1 || queue_length(&s->writes) > 1)
+		queue_gather(&s->writes, STORE_BATCH_MAX, GATHER_LULL_MS, clock_monotonic_ms() + GATHER_MS);
+}
+
 void *writer_main(void *arg)
 {
 	struct store *s = arg;
 	while (queue_wait(&s->writes, s->writer.supersede_next_ms)) {
 		look_for_superseded(s);
+		gather(s);
 		if (queue_length(&s->writes))
 			write_group(s);
 	}
