@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static struct metric issued = {METRIC_COUNTER, "mooring_certificates_issued_total",
 			       "Certificates made and recorded.", 0};
@@ -18,15 +17,6 @@ static struct metric_reasons refused = {.name = "mooring_enrolments_refused_tota
 					.help = "Enrolments and renewals refused, by reason."};
 static struct metric_histogram duration = {.name = "mooring_enrolment_seconds",
 					   .help = "Time from a whole request to its answer."};
-static struct metric_histogram cpu = {.name = "mooring_enrolment_cpu_seconds",
-				      .help = "CPU time of the worker in one enrolment."};
-
-static int64_t thread_cpu_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg);
 
@@ -40,7 +30,6 @@ struct enrol *enrol_new(struct worker *w, const char *request_id, enrol_answer *
 	e->worker = w;
 	snprintf(e->id, sizeof e->id, "%s", request_id);
 	e->started_us = clock_monotonic_us();
-	e->cpu_us = -thread_cpu_us();
 	e->stages = enrol_stages;
 	e->stage_count = enrol_stage_count;
 	e->answer = answer;
@@ -75,9 +64,8 @@ static void write_log(const struct enrol *e, const struct fault *f)
 	int64_t us = clock_monotonic_us() - e->started_us;
 	int status = f ? reason_public(f->reason)->status : e->issue.reserved == STORE_EXISTS ? 200 : 201;
 	snprintf(fields, sizeof fields,
-		 "\"stage\":\"%s\",\"status\":%d,\"thing\":\"%s\",\"ms\":%" PRId64
-		 ".%03d,\"cpu_us\":%" PRId64,
-		 stage_name(e), status, e->issue.terms.thing, us / 1000, (int)(us % 1000), e->cpu_us);
+		 "\"stage\":\"%s\",\"status\":%d,\"thing\":\"%s\",\"ms\":%" PRId64 ".%03d",
+		 stage_name(e), status, e->issue.terms.thing, us / 1000, (int)(us % 1000));
 	log_fields(f ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, e->id, f, fields,
 		   e->request.renews ? "renewal" : "enrolment");
 }
@@ -119,7 +107,6 @@ static void give_answer(struct enrol *e, const struct fault *f)
 /* A caller whose time was over has its answer: how it ended after that is for the operator. */
 static void finish(struct enrol *e, const struct fault *f)
 {
-	metric_observe_us(&cpu, e->cpu_us);
 	if (!f)
 		metric_add(e->issue.reserved == STORE_EXISTS ? &repeated : &issued, 1);
 	if (e->answer)
@@ -169,12 +156,10 @@ static void run(struct enrol *e)
 {
 	struct fault f = {0};
 	enum step step = STEP_NEXT;
-	int64_t began_us = thread_cpu_us();
 	e->running = true;
 	while (step == STEP_NEXT && e->at < e->stage_count)
 		step = run_stage(e, &f);
 	e->running = false;
-	e->cpu_us += thread_cpu_us() - began_us;
 	if (step != STEP_WAIT)
 		finish(e, step == STEP_FAIL ? &f : NULL);
 }
@@ -182,7 +167,6 @@ static void run(struct enrol *e)
 void enrol_run(struct enrol *e)
 {
 	struct timeval deadline = {.tv_sec = ENROL_DEADLINE_MS / 1000};
-	e->cpu_us += thread_cpu_us(); /* what the adapter took: enrol_new subtracted the beginning */
 	event_add(&e->deadline, &deadline);
 	run(e);
 }
@@ -206,7 +190,6 @@ void enrol_wake(void *waker)
 
 void enrol_refuse(struct enrol *e, const struct fault *f)
 {
-	e->cpu_us += thread_cpu_us();
 	finish(e, f);
 }
 
@@ -216,5 +199,4 @@ void enrol_metrics_write(struct buf *out)
 	metrics_write(out, &repeated);
 	metrics_write_reasons(out, &refused);
 	metrics_write_histogram(out, &duration);
-	metrics_write_histogram(out, &cpu);
 }

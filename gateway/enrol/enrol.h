@@ -142,7 +142,6 @@ struct enrol {
 	enrol_answer *answer; /* NULL once the caller has its answer */
 	void *answer_arg;
 	struct event deadline;
-	int64_t cpu_us; /* of this thread, spent in this request */
 };
 
 /* `answer` is called once: with f NULL and everything filled up to `respond`, or with the refusal. NULL when
