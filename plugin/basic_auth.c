@@ -120,12 +120,13 @@ static outcome enter(struct mooring *m, const struct asked *a, const struct tabl
 		     const struct table_entry *e, const struct table_standing *standing, int64_t ends,
 		     struct fault *f)
 {
-	/* The user name follows the session where the certificate
-	 * cannot: offline, into wills, over restarts. */
-	if (mosquitto_set_username(a->client, a->username) != MOSQ_ERR_SUCCESS ||
+	bool report = standing->flags & FEED_REPORT_CONNECT;
+	/* The user name follows the session where the certificate cannot: offline, into wills, over restarts. */
+	if ((report && !receipts_connected(&m->receipts, e->fingerprint)) ||
+	    mosquitto_set_username(a->client, a->username) != MOSQ_ERR_SUCCESS ||
 	    !sessions_add(m->sessions, a->client, table, e, a->client_id, ends))
 		return refuse(f, REASON_NO_MEMORY, "no memory for a session");
-	if (standing->flags & FEED_REPORT_CONNECT && receipts_connected(&m->receipts, e->fingerprint))
+	if (report)
 		feed_poke(m->feed);
 	return DONE;
 }

@@ -175,8 +175,10 @@ static void end_receipt(struct feed *feed, CURLcode code)
 	curl_multi_remove_handle(feed->multi, feed->receipt);
 	feed->receipt_busy = false;
 	receipts_sent(feed->receipts, taken);
-	if (taken)
+	if (taken) {
+		feed_poke(feed); /* there may be more to tell than one receipt holds */
 		return;
+	}
 	feed->receipt_at_ms = clock_monotonic_ms() + RECEIPT_RETRY_MS;
 	refuse(&f, REASON_FEED_LOST, "%s (%ld)", curl_easy_strerror(code), status);
 	ring_fault(feed->log, MOSQ_LOG_WARNING, &f, "mooring: a receipt was not taken");

@@ -10,6 +10,7 @@ void receipts_init(struct receipts *r)
 
 void receipts_destroy(struct receipts *r)
 {
+	connected_free(&r->connected);
 	pthread_mutex_destroy(&r->lock);
 }
 
@@ -42,11 +43,9 @@ void receipts_note(struct receipts *r, int64_t epoch, int64_t seq)
 bool receipts_connected(struct receipts *r, const uint8_t fingerprint[TABLE_FINGERPRINT_SIZE])
 {
 	pthread_mutex_lock(&r->lock);
-	bool fits = r->connected_count < RECEIPTS_CONNECTED_MAX;
-	if (fits)
-		memcpy(r->connected[r->connected_count++], fingerprint, TABLE_FINGERPRINT_SIZE);
+	bool held = connected_add(&r->connected, fingerprint);
 	pthread_mutex_unlock(&r->lock);
-	return fits;
+	return held;
 }
 
 static void take_effective(struct receipts *r)
@@ -65,9 +64,9 @@ static void add_connected(struct receipts *r, struct buf *body)
 {
 	char hex[HEX_SIZE(TABLE_FINGERPRINT_SIZE)];
 	pthread_mutex_lock(&r->lock);
-	r->sent = r->connected_count;
+	r->sent = r->connected.count < RECEIPTS_CONNECTED_MAX ? r->connected.count : RECEIPTS_CONNECTED_MAX;
 	for (size_t i = 0; i < r->sent; i++) {
-		hex_encode(bytes_of(r->connected[i], TABLE_FINGERPRINT_SIZE), hex);
+		hex_encode(bytes_of(r->connected.fingerprints[i], TABLE_FINGERPRINT_SIZE), hex);
 		buf_printf(body, "%s\"%s\"", i ? "," : "", hex);
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -77,7 +76,7 @@ bool receipts_due(struct receipts *r, const char *broker, struct buf *body)
 {
 	take_effective(r);
 	pthread_mutex_lock(&r->lock);
-	bool due = r->owed || (r->epoch && r->connected_count);
+	bool due = r->owed || (r->epoch && r->connected.count);
 	pthread_mutex_unlock(&r->lock);
 	if (!due)
 		return false;
@@ -96,7 +95,6 @@ void receipts_sent(struct receipts *r, bool taken)
 		return;
 	}
 	pthread_mutex_lock(&r->lock);
-	r->connected_count -= r->sent;
-	memmove(r->connected, r->connected + r->sent, r->connected_count * TABLE_FINGERPRINT_SIZE);
+	connected_drop(&r->connected, r->sent);
 	pthread_mutex_unlock(&r->lock);
 }

@@ -9,12 +9,12 @@
 #ifndef MOORING_PLUGIN_RECEIPTS_H
 #define MOORING_PLUGIN_RECEIPTS_H
 
-#include "plugin/table.h"
+#include "plugin/connected.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { RECEIPTS_CONNECTED_MAX = 1024 };
+enum { RECEIPTS_CONNECTED_MAX = 1024 }; /* certificates in one receipt; the rest is in the next */
 
 struct receipts {
 	_Atomic uint64_t cuts_wanted; /* the feed's thread */
@@ -30,8 +30,7 @@ struct receipts {
 	size_t sent;	    /* connected certificates in the receipt under way */
 	/* both */
 	pthread_mutex_t lock;
-	uint8_t connected[RECEIPTS_CONNECTED_MAX][TABLE_FINGERPRINT_SIZE];
-	size_t connected_count;
+	struct connected connected;
 };
 
 void receipts_init(struct receipts *r);
@@ -44,8 +43,8 @@ void receipts_note(struct receipts *r, int64_t epoch, int64_t seq);
 /* Broker's thread: what has to be cut; and that it has been, up to there. */
 uint64_t receipts_cuts_wanted(const struct receipts *r);
 void receipts_cuts_done(struct receipts *r, uint64_t wanted);
-/* Broker's thread: a certificate that the gateway wants to hear of has connected. False where there is no
- * room. */
+/* Broker's thread: a certificate that the gateway wants to hear of has connected; it is told until it has heard. False
+ * without memory. */
 MUST_USE bool receipts_connected(struct receipts *r, const uint8_t fingerprint[TABLE_FINGERPRINT_SIZE]);
 
 /* Feed's thread. A receipt is due: its JSON is appended to `body`. */

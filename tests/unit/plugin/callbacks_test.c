@@ -424,9 +424,9 @@ static void test_a_first_connection_is_reported_where_asked_for(void **state)
 {
 	(void)state;
 	auth(client(0, "a", t.certs[0]));
-	assert_int_equal(t.m->receipts.connected_count, 0);
+	assert_int_equal(t.m->receipts.connected.count, 0);
 	auth(client(1, "b", t.certs[1]));
-	assert_int_equal(t.m->receipts.connected_count, 1);
+	assert_int_equal(t.m->receipts.connected.count, 1);
 }
 
 static void test_a_silent_gateway_refuses_new_connections(void **state)

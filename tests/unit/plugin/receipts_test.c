@@ -89,9 +89,58 @@ static void test_connected_certificates_are_told_once_taken_and_not_forgotten(vo
 	assert_non_null(strstr(due(), "\",\"bb00"));
 	receipts_sent(&r, true);
 	assert_null(due());
-	for (int i = 0; i < RECEIPTS_CONNECTED_MAX; i++)
-		assert_true(receipts_connected(&r, a));
-	assert_false(receipts_connected(&r, a));
+}
+
+static void fingerprint_of(unsigned number, uint8_t out[TABLE_FINGERPRINT_SIZE])
+{
+	uint8_t text[] = {(uint8_t)(number >> 8), (uint8_t)number};
+	sha256(bytes_of(text, sizeof text), out);
+}
+
+static size_t told_in(const char *text, bool told[], size_t count)
+{
+	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
+	char hex[HEX_SIZE(TABLE_FINGERPRINT_SIZE)];
+	size_t n = 0;
+	for (unsigned i = 0; i < count; i++) {
+		fingerprint_of(i, fingerprint);
+		hex_encode(bytes_of(fingerprint, sizeof fingerprint), hex);
+		if (!strstr(text, hex))
+			continue;
+		assert_false(told[i]);
+		told[i] = true;
+		n++;
+	}
+	return n;
+}
+
+/* A fleet that renews while the gateway is away: more than one receipt holds, each connects many times. */
+static void test_of_a_crowd_each_certificate_is_told_once_and_none_is_lost(void **state)
+{
+	(void)state;
+	enum { CROWD = 2 * RECEIPTS_CONNECTED_MAX + 100 };
+	bool told[CROWD] = {false};
+	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
+	for (int turn = 0; turn < 3; turn++) {
+		for (unsigned i = 0; i < CROWD; i++) {
+			fingerprint_of(i, fingerprint);
+			assert_true(receipts_connected(&r, fingerprint));
+		}
+	}
+	assert_int_equal(r.connected.count, CROWD);
+	receipts_note(&r, 1, 10);
+	assert_non_null(due());
+	receipts_sent(&r, false);
+	assert_int_equal(told_in(due(), told, CROWD), RECEIPTS_CONNECTED_MAX);
+	fingerprint_of(3, fingerprint);
+	assert_true(receipts_connected(&r, fingerprint)); /* is under way */
+	receipts_sent(&r, true);
+	assert_int_equal(told_in(due(), told, CROWD), RECEIPTS_CONNECTED_MAX);
+	receipts_sent(&r, true);
+	assert_int_equal(told_in(due(), told, CROWD), CROWD - 2 * RECEIPTS_CONNECTED_MAX);
+	receipts_sent(&r, true);
+	assert_null(due());
+	assert_null(r.connected.fingerprints); /* nothing is kept for what has been told */
 }
 
 int main(void)
@@ -102,6 +151,7 @@ int main(void)
 		WITH(test_a_busy_feed_does_not_put_the_first_off),
 		WITH(test_what_is_not_taken_stays_due),
 		WITH(test_connected_certificates_are_told_once_taken_and_not_forgotten),
+		WITH(test_of_a_crowd_each_certificate_is_told_once_and_none_is_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
