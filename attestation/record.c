@@ -1,5 +1,7 @@
 #include "record.h"
 
+#include "json_read.h"
+
 #include <string.h>
 
 static const enum evidence_type types[] = {EVIDENCE_PSA_TOKEN, EVIDENCE_COSE_CSR};
@@ -28,26 +30,21 @@ static outcome bad(struct fault *f, const char *what)
 static outcome read_instance(const json_t *v, struct record *out, struct fault *f)
 {
 	const char *text = json_string_value(v);
-	if (!text || strlen(text) != json_string_length(v) || !record_instance_id(text, out->instance_id))
+	if (!text || !record_instance_id(text, out->instance_id))
 		return bad(f, "instance_id: not the hexadecimal form of 01 and 32 bytes");
 	return DONE;
 }
 
 static outcome read_implementation(const json_t *v, struct record *out, struct fault *f)
 {
-	size_t n = 0;
-	out->has_implementation = json_is_string(v) &&
-				  hex_decode(json_string_value(v), json_string_length(v),
-					     out->implementation_id, sizeof out->implementation_id, &n) &&
-				  n == IMPLEMENTATION_ID_SIZE;
+	out->has_implementation = json_read_hex(v, out->implementation_id, IMPLEMENTATION_ID_SIZE);
 	return out->has_implementation ? DONE
 				       : bad(f, "implementation_id: not the hexadecimal form of 32 bytes");
 }
 
 static outcome read_key(const json_t *v, struct record *out, struct fault *f)
 {
-	if (!json_is_string(v) || !base64_decode(json_string_value(v), json_string_length(v), out->public_key,
-						 sizeof out->public_key, &out->public_key_size))
+	if (!json_read_base64(v, out->public_key, sizeof out->public_key, &out->public_key_size))
 		return bad(f, "public_key: not the base64 form of a SubjectPublicKeyInfo");
 	return DONE;
 }
@@ -55,7 +52,7 @@ static outcome read_key(const json_t *v, struct record *out, struct fault *f)
 static outcome read_name(const json_t *v, const char *field, char out[RECORD_NAME_SIZE], struct fault *f)
 {
 	const char *text = json_string_value(v);
-	if (!text || strlen(text) != json_string_length(v) || !record_name_ok(text))
+	if (!text || !record_name_ok(text))
 		return refuse(f, REASON_BAD_FIELD, "%s: not 1 to 64 of [A-Za-z0-9._-]", field);
 	memcpy(out, text, strlen(text) + 1);
 	return DONE;
@@ -133,15 +130,10 @@ static outcome check_key(const struct record *r, bool allow_test_keys, struct fa
 
 outcome record_parse(struct bytes json, bool allow_test_keys, struct record *out, struct fault *f)
 {
-	json_error_t error;
+	json_t *top;
 	*out = (struct record){0};
-	json_t *top = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, &error);
-	outcome r;
-	if (!top)
-		r = refuse(f, REASON_BAD_JSON, "RFC 8259: %s", error.text);
-	else if (!json_is_object(top))
-		r = refuse(f, REASON_BAD_JSON, "not a JSON object");
-	else
+	outcome r = json_read_object(json, "the record", &top, f);
+	if (r.ok)
 		r = read_fields(top, out, f);
 	json_decref(top);
 	return r.ok ? check_key(out, allow_test_keys, f) : r;

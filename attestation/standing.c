@@ -1,9 +1,9 @@
 #include "standing.h"
 
 #include "clock.h"
+#include "json_read.h"
 #include "lookup.h"
 
-#include <jansson.h>
 #include <string.h>
 
 static outcome check_batch(const struct standing *s, struct records *r, struct fault *f)
@@ -103,16 +103,15 @@ static bool is_plain_text(const char *s)
 
 outcome standing_reason_parse(struct bytes body, char out[WITHDRAWAL_REASON_SIZE], struct fault *f)
 {
-	json_error_t error;
-	json_t *top = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error);
+	json_t *top;
+	outcome r = json_read_object(body, "the body", &top, f);
 	const json_t *v = json_object_get(top, "reason");
 	const char *text = json_string_value(v);
 	size_t n = json_string_length(v);
-	outcome r = DONE;
-	if (!top)
-		r = refuse(f, REASON_BAD_JSON, "RFC 8259: %s", error.text);
-	else if (!text || n == 0 || n >= WITHDRAWAL_REASON_SIZE || strlen(text) != n ||
-		 !is_plain_text(text) || json_object_size(top) != 1)
+	if (!r.ok)
+		return r;
+	if (!text || n == 0 || n >= WITHDRAWAL_REASON_SIZE || !is_plain_text(text) ||
+	    json_object_size(top) != 1)
 		r = refuse(f, REASON_BAD_FIELD, "not {\"reason\": 1 to %d bytes of plain text}",
 			   WITHDRAWAL_REASON_SIZE - 1);
 	else

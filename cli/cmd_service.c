@@ -1,6 +1,7 @@
 #include "api.h"
 #include "ctl.h"
 #include "file.h"
+#include "json_read.h"
 #include "standing.h"
 #include "text.h"
 
@@ -25,13 +26,11 @@ static outcome first_certificate(struct buf *pem, const char *path, struct fault
 static outcome read_policy(const char *path, json_t **out, struct fault *f)
 {
 	struct buf text = {0};
-	json_error_t e;
 	outcome o = file_read(path, POLICY_FILE_MAX, &text, f);
-	if (!o.ok)
-		return o;
-	*out = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &e);
+	if (o.ok)
+		o = json_read_object(buf_view(&text), path, out, f);
 	buf_free(&text);
-	return *out ? DONE : refuse(f, REASON_BAD_JSON, "%s:%d: %s", path, e.line, e.text);
+	return o;
 }
 
 static int service_add(struct ctl *c, const struct arguments *a)

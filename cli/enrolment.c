@@ -1,6 +1,7 @@
 #include "enrolment.h"
 
-#include <jansson.h>
+#include "json_read.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,12 +62,11 @@ static outcome take_binding(const json_t *request, struct enrolment *out, struct
 
 outcome enrolment_read(struct bytes input, struct enrolment *out, struct fault *f)
 {
-	json_error_t e;
+	json_t *request;
 	*out = (struct enrolment){0};
-	json_t *request = json_loadb((const char *)input.p, input.n, JSON_REJECT_DUPLICATES, &e);
-	if (!request)
-		return refuse(f, REASON_BAD_JSON, "RFC 8259: line %d: %s", e.line, e.text);
-	outcome o = take_base64(request, "csr", &out->csr, f);
+	outcome o = json_read_object(input, "the request", &request, f);
+	if (o.ok)
+		o = take_base64(request, "csr", &out->csr, f);
 	if (o.ok)
 		o = take_evidence(request, out, f);
 	if (o.ok)

@@ -2,8 +2,8 @@
 
 #include "clock.h"
 #include "file.h"
+#include "json_read.h"
 
-#include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,13 +35,11 @@ static outcome take_member(const json_t *key, const char *name, char *out, size_
 static outcome read_key(struct admin_client *c, const char *path, struct fault *f)
 {
 	struct buf text = {0};
-	json_error_t e;
+	json_t *key = NULL;
 	outcome r = file_read_secret(path, KEY_FILE_MAX, &text, f);
 	if (!r.ok)
 		return r;
-	json_t *key = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &e);
-	if (!json_is_object(key))
-		r = refuse(f, REASON_BAD_JSON, "%s:%d: %s", path, e.line, e.text);
+	r = json_read_object(buf_view(&text), path, &key, f);
 	if (r.ok)
 		r = take_member(key, "access_key_id", c->key_id, sizeof c->key_id, path, f);
 	if (r.ok)

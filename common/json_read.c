@@ -11,7 +11,7 @@ outcome json_read_object(struct bytes text, const char *what, json_t **out, stru
 	if (*out)
 		refuse(f, REASON_BAD_JSON, "%s: not a JSON object", what);
 	else
-		refuse(f, REASON_BAD_JSON, "%s: RFC 8259: line %d: %s", what, e.line, e.text);
+		refuse(f, REASON_BAD_JSON, "%s:%d: RFC 8259: %s", what, e.line, e.text);
 	json_decref(*out);
 	*out = NULL;
 	return (outcome){false};
@@ -33,12 +33,6 @@ outcome json_read_members(const json_t *object, const char *const *names, struct
 		if (!is_among(name, names))
 			return refuse(f, REASON_BAD_FIELD, "%.60s: there is no such member here", name);
 	return DONE;
-}
-
-const char *json_read_text(const json_t *value)
-{
-	const char *text = json_string_value(value);
-	return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
 bool json_read_hex(const json_t *value, uint8_t *out, size_t size)

@@ -1,6 +1,6 @@
 /*
- * json_read.h - JSON from outside (RFC 8259), read strictly: objects without repeated members, and the forms that
- * members take.
+ * json_read.h - JSON from outside (RFC 8259), read strictly: objects without repeated members, and the
+ * forms that members take.
  */
 #ifndef MOORING_JSON_READ_H
 #define MOORING_JSON_READ_H
@@ -9,16 +9,15 @@
 
 #include <jansson.h>
 
-/* The whole text is one object, no member twice (RFC 8259 4). `what` begins the sentence of REASON_BAD_JSON: "the
- * body", a file's path. The caller json_decrefs *out, which is NULL on failure. */
+/* The whole text is one object, no member twice (RFC 8259 4), no NUL in any text. `what` and the line begin
+ * the sentence of REASON_BAD_JSON: "the body", a file's path. The caller json_decrefs *out, which is NULL
+ * on failure. */
 MUST_USE outcome json_read_object(struct bytes text, const char *what, json_t **out, struct fault *f);
 /* Every member is one of `names`, which a NULL ends: REASON_BAD_FIELD names the first that is not. */
 MUST_USE outcome json_read_members(const json_t *object, const char *const *names, struct fault *f);
 
 /* Each takes any value, also none (NULL). */
 
-/* The text, owned by the value; NULL where it is no text, or one with a NUL inside. */
-const char *json_read_text(const json_t *value);
 /* Exactly `size` bytes as hex, or as base64url (RFC 4648 5). */
 MUST_USE bool json_read_hex(const json_t *value, uint8_t *out, size_t size);
 MUST_USE bool json_read_base64url(const json_t *value, uint8_t *out, size_t size);

@@ -1,5 +1,6 @@
 /*
- * router.h - which handler a request is for: a table of method and path, and what follows from it (405, Allow).
+ * router.h - which handler a request is for: a table of method and path, and what follows from it (405,
+ * Allow).
  */
 #ifndef MOORING_ROUTER_H
 #define MOORING_ROUTER_H
@@ -23,8 +24,9 @@ struct route_match {
 	char allow[ROUTE_ALLOW_SIZE]; /* for the Allow header (RFC 9110 10.2.1) of METHOD_NOT_ALLOWED */
 };
 
-/* The first of `count` rows of `row_size` bytes that takes the request; `path` is as on the wire, without the query.
- * REASON_NOT_FOUND where no row has the path, REASON_METHOD_NOT_ALLOWED where others of its methods are there. */
+/* The first of `count` rows of `row_size` bytes that takes the request; `path` is as on the wire, without
+ * the query. REASON_NOT_FOUND where no row has the path, REASON_METHOD_NOT_ALLOWED where others of its
+ * methods are there. */
 MUST_USE outcome router_find(const void *table, size_t count, size_t row_size, const char *method,
 			     const char *path, struct route_match *out, struct fault *f);
 

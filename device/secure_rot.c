@@ -2,10 +2,10 @@
 
 #include "csr.h"
 #include "file.h"
+#include "json_read.h"
 #include "log.h"
 #include "version.h"
 
-#include <jansson.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,9 +15,7 @@ enum { IDENTITY_MAX = 8192, LIFECYCLE_SECURED = 0x3000, CLIENT_NORMAL_WORLD = -1
 static outcome take_hex(const json_t *identity, const char *name, uint8_t *out, size_t size, const char *path,
 			struct fault *f)
 {
-	const char *text = json_string_value(json_object_get(identity, name));
-	size_t n;
-	if (!text || !hex_decode(text, strlen(text), out, size, &n) || n != size)
+	if (!json_read_hex(json_object_get(identity, name), out, size))
 		return refuse(f, REASON_BAD_FIELD, "%s: %s: not the hex of %zu bytes", path, name, size);
 	return DONE;
 }
@@ -25,13 +23,10 @@ static outcome take_hex(const json_t *identity, const char *name, uint8_t *out, 
 static outcome read_identity(struct secure_rot *rot, const char *path, struct fault *f)
 {
 	struct buf text = {0};
-	json_error_t e;
+	json_t *identity = NULL;
 	outcome r = file_read_secret(path, IDENTITY_MAX, &text, f);
-	if (!r.ok)
-		return r;
-	json_t *identity = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &e);
-	if (!json_is_object(identity))
-		r = refuse(f, REASON_BAD_JSON, "%s:%d: %s", path, e.line, e.text);
+	if (r.ok)
+		r = json_read_object(buf_view(&text), path, &identity, f);
 	if (r.ok)
 		r = take_hex(identity, "instance_id", rot->claims.instance_id, INSTANCE_ID_SIZE, path, f);
 	if (r.ok)

@@ -2,10 +2,10 @@
 
 #include "credential.h"
 #include "file.h"
+#include "json_read.h"
 #include "psa_protocol.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -61,17 +61,16 @@ outcome store_load_state(const struct store *s, struct device_state *out, struct
 {
 	char path[4096];
 	struct buf text = {0};
-	json_error_t e;
+	json_t *state = NULL;
 	*out = (struct device_state){.key = 1};
 	path_of(s, "state.json", path);
 	if (is_missing(path))
 		return DONE;
 	outcome r = file_read(path, STATE_MAX, &text, f);
-	if (!r.ok)
-		return r;
-	json_t *state = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &e);
-	r = json_is_object(state) ? read_state(state, path, out, f)
-				  : refuse(f, REASON_BAD_JSON, "%s:%d: %s", path, e.line, e.text);
+	if (r.ok)
+		r = json_read_object(buf_view(&text), path, &state, f);
+	if (r.ok)
+		r = read_state(state, path, out, f);
 	json_decref(state);
 	buf_free(&text);
 	return r;

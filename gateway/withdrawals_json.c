@@ -1,5 +1,7 @@
 #include "withdrawals_json.h"
 
+#include "json_read.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +13,7 @@ static outcome refuse_entry(struct fault *f, size_t i, const char *what)
 
 static bool instance_of(const json_t *payload, uint8_t out[INSTANCE_ID_SIZE])
 {
-	const json_t *value = json_object_get(payload, "instance_id");
-	size_t n = 0;
-	return json_is_string(value) &&
-	       hex_decode(json_string_value(value), json_string_length(value), out, INSTANCE_ID_SIZE, &n) &&
-	       n == INSTANCE_ID_SIZE;
+	return json_read_hex(json_object_get(payload, "instance_id"), out, INSTANCE_ID_SIZE);
 }
 
 static outcome read_payload(const json_t *payload, size_t i, int64_t after, struct withdrawal_list *l,
@@ -66,10 +64,12 @@ static outcome read_entries(const json_t *entries, int64_t after, EVP_PKEY *cons
 outcome withdrawal_list_parse(struct bytes json, int64_t after, EVP_PKEY *const *keys, size_t key_count,
 			      struct withdrawal_list *out, struct fault *f)
 {
-	json_error_t error;
-	outcome r;
+	struct fault why;
+	json_t *top;
 	*out = (struct withdrawal_list){0};
-	json_t *top = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, &error);
+	outcome r = json_read_object(json, "withdrawals", &top, &why);
+	if (!r.ok)
+		return refuse(f, REASON_VERIFIER_LIES, "%s", why.text);
 	const json_t *entries = json_object_get(top, "entries"), *last = json_object_get(top, "last");
 	size_t count = json_array_size(entries);
 	if (!json_is_array(entries) || !json_is_integer(last) || json_integer_value(last) < after ||

@@ -65,7 +65,7 @@ outcome admin_body(const struct admin_request *a, const char *const *members, js
 outcome admin_take_common(struct admin_request *a, const json_t *body, bool reason_required, struct fault *f)
 {
 	const json_t *given = json_object_get(body, "reason"), *wait = json_object_get(body, "wait_ms");
-	const char *reason = json_read_text(given);
+	const char *reason = json_string_value(given);
 	if (reason_required && (!reason || !*reason))
 		return refuse(f, REASON_BAD_FIELD, "reason: a text is required");
 	if (given && (!reason || strlen(reason) > ADMIN_REASON_MAX))

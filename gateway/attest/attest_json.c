@@ -1,28 +1,25 @@
 #include "attest_json.h"
 
-#include <jansson.h>
+#include "json_read.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static json_t *parse_object(struct bytes json, const char *what, struct fault *f)
 {
-	json_error_t error;
-	json_t *top = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, &error);
-	if (top && json_is_object(top))
-		return top;
-	refuse(f, REASON_VERIFIER_LIES, "the %s is no JSON object: %s", what,
-	       top ? "another type" : error.text);
-	json_decref(top);
-	return NULL;
+	struct fault why;
+	json_t *top;
+	if (!json_read_object(json, what, &top, &why).ok)
+		refuse(f, REASON_VERIFIER_LIES, "%s", why.text);
+	return top;
 }
 
 static bool nonce_is(const json_t *value, const uint8_t nonce[BINDING_SIZE])
 {
 	uint8_t decoded[BINDING_SIZE];
-	size_t n = 0, size = json_string_length(value);
-	const char *text = json_string_value(value);
-	bool ok = text && (base64url_decode(text, size, decoded, sizeof decoded, &n) ||
-			   base64_decode(text, size, decoded, sizeof decoded, &n));
+	size_t n = BINDING_SIZE;
+	bool ok = json_read_base64url(value, decoded, sizeof decoded) ||
+		  json_read_base64(value, decoded, sizeof decoded, &n);
 	return ok && n == BINDING_SIZE && !memcmp(decoded, nonce, BINDING_SIZE);
 }
 
@@ -44,7 +41,7 @@ outcome session_parse(struct bytes json, const uint8_t nonce[BINDING_SIZE], stru
 		      struct fault *f)
 {
 	*out = (struct session){0};
-	json_t *top = parse_object(json, "session", f);
+	json_t *top = parse_object(json, "the session", f);
 	outcome r = DONE;
 	if (!top)
 		return (outcome){false};
@@ -65,15 +62,13 @@ outcome session_parse(struct bytes json, const uint8_t nonce[BINDING_SIZE], stru
 static bool coordinate(const json_t *jwk, const char *name, uint8_t out[32])
 {
 	const json_t *value = json_object_get(jwk, name);
-	size_t n = 0;
-	return json_is_string(value) &&
-	       base64url_decode(json_string_value(value), json_string_length(value), out, 32, &n) && n == 32;
+	return json_read_base64url(value, out, 32);
 }
 
 outcome discovery_parse(struct bytes json, struct discovery *out, struct fault *f)
 {
 	*out = (struct discovery){0};
-	json_t *top = parse_object(json, "discovery document", f);
+	json_t *top = parse_object(json, "the discovery document", f);
 	if (!top)
 		return (outcome){false};
 	const char *state = json_string_value(json_object_get(top, "service-state"));

@@ -1,8 +1,8 @@
 #include "feed_internal.h"
 
+#include "json_read.h"
 #include "log.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,35 +151,30 @@ static void run_receipt(void *arg)
 
 static outcome take_connected(struct receipt *x, const json_t *list, struct fault *f)
 {
-	size_t count = json_array_size(list), n;
+	size_t count = json_array_size(list);
 	if (!json_is_array(list) || count > CONNECTED_MAX)
 		return refuse(f, REASON_BAD_FIELD, "connected: a list of at most %d fingerprints is required",
 			      CONNECTED_MAX);
 	x->connected = calloc(count + 1, FINGERPRINT_SIZE);
 	if (!x->connected)
 		return refuse(f, REASON_NO_MEMORY, "no memory for a receipt");
-	for (size_t i = 0; i < count; i++) {
-		const char *hex = json_string_value(json_array_get(list, i));
-		if (!hex || !hex_decode(hex, strlen(hex), x->connected[i], FINGERPRINT_SIZE, &n) ||
-		    n != FINGERPRINT_SIZE)
+	for (size_t i = 0; i < count; i++)
+		if (!json_read_hex(json_array_get(list, i), x->connected[i], FINGERPRINT_SIZE))
 			return refuse(f, REASON_BAD_FIELD, "connected: %d bytes in hex are required",
 				      FINGERPRINT_SIZE);
-	}
 	x->connected_count = count;
 	return DONE;
 }
 
 static outcome parse_receipt(struct receipt *x, struct fault *f)
 {
-	struct bytes body = scgi_body(x->request);
 	json_error_t error;
 	const char *broker;
 	json_int_t epoch, seq;
-	json_t *connected;
-	json_t *root = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error);
-	if (!root)
-		return refuse(f, REASON_BAD_JSON, "RFC 8259: %.200s", error.text);
-	outcome o = DONE;
+	json_t *connected, *root;
+	outcome o = json_read_object(scgi_body(x->request), "the receipt", &root, f);
+	if (!o.ok)
+		return o;
 	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:I, s:I, s:o}", "broker", &broker, "epoch",
 			   &epoch, "seq", &seq, "connected", &connected))
 		o = refuse(f, REASON_BAD_FIELD, "%.200s", error.text);

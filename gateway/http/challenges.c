@@ -2,20 +2,22 @@
 
 #include "clock.h"
 #include "gateway/challenge.h"
+#include "json_read.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 /* No body, or an empty object for clients that must send one. */
 static outcome check_body(struct bytes body, struct fault *f)
 {
-	json_error_t error;
+	static const char *const no_members[] = {NULL};
+	json_t *top = NULL;
 	if (body.n == 0)
 		return DONE;
-	json_t *top = json_loadb((const char *)body.p, body.n, 0, &error);
-	bool empty = json_is_object(top) && json_object_size(top) == 0;
+	outcome o = json_read_object(body, "the body", &top, f);
+	if (o.ok)
+		o = json_read_members(top, no_members, f);
 	json_decref(top);
-	return empty ? DONE : refuse(f, REASON_BAD_JSON, "the body is neither empty nor {}");
+	return o;
 }
 
 void http_challenges(struct gateway *g, struct scgi_request *r)

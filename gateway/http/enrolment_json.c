@@ -1,7 +1,8 @@
 #include "enrolment_json.h"
 
+#include "json_read.h"
+
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 
 static outcome bad_field(struct fault *f, const char *name, const char *rule)
@@ -22,7 +23,7 @@ static outcome read_base64(const json_t *value, const char *name, uint8_t *room,
 		return bad_field(f, name, "must be base64 text");
 	if (length >= BASE64_SIZE(size))
 		return bad_field(f, name, "is too long");
-	if (!base64_decode(json_string_value(value), length, room, size, n))
+	if (!json_read_base64(value, room, size, n))
 		return refuse(f, REASON_BAD_ENCODING, "%s: not base64 of at most %zu bytes (RFC 4648 4)",
 			      name, size);
 	return DONE;
@@ -55,12 +56,9 @@ static outcome read_evidence(const json_t *value, const char *name, struct enrol
 
 static outcome read_nonce(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
 {
-	size_t n = 0;
 	if (!json_is_string(value))
 		return bad_field(f, name, "must be base64url text");
-	if (!base64url_decode(json_string_value(value), json_string_length(value), out->nonce, NONCE_SIZE,
-			      &n) ||
-	    n != NONCE_SIZE)
+	if (!json_read_base64url(value, out->nonce, NONCE_SIZE))
 		return refuse(f, REASON_BAD_ENCODING, "%s: not base64url of %d bytes (RFC 4648 5)", name,
 			      NONCE_SIZE);
 	return DONE;
@@ -96,12 +94,9 @@ static outcome read_lifetime(const json_t *value, const char *name, struct enrol
 static outcome read_renews(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
 {
 	const json_t *id = json_object_get(value, "certificateId");
-	size_t n = 0;
 	if (!json_is_object(value) || json_object_size(value) != 2 || !json_is_string(id))
 		return bad_field(f, name, "must be {\"certificateId\", \"signature\"}");
-	if (!hex_decode(json_string_value(id), json_string_length(id), out->renews_fingerprint,
-			FINGERPRINT_SIZE, &n) ||
-	    n != FINGERPRINT_SIZE)
+	if (!json_read_hex(id, out->renews_fingerprint, FINGERPRINT_SIZE))
 		return refuse(f, REASON_BAD_ENCODING, "renews.certificateId: not the hexadecimal of %d bytes",
 			      FINGERPRINT_SIZE);
 	out->renews = true;
@@ -158,12 +153,10 @@ static outcome read_members(const json_t *top, bool renewal, struct enrol_reques
 
 outcome enrolment_json_parse(struct bytes body, bool renewal, struct enrol_request *out, struct fault *f)
 {
-	json_error_t error;
-	json_t *top = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &error);
-	if (!top)
-		return refuse(f, REASON_BAD_JSON, "not JSON (RFC 8259): %s", error.text);
-	outcome r = json_is_object(top) ? check_names(top, renewal, f)
-					: refuse(f, REASON_BAD_JSON, "the body must be a JSON object");
+	json_t *top;
+	outcome r = json_read_object(body, "the body", &top, f);
+	if (r.ok)
+		r = check_names(top, renewal, f);
 	if (r.ok)
 		r = read_members(top, renewal, out, f);
 	json_decref(top);

@@ -23,7 +23,7 @@ static void refused(const char *text, const char *says)
 	assert_false(json_read_object(bytes_str(text), "the body", &o, &f).ok);
 	assert_null(o);
 	assert_int_equal(f.reason, REASON_BAD_JSON);
-	if (strncmp(f.text, "the body: ", 10) || !strstr(f.text, says))
+	if (strncmp(f.text, "the body:", 9) || !strstr(f.text, says))
 		fail_msg("%s", f.text);
 }
 
@@ -34,8 +34,9 @@ static void test_only_one_object_without_repeated_members_is_read(void **state)
 	refused("", "RFC 8259");
 	refused("[]", "not a JSON object");
 	refused("{\"a\":1,\"a\":1}", "duplicate");
-	refused("{\"a\":1}{", "line 1");
-	refused("{\n\"a\":", "line 2");
+	refused("{\"a\":1}{", "the body:1: ");
+	refused("{\n\"a\":", "the body:2: ");
+	refused("{\"a\":\"x\\u0000y\"}", "u0000");
 }
 
 static void test_an_unknown_member_is_named(void **state)
@@ -56,13 +57,9 @@ static void test_members_are_read_in_exactly_the_form_that_is_asked_for(void **s
 {
 	uint8_t out[4];
 	size_t n;
-	json_t *o = object("{\"text\":\"x\",\"nul\":\"x\\u0000y\",\"hex\":\"0a0B\",\"url\":\"_-8\",\"base\":"
+	json_t *o = object("{\"hex\":\"0a0B\",\"url\":\"_-8\",\"base\":"
 			   "\"/+8=\",\"no\":7}");
 	(void)state;
-	assert_string_equal(json_read_text(json_object_get(o, "text")), "x");
-	assert_null(json_read_text(json_object_get(o, "nul")));
-	assert_null(json_read_text(json_object_get(o, "no")));
-	assert_null(json_read_text(NULL));
 	assert_true(json_read_hex(json_object_get(o, "hex"), out, 2));
 	assert_memory_equal(out, "\x0a\x0b", 2);
 	assert_false(json_read_hex(json_object_get(o, "hex"), out, 1));
