@@ -1,6 +1,9 @@
 #include "arguments.h"
 
+#include "nearest.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +23,62 @@ static const struct option_spec *find(const struct option_spec *specs, const cha
 	return NULL;
 }
 
+bool option_is_choice(const struct option_spec *option)
+{
+	return option->value && strchr(option->value, '|');
+}
+
+size_t option_next_choice(const char **at, const char **choice)
+{
+	size_t n = strcspn(*at, "|");
+	*choice = *at;
+	*at = (*at)[n] ? *at + n + 1 : NULL;
+	return n;
+}
+
+/* "a, b or c" */
+static void list_choices(const struct option_spec *spec, char *out, size_t room)
+{
+	const char *at = spec->value, *choice;
+	size_t used = 0;
+	while (at && used < room) {
+		const char *separator = at == spec->value ? "" : strchr(at, '|') ? ", " : " or ";
+		size_t n = option_next_choice(&at, &choice);
+		used += (size_t)snprintf(out + used, room - used, "%s%.*s", separator, (int)n, choice);
+	}
+}
+
+static outcome check_choice(const struct option_spec *spec, const char *value, struct fault *f)
+{
+	const char *at = spec->value, *choice;
+	char list[256];
+	while (at) {
+		size_t n = option_next_choice(&at, &choice);
+		if (strlen(value) == n && !strncmp(value, choice, n))
+			return DONE;
+	}
+	list_choices(spec, list, sizeof list);
+	return refuse(f, REASON_BAD_FIELD, "--%s must be %s, not \"%.40s\"", spec->name, list, value);
+}
+
+static outcome unknown_option(const char *option, const struct option_spec *specs,
+			      const struct option_spec *globals, struct fault *f)
+{
+	const struct option_spec *all[] = {specs, globals};
+	char word[64] = "";
+	size_t n = strcspn(option, "=");
+	if (n > 2 && n < sizeof word)
+		snprintf(word, sizeof word, "%.*s", (int)n - 2, option + 2);
+	struct nearest near = nearest_begin(word);
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		for (const struct option_spec *o = all[i]; o && o->name; o++)
+			nearest_offer(&near, o->name);
+	if (near.best[0])
+		return refuse(f, REASON_BAD_FIELD, "there is no option %.*s: did you mean --%s?", (int)n,
+			      option, near.best);
+	return refuse(f, REASON_BAD_FIELD, "there is no option %.*s", (int)n, option);
+}
+
 /* Reads the option at *at into *value and moves past what it takes. */
 static outcome take_option(char *const **at, const struct option_spec *spec, const char **value,
 			   struct fault *f)
@@ -33,7 +92,7 @@ static outcome take_option(char *const **at, const struct option_spec *spec, con
 		return refuse(f, REASON_BAD_FIELD, "--%s needs a value: %s", spec->name, spec->value);
 	*value = !spec->value ? "" : equals ? equals + 1 : *++*at;
 	++*at;
-	return DONE;
+	return option_is_choice(spec) ? check_choice(spec, *value, f) : DONE;
 }
 
 /* "-" alone is a word: standard input. */
@@ -49,7 +108,7 @@ outcome arguments_parse_globals(char *const *argv, const struct option_spec *glo
 	while (*at && is_option(*at)) {
 		const struct option_spec *spec = find(globals, *at);
 		if (!spec)
-			return refuse(f, REASON_BAD_FIELD, "there is no option %s", *at);
+			return unknown_option(*at, globals, NULL, f);
 		outcome result = take_option(&at, spec, &global_values[spec - globals], f);
 		if (!result.ok)
 			return result;
@@ -85,7 +144,7 @@ outcome arguments_parse(char *const *argv, const struct option_spec *specs, cons
 		else if (global)
 			result = take_option(&at, global, &global_values[global - globals], f);
 		else if (options && is_option(*at))
-			result = refuse(f, REASON_BAD_FIELD, "there is no option %s", *at);
+			result = unknown_option(*at, specs, globals, f);
 		else
 			result = take_word(&at, out, f);
 		if (!result.ok)

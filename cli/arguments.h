@@ -11,8 +11,9 @@
 enum { WORDS_MAX = 256, OPTIONS_MAX = 16 };
 
 struct option_spec {
-	const char *name;  /* without the dashes */
-	const char *value; /* how the help names its value; NULL: the option takes none */
+	const char *name; /* without the dashes */
+	const char *
+		value; /* how the help names its value, or all that it may be: "viewer|operator"; NULL: it takes none */
 	const char *doc;
 };
 
@@ -24,9 +25,14 @@ struct arguments {
 		*values[OPTIONS_MAX]; /* by the specs' order; "" for an option without value that was given */
 };
 
+/* Whether `value` names all values that there are, and the next of them from *at on (begin with option->value; *at NULL
+ * at the end); its length is returned, and the text is not terminated. */
+bool option_is_choice(const struct option_spec *option);
+size_t option_next_choice(const char **at, const char **choice);
+
 /* --name VALUE, --name=VALUE, --name; "--" ends options. What `specs` lacks is looked for in `globals` (both
  * ended by a NULL name, and may be NULL), whose values go to `global_values`. REASON_BAD_FIELD says what is
- * wrong. */
+ * wrong, and what was probably meant. */
 MUST_USE outcome arguments_parse(char *const *argv, const struct option_spec *specs,
 				 const struct option_spec *globals, const char **global_values,
 				 struct arguments *out, struct fault *f);

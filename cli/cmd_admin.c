@@ -47,8 +47,6 @@ static outcome find_database(const char *folder, const char *wanted, char out[PA
 	for (int i = 0; i < DAEMONS && !wanted && !there; i++)
 		if (names_daemon(real, daemons[i].name) && ++named)
 			chosen = i;
-	if (wanted && chosen < 0)
-		return refuse(f, REASON_BAD_FIELD, "--daemon must be gateway or attestd");
 	if (chosen < 0 || there > 1 || named > 1)
 		return refuse(f, REASON_NOT_FOUND,
 			      "%s: gateway.db or attestd.db? Say --daemon gateway or --daemon attestd",
@@ -88,11 +86,11 @@ static int admin_init(struct ctl *c, const struct arguments *a)
 	if (!state_dir || !r.master_file || !r.key_file)
 		return ctl_usage("admin init needs --state-dir, --master and --out");
 	if (role && !admin_role_find(role, &r.role))
-		return ctl_usage("--role must be viewer, operator or admin");
+		return ctl_usage("there is no role %s", role);
 	if (r.region[strspn(r.region, "abcdefghijklmnopqrstuvwxyz0123456789-")] || strlen(r.region) > 31)
 		return ctl_usage("--region must be up to 31 of a-z, 0-9 and -");
 	if (!find_database(state_dir, argument(a, "daemon"), db_path, &f).ok)
-		return f.reason == REASON_BAD_FIELD ? ctl_usage("%s", f.text) : ctl_fail(&f);
+		return ctl_fail(&f);
 	if (!admin_key_create(&r, id, &f).ok)
 		return ctl_fail(&f);
 	print_made(c, &r, id);
@@ -106,9 +104,7 @@ static int need_database(const struct arguments *a, char db_path[PATH_MAX])
 	const char *state_dir = argument(a, "state-dir");
 	if (!state_dir)
 		return ctl_usage("--state-dir names the daemon's state_dir");
-	if (find_database(state_dir, argument(a, "daemon"), db_path, &f).ok)
-		return EXIT_DONE;
-	return f.reason == REASON_BAD_FIELD ? ctl_usage("%s", f.text) : ctl_fail(&f);
+	return find_database(state_dir, argument(a, "daemon"), db_path, &f).ok ? EXIT_DONE : ctl_fail(&f);
 }
 
 static void add_row(const struct admin_key_row *key, void *arg)
@@ -170,7 +166,7 @@ static int admin_end(struct ctl *c, const struct arguments *a)
 
 static const struct option_spec folder_options[] = {
 	{"state-dir", "DIR", "the daemon's state_dir, with gateway.db or attestd.db"},
-	{"daemon", "NAME", "gateway or attestd, where the folder does not tell"},
+	{"daemon", "gateway|attestd", "whose folder it is, where it does not tell"},
 	{NULL, NULL, NULL},
 };
 
@@ -178,10 +174,11 @@ static const struct option_spec options[] = {
 	{"state-dir", "DIR", "the daemon's state_dir, with gateway.db or attestd.db"},
 	{"master", "FILE", "the daemon's admin_master; made (0600) where it is absent"},
 	{"out", "FILE", "where the access key goes (0600); must not exist"},
-	{"role", "ROLE", "viewer (reads), operator (suspends, resumes, revokes) or admin (the default)"},
-	{"id", "ID", "the key's id; made up where it is not given"},
+	{"role", "viewer|operator|admin",
+	 "what it may do: read; suspend, resume and revoke too; all (admin)"},
+	{"id", "ID", "the key's id (made up)"},
 	{"region", "NAME", "the daemon's region (mooring-1)"},
-	{"daemon", "NAME", "gateway or attestd, where the folder does not tell"},
+	{"daemon", "gateway|attestd", "whose folder it is, where it does not tell"},
 	{NULL, NULL, NULL},
 };
 
@@ -204,6 +201,11 @@ const struct command admin_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = admin_init,
+		.offline = true,
+		.files = "  STATE-DIR/gateway.db, STATE-DIR/attestd.db   where the daemon keeps ids, roles "
+			 "and states\n"
+			 "  the master secret (--master)                 keep it out of backups of the state "
+			 "folder\n",
 	},
 	{
 		.name = "admin keys",
@@ -215,6 +217,7 @@ const struct command admin_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = admin_keys,
+		.offline = true,
 	},
 	{
 		.name = "admin end",
@@ -228,6 +231,7 @@ const struct command admin_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = admin_end,
+		.offline = true,
 	},
 	{0},
 };

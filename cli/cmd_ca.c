@@ -246,7 +246,7 @@ static int ca_status(struct ctl *c, const struct arguments *a)
 }
 
 static const struct option_spec options[] = {
-	{"days", "N", "warn this many days before the end (30)"},
+	{"days", "N", "warn this many days before the end, 0 to 36500 (30)"},
 	{NULL, NULL, NULL},
 };
 
@@ -257,8 +257,7 @@ const struct command ca_commands[] = {
 		.summary = "certificates by their end: names, roles, days left",
 		.help = "Reads every certificate of the PEM files given, and of the *.pem, *.crt and\n"
 			"*.cer files of the folders given: authorities and servers alike. What ends\n"
-			"first comes first. Exit code 1 where one has expired, is not valid yet, or\n"
-			"ends within 30 days (--days), so that it can be a daily job.",
+			"first comes first. Made to be a daily job.",
 		.examples = "  mooringctl ca status /etc/mooring/pki\n"
 			    "  mooringctl ca status root.pem device.pem /srv/*/pki --days 60 || mail -s "
 			    "'renew' ops@example.com\n",
@@ -266,6 +265,10 @@ const struct command ca_commands[] = {
 		.words_min = 1,
 		.words_max = WORDS_MAX,
 		.run = ca_status,
+		.offline = true,
+		.exits = "0 all are good for longer; 1 one has expired, is not valid yet, or ends within "
+			 "--days;\n"
+			 "  2 wrong usage",
 	},
 	{0},
 };

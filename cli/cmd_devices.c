@@ -41,8 +41,6 @@ static int devices(struct ctl *c, const struct arguments *a)
 	long limit;
 	if (!argument_number(a, "limit", 1, PAGE_MAX, 50, &limit, &f).ok)
 		return ctl_usage("%s", f.text);
-	if (state && strcmp(state, "active") && strcmp(state, "suspended") && strcmp(state, "revoked"))
-		return ctl_usage("--state must be active, suspended or revoked");
 	snprintf(head, sizeof head, "/v1/admin/devices?limit=%ld%s%s%s", limit, state ? "&state=" : "",
 		 state ? state : "", after ? "&after=" : "");
 	char *target = api_target(head, after ? after : "", "");
@@ -139,9 +137,9 @@ static int show(struct ctl *c, const struct arguments *a)
 }
 
 static const struct option_spec devices_options[] = {
-	{"state", "STATE", "active, suspended or revoked alone"},
-	{"after", "THING", "go on after this one"},
-	{"limit", "N", "at most so many (50; up to 500)"},
+	{"state", "active|suspended|revoked", "only devices in this state"},
+	{"after", "THING", "go on after this one, as the end of a page says"},
+	{"limit", "N", "at most so many, 1 to 500 (50)"},
 	{NULL, NULL, NULL},
 };
 

@@ -350,7 +350,7 @@ static int csr_check(struct ctl *c, const struct arguments *a)
 
 static const struct option_spec evidence_options[] = {
 	{"key", "PEM", "public key of the device's RoT; without it the signature is not checked"},
-	{"type", "TYPE", "psa-token or cose-csr; found out where it is not given"},
+	{"type", "psa-token|cose-csr", "what FILE is (found out from it)"},
 	{"csr", "FILE", "the certificate signing request that the evidence is for"},
 	{"binding", "HEX", "B, the 32 bytes that tie evidence to challenge, gateway and request"},
 	{"allow-test-keys", NULL, "accept published test keys (TF-M's dummy key and the like)"},
@@ -371,8 +371,7 @@ const struct command evidence_commands[] = {
 			"reason code and the rule: the same code and rule that the gateway logs.\n"
 			"Nothing is asked of any server. FILE (\"-\": standard input) holds the\n"
 			"evidence itself, its hexadecimal or base64, or a whole enrolment request (JSON, as\n"
-			"`mooring-device request` writes it), which brings CSR and binding along. Exit\n"
-			"code 0 for ACCEPT, else 1.",
+			"`mooring-device request` writes it), which brings CSR and binding along.",
 		.examples =
 			"  mooringctl evidence check token.cbor --key rot-public.pem\n"
 			"  mooringctl evidence check token.hex --key rot-public.pem --csr device.csr "
@@ -383,6 +382,9 @@ const struct command evidence_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = evidence_check,
+		.offline = true,
+		.exits = "0 ACCEPT; 1 REJECT, or INCOMPLETE: without --key the signature was not checked; 2 "
+			 "wrong usage",
 	},
 	{
 		.name = "csr check",
@@ -390,8 +392,7 @@ const struct command evidence_commands[] = {
 		.summary = "read a certificate signing request as the gateway does, and judge it",
 		.help = "FILE (\"-\": standard input) is PEM, DER, its hexadecimal or base64, or a whole\n"
 			"enrolment request (JSON, as `mooring-device request` writes it). Prints\n"
-			"subject and key, then ACCEPT or REJECT with the reason code and the rule. Exit\n"
-			"code 0 for ACCEPT, 1 for REJECT.",
+			"subject and key, then ACCEPT or REJECT with the reason code and the rule.",
 		.examples = "  mooringctl csr check device.csr\n"
 			    "  openssl req -new -key device.key -subj /CN=x -outform DER | mooringctl csr "
 			    "check -\n",
@@ -399,6 +400,8 @@ const struct command evidence_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = csr_check,
+		.offline = true,
+		.exits = "0 ACCEPT; 1 REJECT; 2 wrong usage",
 	},
 	{0},
 };

@@ -12,6 +12,21 @@ enum { PAGE = 500 };
 
 /* ---- explain ---- */
 
+static int say_unknown(const char *id)
+{
+	fprintf(stderr,
+		"mooringctl: not-found: the log has no request \"%.64s\". A request id is 26 letters and "
+		"digits, such as\n"
+		"mooringctl: 01KAPB8Y3S7R5D2M4Q9X0C6T1E: a refused device prints it as \"request_id\", every "
+		"answer of the\n"
+		"mooringctl: gateway has it as X-Request-Id, and `mooringctl log` as the last of a line. A "
+		"request that the\n"
+		"mooringctl: edge refused stands in the edge's own log; one that changed and refused nothing "
+		"in none.\n",
+		id);
+	return EXIT_REFUSED;
+}
+
 static int explain(struct ctl *c, const struct arguments *a)
 {
 	json_t *answer = NULL, *entry;
@@ -21,21 +36,22 @@ static int explain(struct ctl *c, const struct arguments *a)
 	free(target);
 	if (code != EXIT_DONE)
 		return code;
-	if (c->json)
-		return api_print_json(answer);
 	json_t *entries = json_object_get(answer, "entries");
-	printf("request ");
-	text_print(a->words[0]);
-	printf(": %zu log entr%s\n", json_array_size(entries), json_array_size(entries) == 1 ? "y" : "ies");
+	if (!json_array_size(entries))
+		code = say_unknown(a->words[0]);
+	if (c->json) {
+		int printed = api_print_json(answer);
+		return code == EXIT_DONE ? printed : code;
+	}
+	if (code == EXIT_DONE)
+		printf("request %s: %zu log entr%s\n", a->words[0], json_array_size(entries),
+		       json_array_size(entries) == 1 ? "y" : "ies");
 	json_array_foreach(entries, i, entry) {
 		putchar('\n');
 		entry_print_story(c, entry, true);
 	}
-	if (!json_array_size(entries))
-		puts("a request that was refused before it reached the gateway stands in the edge's log "
-		     "alone");
 	json_decref(answer);
-	return EXIT_DONE;
+	return code;
 }
 
 /* ---- the log, a page at a time ---- */
@@ -128,7 +144,10 @@ static void source_close(struct source *s)
 static int print_log(struct source *s, long limit)
 {
 	json_t *entry;
-	for (long n = 0; (limit == 0 || n < limit) && (entry = next_entry(s)); n++) {
+	long n = 0;
+	for (; (limit == 0 || n < limit) && (entry = next_entry(s)); n++) {
+		if (n == 0 && !s->c->json)
+			entry_print_heading(s->c);
 		if (s->c->json) {
 			json_dumpf(entry, stdout, JSON_PRESERVE_ORDER | JSON_COMPACT);
 			putchar('\n');
@@ -137,6 +156,8 @@ static int print_log(struct source *s, long limit)
 		}
 		json_decref(entry);
 	}
+	if (n == 0 && !s->c->json && s->code == EXIT_DONE)
+		puts("no entries");
 	return s->code;
 }
 
@@ -221,8 +242,8 @@ static int alarms(struct ctl *c, const struct arguments *a)
 }
 
 static const struct option_spec log_options[] = {
-	{"after", "SEQ", "entries after this number"},
-	{"limit", "N", "at most so many"},
+	{"after", "SEQ", "entries after this number (0: from the first)"},
+	{"limit", "N", "at most so many (all)"},
 	{"verify", NULL, "check the hash chain of the whole log"},
 	{"file", "FILE", "entries from a file that `log --json` wrote, instead of the gateway"},
 	{NULL, NULL, NULL},
@@ -233,8 +254,9 @@ const struct command log_commands[] = {
 		.name = "explain",
 		.arguments = "REQUEST-ID",
 		.summary = "everything the gateway knows about one request",
-		.help = "A device that is refused learns a general code and a request id, and prints\n"
-			"them. This tells the rest: when, in which stage, by which rule, about which\n"
+		.help = "A device that is refused learns a general code and a request id, 26 letters and\n"
+			"digits, and prints them. This tells the rest: when, in which stage, by which rule, "
+			"about which\n"
 			"device, what was issued.",
 		.examples = "  mooringctl explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E\n"
 			    "  mooringctl --json explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E | jq -r "
@@ -242,6 +264,7 @@ const struct command log_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = explain,
+		.exits = "0 told; 1 the log has no such request, or asking failed; 2 wrong usage",
 	},
 	{
 		.name = "log",
@@ -259,6 +282,7 @@ const struct command log_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = show_log,
+		.exits = "0 told, and with --verify: intact; 1 not intact, or asking failed; 2 wrong usage",
 	},
 	{
 		.name = "alarms",

@@ -182,7 +182,7 @@ static const struct option_spec show_options[] = {
 	{"device", "HEX", "one record, by instance ID"},
 	{"batch", "NAME", "the records of one batch"},
 	{"after", "HEX", "go on after this instance ID"},
-	{"limit", "N", "at most so many (50; up to 500)"},
+	{"limit", "N", "at most so many, 1 to 500 (50)"},
 	{NULL, NULL, NULL},
 };
 

@@ -187,18 +187,19 @@ const struct command service_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = service_add,
+		.exits = STANDING_EXITS,
 	},
 	{
 		.name = "service remove",
 		.arguments = "NAME [--wait MS]",
 		.summary = "take a back end off the brokers",
-		.help = "All certificates of the name stop being registered; sessions are cut. Exit\n"
-			"code 3 where a broker has not confirmed yet.",
+		.help = "All certificates of the name stop being registered; sessions are cut.",
 		.examples = "  mooringctl service remove telemetry-1\n",
 		.options = wait_options,
 		.words_min = 1,
 		.words_max = 1,
 		.run = service_remove,
+		.exits = STANDING_EXITS,
 	},
 	{
 		.name = "service list",
@@ -234,6 +235,7 @@ const struct command service_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = broker_remove,
+		.exits = STANDING_EXITS,
 	},
 	{
 		.name = "epoch raise",
@@ -245,13 +247,15 @@ const struct command service_commands[] = {
 			"since the copy was made: it would be active again.\n\n"
 			"It ends every broker's feed. Each connects anew, half a second later or, where it\n"
 			"was refused for a while, up to 30 s, takes the whole table, and confirms: that is\n"
-			"waited for. Exit code 0: all have followed. 3: the epoch is raised for good, and a\n"
-			"broker has not followed yet; `brokers` shows when it has. Do not raise it again.",
+			"waited for. With exit code 3 the epoch is raised for good, and `brokers` shows "
+			"when\n"
+			"the last broker has followed: do not raise it again.",
 		.examples = "  mooringctl epoch raise --reason 'disk lost; copy of 03:00 put back'\n",
 		.options = epoch_options,
 		.words_min = 0,
 		.words_max = 0,
 		.run = epoch_raise,
+		.exits = STANDING_EXITS,
 	},
 	{0},
 };

@@ -47,7 +47,10 @@ static int allow_reenrol(struct ctl *c, const struct arguments *a)
 }
 
 static const struct option_spec revoke_options[] = {
-	{"reason", "REASON", "of RFC 5280 5.3.1, such as key-compromise"},
+	{"reason",
+	 "unspecified|key-compromise|affiliation-changed|superseded|cessation-of-operation|privilege-"
+	 "withdrawn",
+	 "why (RFC 5280 5.3.1); after key-compromise its key is never certified again"},
 	STANDING_WAIT_OPTION,
 	{NULL, NULL, NULL},
 };
@@ -64,12 +67,9 @@ const struct command standing_commands[] = {
 		.arguments = "THING --reason REASON [--wait MS]",
 		.summary = "end a device's certificates, for good",
 		.help = "Recorded: durable in the log, never undone. Effective: every broker refuses\n"
-			"the device, has cut its sessions and has confirmed it. Waits for that up to 2\n"
-			"s (--wait); exit code 3 where a broker has not confirmed, by name. The device\n"
-			"cannot enrol again until `allow-reenrol`. Done again it changes nothing: it says\n"
-			"when, why and by whom the device was revoked. Reasons: unspecified,\n"
-			"key-compromise, affiliation-changed, superseded, cessation-of-operation,\n"
-			"privilege-withdrawn.",
+			"the device, has cut its sessions and has confirmed it; that is waited for. The\n"
+			"device cannot enrol again until `allow-reenrol`. Done again it changes nothing:\n"
+			"it says when, why and by whom the device was revoked.",
 		.examples = "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise\n"
 			    "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason cessation-of-operation "
 			    "--wait 10000\n",
@@ -77,18 +77,20 @@ const struct command standing_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = revoke,
+		.exits = STANDING_EXITS,
 	},
 	{
 		.name = "suspend",
 		.arguments = "THING [--reason TEXT] [--wait MS]",
 		.summary = "cut a device off until it is resumed",
 		.help = "Its certificates become inactive: sessions are cut, connections and enrolments\n"
-			"refused. Exit code 3 where a broker has not confirmed yet.",
+			"refused.",
 		.examples = "  mooringctl suspend ajv7zq2kmeuxo4wd6tgc5hyb --reason 'reported stolen'\n",
 		.options = reason_options,
 		.words_min = 1,
 		.words_max = 1,
 		.run = suspend,
+		.exits = STANDING_EXITS,
 	},
 	{
 		.name = "resume",
@@ -101,6 +103,7 @@ const struct command standing_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = resume,
+		.exits = STANDING_EXITS,
 	},
 	{
 		.name = "allow-reenrol",
@@ -116,6 +119,7 @@ const struct command standing_commands[] = {
 		.words_min = 1,
 		.words_max = 1,
 		.run = allow_reenrol,
+		.exits = STANDING_EXITS,
 	},
 	{0},
 };

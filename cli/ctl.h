@@ -28,6 +28,9 @@ struct command {
 	const struct option_spec *options; /* ended by a NULL name; NULL: none */
 	size_t words_min, words_max;
 	int (*run)(struct ctl *c, const struct arguments *a);
+	const char *exits; /* exit codes; NULL: 0, 1 and 2 as everywhere */
+	bool offline;	   /* it asks no service: --endpoint, --ca and --key are nothing to it */
+	const char *files; /* lines about what it reads or writes besides its arguments; NULL: nothing */
 };
 
 /* One array a file of commands, ended by a NULL name. */

@@ -24,15 +24,27 @@ static enum colour kind_colour(const char *kind)
 	return PLAIN;
 }
 
+/* Two blanks at least: what is wider than its column moves the rest of its line alone. */
 static void pad(const char *s, size_t width)
 {
 	size_t n = text_width(s);
-	printf("%*s", (int)(n < width ? width - n + 1 : 1), "");
+	printf("%*s", (int)(n < width ? width - n : 0) + 2, "");
 }
 
 static const char *dash(const char *s)
 {
 	return s[0] ? s : "-";
+}
+
+enum { KIND_WIDTH = 20, THING_WIDTH = 24, REASON_WIDTH = 24, ACTOR_WIDTH = 21 };
+
+void entry_print_heading(const struct ctl *c)
+{
+	char line[160];
+	snprintf(line, sizeof line, "%8s  %-23s  %-*s  %-*s  %-*s  %-*s  %s", "SEQ", "TIME (UTC)", KIND_WIDTH,
+		 "KIND", THING_WIDTH, "THING", REASON_WIDTH, "REASON", ACTOR_WIDTH, "BY", "REQUEST");
+	text_print_colour(c->colour, BOLD, line);
+	putchar('\n');
 }
 
 void entry_print_line(const struct ctl *c, const json_t *entry)
@@ -43,15 +55,15 @@ void entry_print_line(const struct ctl *c, const json_t *entry)
 	printf("%8" PRId64 "  %s  ", api_number(entry, "seq"),
 	       text_time_ms(api_number(entry, "time_ms"), when));
 	text_print_colour(c->colour, kind_colour(kind), kind);
-	pad(kind, 20);
+	pad(kind, KIND_WIDTH);
 	text_print(thing);
-	pad(thing, 25);
+	pad(thing, THING_WIDTH);
 	text_print(reason);
-	pad(reason, 24);
+	pad(reason, REASON_WIDTH);
 	const char *actor = dash(api_text(entry, "actor")), *request = api_text(entry, "request_id");
 	text_print(actor);
 	if (request[0]) {
-		pad(actor, 20);
+		pad(actor, ACTOR_WIDTH);
 		text_print(request);
 	}
 	putchar('\n');

@@ -7,7 +7,8 @@
 #include "api.h"
 #include "log_chain.h"
 
-/* One line: number, time, kind, thing, reason, who. */
+/* One line: number, time, kind, thing, reason, who, request; and what stands above them. */
+void entry_print_heading(const struct ctl *c);
 void entry_print_line(const struct ctl *c, const json_t *entry);
 /* The same as a paragraph, with the rule and every detail; without the device where that is said already. */
 void entry_print_story(const struct ctl *c, const json_t *entry, bool names_device);

@@ -1,5 +1,6 @@
 #include "help.h"
 
+#include "nearest.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -29,57 +30,139 @@ static void print_commands(const struct command *commands, const char *only)
 			printf("  %-18s %s\n", c->name, c->summary);
 }
 
+enum { OPTION_COLUMN = 26, CHOICES_END = 78 };
+
+/* "  --name VALUE"; choices that fill more than a line go on below the first. Returns the column after it. */
+static size_t print_left(const struct option_spec *o)
+{
+	const char *at = o->value, *choice;
+	size_t indent = (size_t)printf("  --%s%s", o->name, at ? " " : ""), column = indent;
+	while (at) {
+		size_t n = option_next_choice(&at, &choice);
+		if (column + n > CHOICES_END) {
+			printf("\n%*s", (int)indent, "");
+			column = indent;
+		}
+		column += (size_t)printf("%.*s%s", (int)n, choice, at ? "|" : "");
+	}
+	return column;
+}
+
 static void print_options(const struct option_spec *o)
 {
 	for (; o && o->name; o++) {
-		char left[48];
-		snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "",
-			 o->value ? o->value : "");
-		printf("  %-22s %s\n", left, o->doc);
+		size_t column = print_left(o);
+		if (column >= OPTION_COLUMN) {
+			putchar('\n');
+			column = 0;
+		}
+		printf("%*s%s\n", (int)(OPTION_COLUMN - column), "", o->doc);
 	}
+}
+
+/* The second word of a name that begins with `word`; NULL where it does not. */
+static const char *second_of(const struct command *c, const char *word)
+{
+	size_t n = strlen(word);
+	return !strncmp(c->name, word, n) && c->name[n] == ' ' ? c->name + n + 1 : NULL;
+}
+
+/* For words of which the first begins commands of two. False where it does not. */
+static bool explain_second(char *const *words, char *out, size_t room)
+{
+	struct nearest near = nearest_begin(words[1] ? words[1] : "");
+	char list[NEAREST_TEXT_MAX] = "";
+	size_t used = 0;
+	for (const struct command_group *g = ctl_groups; g->commands; g++)
+		for (const struct command *c = g->commands; c->name; c++) {
+			const char *name = second_of(c, words[0]);
+			if (!name || used >= sizeof list)
+				continue;
+			nearest_offer(&near, name);
+			used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+						 name);
+		}
+	if (near.best[0])
+		snprintf(out, room, "there is no command \"%s %s\": did you mean %s %s?", words[0], words[1],
+			 words[0], near.best);
+	else if (used)
+		snprintf(out, room, "%s is followed by one of: %s", words[0], list);
+	return used > 0;
+}
+
+void help_no_command(char *const *words, char *out, size_t room)
+{
+	struct nearest near = nearest_begin(words[0]);
+	if (explain_second(words, out, room))
+		return;
+	for (const struct command_group *g = ctl_groups; g->commands; g++)
+		for (const struct command *c = g->commands; c->name; c++) {
+			char first[NEAREST_WORD_MAX];
+			snprintf(first, sizeof first, "%.*s", (int)strcspn(c->name, " "), c->name);
+			nearest_offer(&near, first);
+			nearest_offer(&near, c->name); /* service-add */
+		}
+	snprintf(out, room, "there is no command \"%s\"%s%s%s", words[0],
+		 near.best[0] ? ": did you mean " : "", near.best, near.best[0] ? "?" : "");
+}
+
+static void print_heading(const char *title)
+{
+	putchar('\n');
+	text_print_colour(text_wants_colour(), BOLD, title);
+	putchar('\n');
 }
 
 void help_top(void)
 {
-	bool colour = text_wants_colour();
-	puts("mooringctl administers Mooring: devices and their certificates at the gateway, device records "
+	puts("usage: mooringctl [options] COMMAND [arguments]\n\n"
+	     "mooringctl administers Mooring: devices and their certificates at the gateway, device records "
 	     "at the\n"
-	     "attestation service; and it reads evidence, requests and certificates offline.\n\n"
-	     "usage: mooringctl [options] COMMAND [arguments]");
+	     "attestation service; and it reads evidence, requests and certificates offline.");
 	for (const struct command_group *g = ctl_groups; g->commands; g++) {
-		putchar('\n');
-		text_print_colour(colour, BOLD, g->title);
-		putchar('\n');
+		print_heading(g->title);
 		print_commands(g->commands, NULL);
 	}
-	putchar('\n');
-	text_print_colour(colour, BOLD, "Options of every command");
-	putchar('\n');
+	print_heading("Options of every command");
 	print_options(ctl_globals);
-	puts("\nA first look:\n"
-	     "  export MOORING_ENDPOINT=https://iot.example.com:8444 MOORING_CA=root.pem "
+	print_heading("Environment");
+	puts("  MOORING_ENDPOINT, MOORING_CA, MOORING_KEY\n"
+	     "                          what --endpoint, --ca and --key say goes first\n"
+	     "  NO_COLOR                no colours on a terminal either");
+	print_heading("Files");
+	puts("  KEYFILE                 {\"access_key_id\", \"secret_access_key\", \"region\"}, mode 0600: "
+	     "made by\n"
+	     "                          `mooringctl admin init`. The gateway and the attestation service "
+	     "each have\n"
+	     "                          keys of their own; every request is signed with it (SigV4)");
+	print_heading("Exit code");
+	puts("  0 done, 1 refused or failed, 2 wrong usage, 3 recorded for good but not yet effective "
+	     "everywhere.\n"
+	     "  What went wrong stands on standard error: reason code, sentence, request id.");
+	print_heading("A first look");
+	puts("  export MOORING_ENDPOINT=https://iot.example.com:8444 MOORING_CA=root.pem "
 	     "MOORING_KEY=admin.json\n"
 	     "  mooringctl devices\n"
 	     "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n\n"
-	     "Exit code: 0 done, 1 refused or failed, 2 wrong usage, 3 recorded but not yet effective "
-	     "everywhere.\n"
-	     "mooringctl COMMAND --help says more about one, with examples.");
+	     "mooringctl COMMAND --help says more about one, with examples. Times are UTC.");
 }
 
 void help_command(const struct command *c)
 {
-	bool colour = text_wants_colour();
-	printf("usage: mooringctl %s%s%s\n\n%s.\n\n%s\n", c->name, c->arguments[0] ? " " : "", c->arguments,
-	       c->summary, c->help);
-	if (c->options) {
-		putchar('\n');
-		text_print_colour(colour, BOLD, "Options");
-		putchar('\n');
-		print_options(c->options);
+	printf("usage: mooringctl %s%s%s\n\nmooringctl %s - %s\n\n%s\n", c->name, c->arguments[0] ? " " : "",
+	       c->arguments, c->name, c->summary, c->help);
+	print_heading("Options");
+	print_options(c->options);
+	printf("  %s--json, --help: of every command, see mooringctl --help\n",
+	       c->offline ? "" : "--endpoint, --ca, --key, ");
+	print_heading("Exit code");
+	printf("  %s\n", c->exits ? c->exits : "0 done, 1 refused or failed, 2 wrong usage");
+	if (c->files) {
+		print_heading("Files");
+		printf("%s", c->files);
 	}
-	putchar('\n');
-	text_print_colour(colour, BOLD, "Examples");
-	printf("\n%s", c->examples);
+	print_heading("Examples");
+	printf("%s", c->examples);
 }
 
 bool help_group(const char *word)

@@ -25,10 +25,10 @@ const struct command_group ctl_groups[] = {
 enum global { ENDPOINT, CA, KEY, JSON, HELP, VERSION, GLOBALS };
 
 const struct option_spec ctl_globals[] = {
-	[ENDPOINT] = {"endpoint", "URL", "origin of the admin interface (or MOORING_ENDPOINT)"},
-	[CA] = {"ca", "PEM", "the only certificate authority to trust (or MOORING_CA)"},
-	[KEY] = {"key", "KEYFILE", "access key made by admin init (or MOORING_KEY)"},
-	[JSON] = {"json", NULL, "the answer as JSON, as it came"},
+	[ENDPOINT] = {"endpoint", "URL", "https://host[:port] of the admin interface (MOORING_ENDPOINT)"},
+	[CA] = {"ca", "PEM", "the only certificate authority to trust (MOORING_CA)"},
+	[KEY] = {"key", "KEYFILE", "access key made by admin init (MOORING_KEY)"},
+	[JSON] = {"json", NULL, "the answer as JSON, as it came, for scripts"},
 	[HELP] = {"help", NULL, "this help; after a command, that command's"},
 	[VERSION] = {"version", NULL, "which Mooring this is"},
 	[GLOBALS] = {NULL, NULL, NULL},
@@ -87,8 +87,9 @@ static int no_command(char *const *words, const char **values)
 	bool asks = values[HELP] || (words[1] && !strcmp(words[1], "--help"));
 	if (asks && help_group(words[0]))
 		return EXIT_DONE;
-	return ctl_usage("there is no command \"%s%s%s\"", words[0], words[1] ? " " : "",
-			 words[1] ? words[1] : "");
+	char text[512];
+	help_no_command(words, text, sizeof text);
+	return ctl_usage("%s", text);
 }
 
 int main(int argc, char **argv)

@@ -60,7 +60,8 @@ static void print_missing(json_t *brokers, int64_t seq)
 		separator = ", ";
 	}
 	printf("\nit takes effect there as soon as the broker hears of it: `mooringctl brokers` then shows\n"
-	       "CONFIRMED %" PRId64 " or more. A broker that is gone for good: `mooringctl broker remove NAME`\n",
+	       "CONFIRMED %" PRId64
+	       " or more. A broker that is gone for good: `mooringctl broker remove NAME`\n",
 	       seq);
 }
 

@@ -11,6 +11,10 @@
 	{                                                                                                    \
 		"wait", "MS", "how long to wait for the brokers: 0 to 30000 milliseconds (2000)"             \
 	}
+/* The exit codes of every such command, for its help. */
+#define STANDING_EXITS                                                                                       \
+	"0 done, and effective at every broker; 1 refused or failed; 2 wrong usage; 3 recorded for good,\n"  \
+	"  but a broker that the answer names has not confirmed yet: asking again is not needed"
 enum { STANDING_WAIT_MAX_MS = 30000, STANDING_WAIT_MS = 2000, STANDING_HEARD_SIZE = 48 };
 
 /* Makes the change at "<prefix><name><suffix>" and prints what was done ("revoked: thing-1"; where it was so

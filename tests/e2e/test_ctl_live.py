@@ -72,6 +72,27 @@ def test_explain_tells_why_a_device_was_refused(shared, client):
     assert "refused  device-unknown" in story and "      stage " in story and "      rule " in story
 
 
+def test_explain_says_what_a_request_id_is(shared):
+    for unknown in ("nosuch", "0" * 26, "a/b"):
+        done = shared.ctl("explain", unknown, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f'mooringctl: not-found: the log has no request "{unknown}". A request id is 26 letters')
+        assert '"request_id"' in done.stderr and "X-Request-Id" in done.stderr and "mooringctl log" in done.stderr
+    done = shared.ctl("--json", "explain", "nosuch", check=False)
+    assert (done.returncode, json.loads(done.stdout)) == (1, {"entries": []})
+
+
+def test_the_log_has_headings(shared, enrolled):
+    lines = shared.ctl("log").stdout.splitlines()
+    heading = r" +SEQ  TIME \(UTC\) +KIND +THING +REASON +BY +REQUEST"
+    assert re.fullmatch(heading, lines[0])
+    thing, request = lines[0].index("THING"), lines[0].index("REQUEST")
+    issued = next(line for line in lines if enrolled[1]["thing"] in line)
+    assert issued[thing:].startswith(enrolled[1]["thing"]) and issued[request:] == enrolled[1]["requestId"]
+    assert shared.ctl("log", "--after", "2000000000").stdout == "no entries\n"
+    assert json.loads(shared.ctl("--json", "log", "--limit", "1").stdout)["seq"] == 1
+
+
 def test_what_is_not_there_is_exit_code_1(shared):
     done = shared.ctl("show", "nobody", check=False)
     assert (done.returncode, done.stdout) == (1, "")
@@ -103,9 +124,10 @@ def test_a_device_revoked_already_is_said_to_be_with_the_entry_that_did_it(share
 
 
 def test_a_reason_that_is_none_of_rfc_5280_is_refused(shared, enrolled):
-    done = shared.ctl("revoke", enrolled[1]["thing"], "--reason", "because", check=False)
-    assert done.returncode == 1
-    assert "field-invalid" in done.stderr or "bad-request" in done.stderr
+    path, body = f"/v1/admin/devices/{enrolled[1]['thing']}/revoke", b'{"reason":"because"}'
+    status, _, answer = shared.https("POST", shared.ports["admin"], path, body, signed(shared, "POST", path, body))
+    assert status == 400 and "RFC 5280 5.3.1" in json.loads(answer)["detail"]
+    assert shared.show(enrolled[1]["thing"])["state"] == "active"
 
 
 def test_roles_bound_what_a_key_may_do(shared, enrolled, tmp_path):

@@ -379,7 +379,7 @@ def test_the_log_of_a_file_can_be_read():
     entries = [{**e, "thing": "bad\x1b[31mname"} for e in chained(2)]
     done = ctl("log", "--file", "-", stdin="".join(json.dumps(e) + "\n" for e in entries))
     assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 2
+    assert len(done.stdout.splitlines()) == 3 and "REASON" in done.stdout.splitlines()[0]
     assert "bad?[31mname" in done.stdout and "\x1b" not in done.stdout
 
 
@@ -398,7 +398,9 @@ def test_the_help_lists_what_there_is():
         assert name in listed
         done = ctl(*name.split(), "--help")
         assert done.returncode == 0
-        assert done.stdout.startswith(f"usage: mooringctl {name}") and "Examples\n  " in done.stdout
+        assert done.stdout.startswith(f"usage: mooringctl {name}")
+        for section in ("Options", "Exit code", "Examples"):
+            assert f"\n{section}\n  " in done.stdout
         assert max(map(len, done.stdout.splitlines())) <= 110
 
 
@@ -413,6 +415,27 @@ def test_what_is_no_command_line_is_exit_code_2(arguments):
     done = ctl(*arguments)
     assert done.returncode == 2
     assert arguments == () or "mooringctl: " in done.stderr
+
+
+@pytest.mark.parametrize("line,meant", [
+    ("revok thing", 'there is no command "revok": did you mean revoke?'),
+    ("alow-reenrol thing", 'there is no command "alow-reenrol": did you mean allow-reenrol?'),
+    ("recrods show", 'there is no command "recrods": did you mean records?'),
+    ("service-add x", 'there is no command "service-add": did you mean service add?'),
+    ("service lst", 'there is no command "service lst": did you mean service list?'),
+    ("records", "records is followed by one of: import, show, suspend, resume"),
+    ("frobnicate", 'there is no command "frobnicate"'),
+    ("--jsn devices", "there is no option --jsn: did you mean --json?"),
+    ("revoke t --reson key-compromise", "revoke: there is no option --reson: did you mean --reason?"),
+    ("revoke t --endpoit=x", "revoke: there is no option --endpoit: did you mean --endpoint?"),
+    ("revoke t --reason stolen", "revoke: --reason must be unspecified, key-compromise, affiliation-changed, superseded, "
+                                 'cessation-of-operation or privilege-withdrawn, not "stolen"'),
+    ("devices --state dead", 'devices: --state must be active, suspended or revoked, not "dead"'),
+    ("admin init --role root", 'admin init: --role must be viewer, operator or admin, not "root"'),
+])
+def test_what_was_meant_is_suggested(line, meant):
+    done = ctl(*line.split())
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (2, "", f"mooringctl: {meant}")
 
 
 def test_help_of_a_group_and_version():
@@ -443,3 +466,16 @@ def test_completion_completes_commands_and_options():
     assert complete("--json", "service", "a") == ["add"]
     assert "--policy" in complete("service", "add", "cert.pem", "--") and "--endpoint" in complete("--end")
     assert complete("--key", "devices", "evi") == ["evidence"]
+
+
+def test_completion_completes_the_values_that_there_are():
+    reasons = ["affiliation-changed", "cessation-of-operation", "key-compromise", "privilege-withdrawn", "superseded",
+               "unspecified"]
+    assert sorted(complete("revoke", "thing", "--reason", "")) == reasons
+    assert complete("revoke", "--reason", "key") == complete("revoke", "--reason", "=", "key") == ["key-compromise"]
+    assert sorted(complete("revoke", "--reason", "=")) == reasons
+    assert complete("--json", "devices", "--state", "s") == ["suspended"]
+    assert sorted(complete("admin", "init", "--role", "")) == ["admin", "operator", "viewer"]
+    assert complete("completion", "") == ["bash"]
+    # what nobody can know is left to the shell, which completes files
+    assert complete("suspend", "thing", "--reason", "") == complete("--ca", "") == []
