@@ -116,6 +116,11 @@ const char store_schema[] =
 	"  name TEXT PRIMARY KEY"
 	") STRICT, WITHOUT ROWID;"
 
+	"CREATE TABLE probe (" /* written to see whether anything can be */
+	"  one INTEGER PRIMARY KEY CHECK (one = 1),"
+	"  time_ms INTEGER NOT NULL"
+	") STRICT;"
+
 	/* device_id is for finding a device's entries; what is hashed is in common/log_chain.h. */
 	"CREATE TABLE log ("
 	"  seq INTEGER PRIMARY KEY,"

@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { STORE_SCHEMA_VERSION = 1, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
+enum { STORE_SCHEMA_VERSION = 2, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
 enum { STORE_STATEMENTS = 128, STORE_READERS = 2 };
 
 extern const char store_schema[];
@@ -123,6 +123,8 @@ struct writer {
 		uint8_t hash[SHA256_SIZE];
 	} head, durable; /* with what the transaction has written so far; as it was at the last commit */
 	int64_t now_ms;	 /* wall clock at the transaction's start */
+	int64_t changes;	   /* of the connection, at the transaction's start */
+	int64_t probe_next_ms;	   /* monotonic; where nothing can be written, when to try again */
 	int64_t supersede_next_ms; /* monotonic; when to look for certificates whose time to end has come */
 	struct store_feed_record *records; /* of this transaction */
 	size_t record_count, record_room;
@@ -184,6 +186,11 @@ void checkpoint_watch(struct store *s); /* hooks the writer's connection */
 void checkpoint_close(struct store *s);
 /* Looks for certificates to supersede no later than in `in_s` seconds. */
 void writer_supersede_within(struct writer *w, int64_t in_s);
+
+/* Where the last commit failed: tries to write now and then, so that readiness does not wait for somebody to ask
+ * (probe.c). Writer's thread. */
+void probe_look(struct store *s);
+int64_t probe_next_ms(const struct store *s); /* monotonic; INT64_MAX where there is nothing to try */
 
 /* Space kept for when the disk is full (ballast.c). Writer's thread, or before it. */
 MUST_USE outcome ballast_open(struct store *s, struct fault *f);

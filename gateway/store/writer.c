@@ -21,6 +21,7 @@ static outcome begin(struct writer *w, struct fault *f)
 {
 	w->now_ms = clock_wall_ms();
 	w->record_count = 0;
+	w->changes = sqlite3_total_changes64(w->conn.db);
 	return run_statement(&w->conn, sql_begin, f);
 }
 
@@ -69,7 +70,10 @@ static outcome commit(struct store *s, struct op *const *ops, size_t count, stru
 	int64_t durable_at_us = clock_monotonic_us(), first = w->durable.seq + 1;
 	w->durable = w->head;
 	atomic_store(&s->last_seq, w->head.seq);
-	atomic_store(&s->writable, !s->ballast.spent);
+	if (s->ballast.spent)
+		atomic_store(&s->writable, false);
+	else if (sqlite3_total_changes64(w->conn.db) != w->changes) /* nothing written proves nothing */
+		atomic_store(&s->writable, true);
 	atomic_fetch_add(&s->commits, 1);
 	atomic_fetch_add(&s->operations, count);
 	atomic_fetch_add(&s->commit_us, (uint64_t)(durable_at_us - started_us));
@@ -205,11 +209,18 @@ static void gather(struct store *s)
 		queue_gather(&s->writes, STORE_BATCH_MAX, GATHER_LULL_MS, clock_monotonic_ms() + GATHER_MS);
 }
 
+static int64_t next_look_ms(const struct store *s)
+{
+	int64_t probe_ms = probe_next_ms(s);
+	return s->writer.supersede_next_ms < probe_ms ? s->writer.supersede_next_ms : probe_ms;
+}
+
 void *writer_main(void *arg)
 {
 	struct store *s = arg;
-	while (queue_wait(&s->writes, s->writer.supersede_next_ms)) {
+	while (queue_wait(&s->writes, next_look_ms(s))) {
 		look_for_superseded(s);
+		probe_look(s);
 		gather(s);
 		if (queue_length(&s->writes))
 			write_group(s);

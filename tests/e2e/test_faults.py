@@ -159,6 +159,7 @@ def test_a_full_disk_under_the_store(services):
         assert services.https("GET", services.ports["device"], "/healthz")[0] == 200
         assert services.show(thing)["state"] == "active"
         assert readiness(services)["store"] == "unavailable"
+    wait_until(lambda: readiness(services)["store"] == "ok", "the store finds out by itself", 3)
     assert logged_reason(services, request) == "disk-full"
     enrolled_again(client, second)
     assert readiness(services)["store"] == "ok"

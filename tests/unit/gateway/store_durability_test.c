@@ -264,6 +264,17 @@ static void limit_files(rlim_t size)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+static int64_t until_writable_ms(void)
+{
+	struct store_stats stats;
+	int64_t began = clock_monotonic_ms();
+	do {
+		usleep(10000);
+		store_stats(fixture_store, &stats);
+	} while (!stats.writable && clock_monotonic_ms() - began < 10000);
+	return clock_monotonic_ms() - began;
+}
+
 static void test_full_disk_is_refused_clearly_and_recovers_alone(void **state)
 {
 	struct got g;
@@ -281,15 +292,15 @@ static void test_full_disk_is_refused_clearly_and_recovers_alone(void **state)
 	assert_refused(&g, REASON_DISK_FULL);
 	reserve((struct ask){.device = i, .key = i}, &g);
 	assert_refused(&g, REASON_DISK_FULL);
+	assert_in_range(until_writable_ms(), 3000, 20000); /* as long as it is full */
 	store_stats(fixture_store, &stats);
 	assert_false(stats.writable);
 	assert_int_equal(state_of(fp), STORE_ACTIVE); /* reading goes on */
 	limit_files(RLIM_INFINITY);
+	assert_in_range(until_writable_ms(), 0, 2500); /* nobody has to ask for anything */
 	reserve((struct ask){.device = i, .key = i}, &g);
 	assert_false(g.refused);
 	assert_int_equal(g.reserved.result, STORE_RESERVED);
-	store_stats(fixture_store, &stats);
-	assert_true(stats.writable);
 	enrol((struct ask){.device = 5000, .key = 5000}, fp);
 	fixture_reopen();
 	assert_int_equal(count_rows("SELECT count(*) FROM certificates"), 2);
