@@ -1,7 +1,6 @@
 #include "keys.h"
 
 #include "cert.h"
-#include "file.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -9,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PEM_FILE_MAX = 65536, COORDINATE_SIZE = 32 };
+enum { COORDINATE_SIZE = 32 };
 
 struct point {
 	char x[BASE64_SIZE(COORDINATE_SIZE)], y[BASE64_SIZE(COORDINATE_SIZE)];
@@ -74,16 +73,11 @@ static outcome load_key(const char *name, const char *path, EVP_PKEY **out, stru
 	return DONE;
 }
 
-static outcome load_ca(const char *path, struct buf *out, struct fault *f)
+static outcome load_ca(const char *path, X509 **out, struct fault *f)
 {
 	struct fault why;
-	if (!file_read(path, PEM_FILE_MAX, out, &why).ok)
+	if (!cert_load_pem(path, out, &why).ok)
 		return refuse(f, REASON_CONFIG, "relying_party_ca: %s", why.text);
-	X509 *ca = cert_from_pem(buf_view(out));
-	if (!ca)
-		return refuse(f, REASON_CONFIG, "relying_party_ca: %s is not exactly one certificate in PEM",
-			      path);
-	X509_free(ca);
 	return DONE;
 }
 
@@ -107,6 +101,6 @@ void keys_free(struct keys *k)
 {
 	EVP_PKEY_free(k->ear);
 	EVP_PKEY_free(k->ear_next);
-	buf_free(&k->relying_party_ca);
+	X509_free(k->relying_party_ca);
 	*k = (struct keys){0};
 }

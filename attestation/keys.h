@@ -9,6 +9,7 @@
 #include "crypto.h"
 
 #include <jansson.h>
+#include <openssl/x509.h>
 
 enum { KEY_ID_SIZE = BASE64_SIZE(SHA256_SIZE) };
 
@@ -16,7 +17,7 @@ struct keys {
 	EVP_PKEY *ear;
 	EVP_PKEY *ear_next;	     /* NULL where none is configured */
 	char ear_id[KEY_ID_SIZE];    /* JWK thumbprint (RFC 7638), the `kid` of results */
-	struct buf relying_party_ca; /* PEM */
+	X509 *relying_party_ca;
 };
 
 /* `next` may be "". REASON_CONFIG where a key is not P-256 (ES256 is all that results are signed with). */

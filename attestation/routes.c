@@ -129,8 +129,10 @@ static outcome check_access(struct call *c, enum access access, struct fault *f)
 {
 	if (access == ACCESS_OPEN)
 		return DONE;
+	struct peer gateway;
 	if (access == ACCESS_RELYING_PARTY)
-		return peers_check(c->worker->peers, scgi_client_cert(c->request), clock_wall_s(), f);
+		return peers_check(c->worker->peers, scgi_client_cert(c->request), "gateway", clock_wall_s(),
+				   &gateway, f);
 	enum admin_role least = access == ACCESS_VIEWER ? ADMIN_ROLE_VIEWER : ADMIN_ROLE_OPERATOR;
 	return admin_auth_check(c->worker->service->admin_auth, c->request, least, &c->caller, f);
 }

@@ -12,10 +12,10 @@ outcome worker_start(struct loop *loop, unsigned index, void *arg, struct fault 
 	w->loop = loop;
 	w->appraiser = (struct appraiser){&w->records, key_cache_new(KEYS_CACHED), a->config.allow_test_keys};
 	w->ear = key_copy(a->keys.ear);
-	outcome r =
-		w->appraiser.keys && w->ear ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker");
-	if (r.ok)
-		r = peers_new(buf_view(&a->keys.relying_party_ca), &w->peers, f);
+	w->peers = peers_new(a->keys.relying_party_ca, NULL);
+	outcome r = w->appraiser.keys && w->ear && w->peers
+			    ? DONE
+			    : refuse(f, REASON_NO_MEMORY, "no memory for a worker");
 	if (r.ok)
 		r = records_open_reader(a->db_path, &w->records, f);
 	if (r.ok)

@@ -5,6 +5,7 @@
 #include "gateway/signer_client.h"
 #include "gateway/withdrawals.h"
 #include "httpc.h"
+#include "peers.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ static outcome load_keys(struct worker *w, struct fault *f)
 		if (!w->ear_keys[i])
 			return crypto_fault(f, "ear_keys");
 	}
-	return w->ear_keys ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
+	w->peers = peers_new(keys->service, w->gateway->config.trust_domain);
+	return w->ear_keys && w->peers ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
 }
 
 /* What the process does once. */
@@ -40,6 +42,7 @@ static void free_worker(struct worker *w)
 	for (size_t i = 0; w->ear_keys && i < w->gateway->keys.ear_count; i++)
 		EVP_PKEY_free(w->ear_keys[i]);
 	free(w->ear_keys);
+	peers_free(w->peers);
 	*w = (struct worker){.gateway = w->gateway, .stopping = true};
 }
 

@@ -12,6 +12,7 @@
 
 struct enrol;
 struct httpc;
+struct peers;
 struct signer_client;
 struct attest_probe;
 struct withdrawals;
@@ -23,6 +24,7 @@ struct worker {
 	struct loop *loop;
 	EVP_PKEY **ear_keys; /* as many as gateway->keys.ear_count */
 	struct httpc *attestation;
+	struct peers *peers; /* brokers */
 	struct signer_client *signer;
 	struct attest_probe *probe;	 /* worker 0, else NULL */
 	struct withdrawals *withdrawals; /* worker 0, else NULL */

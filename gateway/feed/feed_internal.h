@@ -12,7 +12,7 @@
 
 #include "clock.h"
 #include "feed_format.h"
-#include "gateway/http/peer.h"
+#include "peers.h"
 
 #include <event2/event_struct.h>
 #include <stdatomic.h>

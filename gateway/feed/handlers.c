@@ -1,5 +1,6 @@
 #include "feed_internal.h"
 
+#include "gateway/worker.h"
 #include "json_read.h"
 #include "log.h"
 
@@ -8,6 +9,12 @@
 #include <string.h>
 
 enum { CONNECTED_MAX = 2048 };
+
+static outcome broker_authenticate(struct gateway *g, const struct scgi_request *r, struct peer *out,
+				   struct fault *f)
+{
+	return peers_check(worker_of(g, r)->peers, scgi_client_cert(r), "broker", clock_wall_s(), out, f);
+}
 
 /* ---- GET /v1/feed ---- */
 
@@ -108,7 +115,7 @@ void feed_handle_stream(struct gateway *g, struct scgi_request *r)
 	}
 	o->gateway = g;
 	o->request = r;
-	outcome ok = peer_check(g, r, "broker", &o->peer, &f);
+	outcome ok = broker_authenticate(g, r, &o->peer, &f);
 	if (ok.ok)
 		ok = query_number(r, "epoch", &o->epoch, &f);
 	if (ok.ok)
@@ -217,7 +224,7 @@ void feed_handle_receipts(struct gateway *g, struct scgi_request *r)
 	x->feed = g->feed;
 	x->request = r;
 	x->at_us = clock_monotonic_us();
-	outcome o = peer_check(g, r, "broker", &x->peer, &f);
+	outcome o = broker_authenticate(g, r, &x->peer, &f);
 	if (o.ok)
 		o = parse_receipt(x, &f);
 	if (!o.ok) {

@@ -11,6 +11,8 @@
 #include "feed_format.h"
 #include "gateway/admin/admin.h"
 #include "gateway/feed/feed.h"
+#include "gateway/worker.h"
+#include "peers.h"
 #include "tests/unit/attestation/certs.h"
 #include "tests/unit/scgi_client.h"
 
@@ -23,8 +25,11 @@
 	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"iot:Connect\","       \
 	"\"Resource\":\"*\"}]}"
 
+enum { SITE_WORKERS = 2 };
+
 static struct {
 	struct gateway gateway;
+	struct worker workers[SITE_WORKERS];
 	struct authority service_ca, other_ca;
 	EVP_PKEY *feed_public;
 	char socket[96];
@@ -63,8 +68,11 @@ static UNUSED_OK void site_start(void)
 	struct fault f = {0};
 	struct gateway *g = &site.gateway;
 	snprintf(master, sizeof master, "%s/master", fixture_dir);
-	const struct scgi_options options = {.socket_path = site.socket, .workers = 2, .connections_max = 64};
+	const struct scgi_options options = {.socket_path = site.socket, .workers = SITE_WORKERS, .connections_max = 64};
 	g->store = fixture_store;
+	g->workers = site.workers;
+	for (size_t i = 0; i < SITE_WORKERS; i++)
+		site.workers[i].peers = peers_new(g->keys.service, g->config.trust_domain);
 	if (!admin_auth_open(fixture_path, master, "mooring-1", &g->admin_auth, &f).ok ||
 	    !feed_start(g, &g->feed, &f).ok || !scgi_start(&options, site_route, g, &g->server, &f).ok)
 		fail_msg("%s", f.text);
@@ -80,6 +88,8 @@ static UNUSED_OK void site_stop(void)
 	scgi_stop(g->server, 0);
 	feed_stop(g->feed);
 	admin_auth_close(g->admin_auth);
+	for (size_t i = 0; i < SITE_WORKERS; i++)
+		peers_free(site.workers[i].peers);
 }
 
 static UNUSED_OK void site_restart(void)
