@@ -58,14 +58,49 @@ int api_open(struct ctl *c)
 	if (c->client)
 		return EXIT_DONE;
 	if (!c->endpoint)
-		return ctl_usage("which service? --endpoint URL or MOORING_ENDPOINT says it");
+		return ctl_usage("which service? --endpoint URL or MOORING_ENDPOINT says it, such as "
+				 "https://iot.example.com:8444");
 	if (!c->ca)
-		return ctl_usage("--ca PEM or MOORING_CA names the certificate authority to trust");
+		return ctl_usage(
+			"whom to trust? --ca PEM or MOORING_CA names the certificate authority: for the "
+			"gateway the OEM's root.pem");
 	if (!c->key)
-		return ctl_usage("--key KEYFILE or MOORING_KEY names the access key (mooringctl admin init "
-				 "makes one)");
+		return ctl_usage(
+			"who asks? --key KEYFILE or MOORING_KEY names the access key: `mooringctl admin "
+			"init` makes one on the service's own machine");
 	struct admin_client_options options = {.endpoint = c->endpoint, .ca_file = c->ca, .key_file = c->key};
-	return admin_client_new(&options, &c->client, &f).ok ? EXIT_DONE : ctl_fail(&f);
+	if (admin_client_new(&options, &c->client, &f).ok)
+		return EXIT_DONE;
+	return f.reason == REASON_CONFIG ? ctl_usage("%s", f.text) : ctl_fail(&f);
+}
+
+static void say(const char *remedy)
+{
+	if (remedy[0])
+		fprintf(stderr, "mooringctl: %s\n", remedy);
+}
+
+void api_say_remedy(const struct ctl *c)
+{
+	say(admin_client_remedy(c->client));
+}
+
+/* What may be behind a refusal whose sentence cannot know. */
+static const char *remedy_of(int status, const char *detail, const char *request_id)
+{
+	if (status / 100 == 5 && !request_id[0])
+		return "the edge answers for a daemon that does not: is it running? Its log says why not";
+	if (status == 404 && !detail[0])
+		return "devices, brokers and the log are at the gateway, records at the attestation service: "
+		       "is "
+		       "--endpoint or MOORING_ENDPOINT the other one?";
+	if (status == 401 && strstr(detail, "does not verify"))
+		return "gateway and attestation service have keys of their own: is --key or MOORING_KEY of "
+		       "this "
+		       "one, and has it not been ended? `mooringctl admin keys --state-dir DIR` on its "
+		       "machine "
+		       "lists them";
+	return "";
 }
 
 /* A problem document (RFC 9457), or whatever else stands where one should. */
@@ -81,11 +116,7 @@ static int say_refusal(int status, struct bytes body)
 		id[0] ? " (request " : "", id, id[0] ? ")" : "");
 	if (!code[0])
 		fprintf(stderr, "mooringctl: HTTP status %d\n", status);
-	if (status == 404 && !detail[0])
-		fputs("mooringctl: devices, brokers and the log are at the gateway, records at the "
-		      "attestation service:\n"
-		      "mooringctl: is --endpoint or MOORING_ENDPOINT the other one?\n",
-		      stderr);
+	say(remedy_of(status, detail, id));
 	json_decref(problem);
 	return EXIT_REFUSED;
 }
@@ -114,8 +145,10 @@ int api_call(struct ctl *c, const char *method, const char *target, json_t *body
 	}
 	if (code == EXIT_DONE && !admin_client_call(c->client, method, target,
 						    text ? bytes_str(text) : bytes_of(NULL, 0), &http, &f)
-					  .ok)
+					  .ok) {
 		code = ctl_fail(&f);
+		api_say_remedy(c);
+	}
 	if (code == EXIT_DONE)
 		code = http.status / 100 == 2 ? parse_answer(http.body, answer)
 					      : say_refusal(http.status, http.body);

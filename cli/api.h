@@ -14,6 +14,9 @@ char *api_target(const char *prefix, const char *name, const char *suffix);
 /* Makes c->client where there is none yet; EXIT_DONE, or what to exit with, the cause being said. */
 int api_open(struct ctl *c);
 
+/* After a call without an answer, what to look at, where that is known: on standard error. */
+void api_say_remedy(const struct ctl *c);
+
 /* One call. `body` is taken over, and may be NULL. EXIT_DONE with *answer (json_decref; an object, empty
  * where the service sent no body); else what went wrong stands on standard error: EXIT_REFUSED, or EXIT_USAGE
  * where no endpoint is given. */

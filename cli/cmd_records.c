@@ -53,6 +53,7 @@ static int records_import(struct ctl *c, const struct arguments *a)
 	if (o.ok)
 		return print_import(c, id, &progress);
 	ctl_fail(&f);
+	api_say_remedy(c);
 	fprintf(stderr,
 		"mooringctl: %" PRIu64 " records are in; what is missing is sent by the same command again"
 		" (import %s)\n",

@@ -4,11 +4,13 @@
 #include "file.h"
 #include "json_read.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { KEY_FILE_MAX = 4096, ENDPOINT_MAX = 255, URL_MAX = 4096, NONCE_BYTES = 16 };
 
@@ -36,6 +38,11 @@ static outcome read_key(struct admin_client *c, const char *path, struct fault *
 {
 	struct buf text = {0};
 	json_t *key = NULL;
+	if (access(path, F_OK))
+		return refuse(
+			f, REASON_NOT_FOUND,
+			"--key %s: %s; `mooringctl admin init` makes a key on the service's own machine",
+			path, strerror(errno));
 	outcome r = file_read_secret(path, KEY_FILE_MAX, &text, f);
 	if (!r.ok)
 		return r;
@@ -58,7 +65,9 @@ static outcome take_endpoint(struct admin_client *c, const char *endpoint, struc
 	size_t n = strlen(endpoint);
 	if (strncmp(endpoint, scheme, sizeof scheme - 1) || n > ENDPOINT_MAX ||
 	    strpbrk(endpoint + sizeof scheme - 1, "/?#@ ") || n == sizeof scheme - 1)
-		return refuse(f, REASON_CONFIG, "%s: an endpoint is https://host[:port] and no more",
+		return refuse(f, REASON_CONFIG,
+			      "--endpoint \"%s\": an endpoint is https://host[:port] and no more, such as "
+			      "https://iot.example.com:8444",
 			      endpoint);
 	snprintf(c->endpoint, sizeof c->endpoint, "%s", endpoint);
 	snprintf(c->host, sizeof c->host, "%s", endpoint + sizeof scheme - 1);
@@ -77,6 +86,8 @@ outcome admin_client_new(const struct admin_client_options *options, struct admi
 	if (!c)
 		return refuse(f, REASON_NO_MEMORY, "no memory for the client");
 	outcome r = take_endpoint(c, options->endpoint, f);
+	if (r.ok && access(options->ca_file, F_OK))
+		r = refuse(f, REASON_NOT_FOUND, "--ca %s: %s", options->ca_file, strerror(errno));
 	if (r.ok)
 		r = read_key(c, options->key_file, f);
 	if (r.ok)
@@ -86,6 +97,39 @@ outcome admin_client_new(const struct admin_client_options *options, struct admi
 	else
 		admin_client_free(c);
 	return r;
+}
+
+const char *admin_client_remedy(const struct admin_client *c)
+{
+	static const char *const remedies[] = {
+		[HTTPC_ANSWERED] = "",
+		[HTTPC_NO_ADDRESS] = "is the host's name in --endpoint spelt right, and known here?",
+		[HTTPC_NOT_THERE] =
+			"is the service running, and --endpoint its admin interface, port included?",
+		[HTTPC_NO_TLS] =
+			"is --endpoint the admin interface? What listens there does not answer as one",
+		[HTTPC_BAD_CA_FILE] = "--ca must name a PEM file with the CA's certificate",
+		[HTTPC_UNTRUSTED] = "--ca names another authority than the one that this service's "
+				    "certificate comes from: "
+				    "root.pem of the OEM for the gateway, the RoT vendor's for the "
+				    "attestation service. Else "
+				    "somebody is in between",
+		[HTTPC_WRONG_HOST] = "give --endpoint the name that the service's certificate is for",
+		[HTTPC_WRONG_TIME] = "the service's certificate has expired or is not valid yet: `mooringctl "
+				     "ca status` on its "
+				     "machine tells which; or this machine's clock is wrong",
+		[HTTPC_SLOW] =
+			"the service is there but does not answer; the same command may be given again",
+		[HTTPC_FAILED] = "",
+	};
+	return remedies[httpc_sync_failure(c->http)];
+}
+
+bool admin_client_may_recover(const struct admin_client *c)
+{
+	enum httpc_failure failure = httpc_sync_failure(c->http);
+	return failure == HTTPC_NOT_THERE || failure == HTTPC_NO_TLS || failure == HTTPC_SLOW ||
+	       failure == HTTPC_FAILED;
 }
 
 void admin_client_free(struct admin_client *c)

@@ -29,5 +29,10 @@ void admin_client_free(struct admin_client *c);
  * or admin_client_free. */
 MUST_USE outcome admin_client_call(struct admin_client *c, const char *method, const char *target,
 				   struct bytes body, struct httpc_answer *answer, struct fault *f);
+/* After a call without an answer: what to look at, in the words of the options --endpoint and --ca that every such tool
+ * has; "" where nothing is known. */
+const char *admin_client_remedy(const struct admin_client *c);
+/* Whether the same call may have an answer in a while: no while mends a name or a certificate. */
+bool admin_client_may_recover(const struct admin_client *c);
 
 #endif

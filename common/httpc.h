@@ -55,6 +55,20 @@ struct httpc_sync;
 MUST_USE outcome httpc_sync_new(const struct httpc_tls *tls, struct httpc_sync **out, struct fault *f);
 MUST_USE outcome httpc_sync_call(struct httpc_sync *c, const struct httpc_call *call, struct httpc_answer *answer,
 				 struct fault *f);
+/* How far the last call came that had no answer, so that a tool can say what to look at. */
+enum httpc_failure {
+	HTTPC_ANSWERED,
+	HTTPC_NO_ADDRESS,  /* the host's name has none */
+	HTTPC_NOT_THERE,   /* nobody listens, or nobody can be reached */
+	HTTPC_NO_TLS,	   /* whoever listens does not speak TLS, or hangs up */
+	HTTPC_BAD_CA_FILE, /* the pinned file holds no certificate */
+	HTTPC_UNTRUSTED,   /* the server's certificate does not lead to the pinned CA */
+	HTTPC_WRONG_HOST,  /* it is for another name */
+	HTTPC_WRONG_TIME,  /* it is not valid yet, or no more, by this clock */
+	HTTPC_SLOW,	   /* no answer in time */
+	HTTPC_FAILED,	   /* anything else */
+};
+enum httpc_failure httpc_sync_failure(const struct httpc_sync *c);
 void httpc_sync_free(struct httpc_sync *c);
 
 #endif

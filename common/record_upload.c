@@ -152,10 +152,12 @@ static outcome take_counts(struct upload *u, const struct httpc_answer *answer, 
 }
 
 /* Whether the same batch may be taken in a while. */
-static bool may_pass(outcome called, const struct httpc_answer *answer, const struct fault *f)
+static bool may_pass(const struct upload *u, outcome called, const struct httpc_answer *answer,
+		     const struct fault *f)
 {
 	if (!called.ok)
-		return f->reason == REASON_UNREACHABLE || f->reason == REASON_DEADLINE;
+		return (f->reason == REASON_UNREACHABLE || f->reason == REASON_DEADLINE) &&
+		       admin_client_may_recover(u->client);
 	return answer->status == 429 || answer->status >= 500;
 }
 
@@ -170,7 +172,7 @@ static outcome send_batch(struct upload *u, struct fault *f)
 		outcome r = admin_client_call(u->client, "POST", target, buf_view(&u->batch), &answer, f);
 		if (r.ok && answer.status == 200)
 			return take_counts(u, &answer, left < TRIES - 1, f);
-		bool again = may_pass(r, &answer, f) && left > 0;
+		bool again = may_pass(u, r, &answer, f) && left > 0;
 		if (r.ok)
 			r = refused(u, &answer, f);
 		if (!again)

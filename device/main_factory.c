@@ -177,6 +177,27 @@ static int make(struct arguments *a)
 	return EXIT_DONE;
 }
 
+static int print_published(const char *import_id, const struct record_upload_progress *p)
+{
+	printf("import %s: %llu records in %llu batch%s, %llu new, %llu there already\n", import_id,
+	       (unsigned long long)p->records, (unsigned long long)p->batches, p->batches == 1 ? "" : "es",
+	       (unsigned long long)p->inserted, (unsigned long long)p->unchanged);
+	return EXIT_DONE;
+}
+
+static int fail_to_publish(const char *import_id, const struct record_upload_progress *p,
+			   const struct fault *f, const char *remedy)
+{
+	fail(f);
+	if (remedy[0])
+		fprintf(stderr, "mooring-factory: %s\n", remedy);
+	fprintf(stderr,
+		"mooring-factory: %llu records are in; what is missing is sent by the same command again "
+		"(import %s)\n",
+		(unsigned long long)p->records, import_id);
+	return EXIT_FAILED;
+}
+
 static int publish(const struct arguments *a, const char *records)
 {
 	char derived[IMPORT_ID_SIZE];
@@ -191,15 +212,10 @@ static int publish(const struct arguments *a, const char *records)
 	if (!admin_client_new(&a->service, &client, &f).ok)
 		return fail(&f);
 	outcome r = record_upload(client, records, import_id, show_sent, NULL, &p, &f);
+	int code = r.ok ? print_published(import_id, &p)
+			: fail_to_publish(import_id, &p, &f, admin_client_remedy(client));
 	admin_client_free(client);
-	printf("import %s: %llu records in %llu batch%s, %llu new, %llu there already\n", import_id,
-	       (unsigned long long)p.records, (unsigned long long)p.batches, p.batches == 1 ? "" : "es",
-	       (unsigned long long)p.inserted, (unsigned long long)p.unchanged);
-	if (r.ok)
-		return EXIT_DONE;
-	fprintf(stderr,
-		"mooring-factory: not all records were taken; the same command goes on with the import\n");
-	return fail(&f);
+	return code;
 }
 
 int main(int argc, char **argv)

@@ -68,6 +68,7 @@ def test_pages_of_devices_follow_each_other(shared):
 def test_explain_tells_why_a_device_was_refused(shared, client):
     status, _, problem = client.enrol(Attester())
     assert status == 403
+    assert shared.explain(problem["request_id"])[0] == "device-unknown"  # once it is in the log
     story = shared.ctl("explain", problem["request_id"]).stdout
     assert "refused  device-unknown" in story and "      stage " in story and "      rule " in story
 
@@ -273,6 +274,9 @@ def test_the_factory_says_which_records_are_new(shared, tmp_path):
                "--ca", shared.pki / "attestation-ca.pem", "--key", shared.pki / "vendor-admin.json")
     assert shared.run(*publish).stdout.endswith(": 2 records in 1 batch, 2 new, 0 there already\n")
     assert shared.run(*publish).stdout.endswith(": 2 records in 1 batch, 0 new, 2 there already\n")
+    wrong = [shared.pki / "root.pem" if word == shared.pki / "attestation-ca.pem" else word for word in publish]
+    done = shared.run(*wrong, check=False)
+    assert (done.returncode, done.stdout) == (1, "") and "--ca names another authority" in done.stderr
 
 
 def test_records_are_imported_again_without_change_and_shown(shared, tmp_path):

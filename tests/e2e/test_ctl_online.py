@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import pty
+import socket
 import ssl
 import subprocess
 import threading
@@ -26,15 +27,14 @@ KEY = {"access_key_id": "MOORTEST", "secret_access_key": "c2VjcmV0IG9mIGEgdGVzdC
 INSTANCE = "01" + "ab" * 32
 
 
-def self_signed(folder):
+def self_signed(folder, days=1, names=(x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.utcnow()
     cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"),
-                                                        x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .serial_number(1).not_valid_before(now - datetime.timedelta(days=9))
+            .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(x509.SubjectAlternativeName(names), False)
             .add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256()))
     (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
@@ -44,8 +44,8 @@ def self_signed(folder):
 class Service:
     """Answers as `answers` says: {"GET /path?query": body or (status, body)}; a list is used up from its front."""
 
-    def __init__(self, folder):
-        self_signed(folder)
+    def __init__(self, folder, **certificate):
+        self_signed(folder, **certificate)
         self.folder, self.answers, self.calls = folder, {}, []
         (folder / "admin.json").write_text(json.dumps(KEY))
         (folder / "admin.json").chmod(0o600)
@@ -80,6 +80,10 @@ class Service:
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
     def environment(self):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MOORING_") and k != "NO_COLOR"}
         return {**clean, "MOORING_ENDPOINT": f"https://localhost:{self.port}", "MOORING_CA": str(self.folder / "cert.pem"),
@@ -97,8 +101,7 @@ class Service:
 def play_service(tmp_path):
     made = Service(tmp_path)
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.stop()
 
 
 # -- the request --------------------------------------------------------------------------------------------------------
@@ -239,6 +242,76 @@ def test_a_policy_that_is_no_json_is_refused_with_its_line(service, tmp_path):
 def test_removals(service, command, path):
     service.answers[f"DELETE {path}"] = recorded(EFFECTIVE)
     assert service.ctl(*command).returncode == 0
+
+
+# -- what a newcomer gets wrong ------------------------------------------------------------------------------------------
+
+def failure(service, *arguments):
+    """What is said when nothing was done."""
+    done = service.ctl(*arguments)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert all(line.startswith("mooringctl: ") for line in done.stderr.splitlines())
+    return done.stderr
+
+
+def test_without_endpoint_ca_or_key_the_missing_one_is_named(service):
+    for missing in ("ENDPOINT", "CA", "KEY"):
+        environment = {k: v for k, v in service.environment().items() if k != f"MOORING_{missing}"}
+        done = subprocess.run([CTL, "devices"], capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 2 and f"--{missing.lower()} " in done.stderr and f"MOORING_{missing}" in done.stderr
+
+
+def test_files_that_are_not_there_are_named_with_their_option(service, tmp_path):
+    assert f"--ca {tmp_path}/none: No such file" in failure(service, "--ca", tmp_path / "none", "devices")
+    said = failure(service, "--key", tmp_path / "none", "devices")
+    assert f"--key {tmp_path}/none: No such file" in said and "mooringctl admin init" in said
+    assert "--ca must name a PEM file" in failure(service, "--ca", service.folder / "admin.json", "devices")
+
+
+def test_an_endpoint_that_is_no_origin_is_wrong_usage(service):
+    for wrong in ("http://localhost:8444", "localhost:8444", "https://localhost:8444/", "https://localhost/v1"):
+        done = service.ctl("--endpoint", wrong, "devices")
+        assert done.returncode == 2 and f'--endpoint "{wrong}": an endpoint is https://host[:port] and no more' in done.stderr
+
+
+def test_a_certificate_of_another_authority_is_said_to_be_that(service, tmp_path):
+    (tmp_path / "other").mkdir()
+    self_signed(tmp_path / "other")
+    said = failure(service, "--ca", tmp_path / "other/cert.pem", "devices")
+    assert "--ca names another authority" in said and "root.pem" in said
+
+
+@pytest.mark.parametrize("certificate,remedy", [
+    ({"names": [x509.DNSName("elsewhere.example")]}, "give --endpoint the name that the service's certificate is for"),
+    ({"days": -1}, "has expired or is not valid yet: `mooringctl ca status`"),
+], ids=["name", "time"])
+def test_a_certificate_that_does_not_hold_is_said_to_be_that(tmp_path, certificate, remedy):
+    service = Service(tmp_path, **certificate)
+    said = failure(service, "devices")
+    service.stop()
+    assert remedy in said
+
+
+def test_a_place_where_no_service_is_is_said_to_be_that(service):
+    assert "is the service running" in failure(service, "--endpoint", "https://127.0.0.1:1", "devices")
+    assert "is the host's name in --endpoint spelt right" in failure(service, "--endpoint", f"https://{'x' * 70}", "devices")
+    with socket.socket() as mute:  # takes the connection, and hangs up
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        threading.Thread(target=lambda: mute.accept()[0].close(), daemon=True).start()
+        said = failure(service, "--endpoint", f"https://127.0.0.1:{mute.getsockname()[1]}", "devices")
+        assert "is --endpoint the admin interface?" in said
+
+
+@pytest.mark.parametrize("status,problem,remedy", [
+    (404, {"code": "not-found", "title": "?", "request_id": "01KAP"}, "is --endpoint or MOORING_ENDPOINT the other one?"),
+    (401, {"code": "unauthenticated", "detail": "SigV4: the signature does not verify for key X", "request_id": "01KAP"},
+     "is --key or MOORING_KEY of this one"),
+    (503, {"code": "try-later", "detail": "RFC 9110 15.6.4: retry"}, "the edge answers for a daemon that does not"),
+])
+def test_a_refusal_that_cannot_know_why_has_a_hint(service, status, problem, remedy):
+    service.answers["GET /v1/admin/devices?limit=50"] = (status, problem)
+    assert remedy in failure(service, "devices")
 
 
 # -- reading ------------------------------------------------------------------------------------------------------------
