@@ -72,8 +72,8 @@ $(INTRUDER): $(call obj,tests/e2e/intruder.c $(SRC_gateway)) $(B)/libcommon.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
 
-# bench/x.c: one program each.
-BENCH_PROGRAMS := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen
+$(B)/bench/loadgen: $(B)/obj/bench/exchange.o
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"

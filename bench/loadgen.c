@@ -12,8 +12,8 @@
 #include "clock.h"
 #include "csr.h"
 #include "evidence.h"
+#include "exchange.h"
 #include "file.h"
-#include "httpc.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -24,13 +24,19 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { SCALAR_SIZE = 32, CSR_ROOM = 512, ANSWER_MAX = 65536, TIMEOUT_MS = 30000 };
+enum { CSR_ROOM = 512 };
 
-/* One line of the keys file, as bytes: both private keys in PKCS#8 would be slow to load by the thousand. */
-struct device {
+/* One record of the keys file. */
+struct prepared {
 	uint32_t rot_size, csr_size;
 	uint8_t rot_der[160];
 	uint8_t csr[CSR_ROOM];
+};
+
+struct device {
+	EVP_PKEY *rot;
+	uint8_t instance_id[INSTANCE_ID_SIZE];
+	struct bytes csr;
 };
 
 struct options {
@@ -40,7 +46,8 @@ struct options {
 
 struct run {
 	const struct options *o;
-	const struct device *devices;
+	const struct device *devices; /* NULL: challenges only */
+	struct exchange_target *target;
 	long total;
 	atomic_long next, failed;
 	double *ms;
@@ -68,7 +75,7 @@ static struct psa_claims claims_of(const uint8_t instance[INSTANCE_ID_SIZE], con
 	return c;
 }
 
-static void make_device(struct device *d, FILE *records)
+static void make_device(struct prepared *d, FILE *records)
 {
 	struct fault f;
 	uint8_t spki[SPKI_MAX], instance[INSTANCE_ID_SIZE], digest[SHA256_SIZE], signature[ECDSA_SIGNATURE_MAX];
@@ -111,7 +118,7 @@ static int prepare(const struct options *o)
 	if (!records || !keys)
 		die("open", NULL);
 	for (long i = 0; i < o->count; i++) {
-		struct device d = {0};
+		struct prepared d = {0};
 		make_device(&d, records);
 		if (fwrite(&d, sizeof d, 1, keys) != 1)
 			die("write", NULL);
@@ -119,19 +126,14 @@ static int prepare(const struct options *o)
 	return fclose(records) || fclose(keys);
 }
 
-/* A call over `http`; the answer's JSON object, NULL with the fault set where the status is not among the two. */
-static json_t *call(struct httpc_sync *http, const char *origin, const char *path, const char *body, int want, int or_else,
-		    struct fault *f)
+/* The answer's JSON object; NULL with the fault set where the status is not 201. */
+static json_t *call(struct exchange *x, const char *path, const char *body, struct fault *f)
 {
-	static const char *const headers[] = {"Content-Type: application/json", NULL};
-	char url[512];
-	snprintf(url, sizeof url, "%s%s", origin, path);
-	struct httpc_call c = {"POST", url, headers, bytes_str(body), ANSWER_MAX, TIMEOUT_MS, TIMEOUT_MS};
-	struct httpc_answer a;
-	if (!httpc_sync_call(http, &c, &a, f).ok)
+	struct exchange_answer a;
+	if (!exchange_post(x, path, bytes_str(body), &a, f).ok)
 		return NULL;
 	json_t *object = json_loadb((const char *)a.body.p, a.body.n, 0, NULL);
-	if (object && (a.status == want || a.status == or_else))
+	if (object && a.status == 201)
 		return object;
 	json_decref(object);
 	refuse(f, REASON_INTERNAL, "%s: status %d: %.*s", path, a.status, (int)(a.body.n < 200 ? a.body.n : 200), a.body.p);
@@ -140,22 +142,19 @@ static json_t *call(struct httpc_sync *http, const char *origin, const char *pat
 
 static char *enrolment_body(const struct device *d, const char *nonce_text, const char *origin, struct fault *f)
 {
-	uint8_t nonce[NONCE_SIZE], b[BINDING_SIZE], instance[INSTANCE_ID_SIZE];
+	uint8_t nonce[NONCE_SIZE], b[BINDING_SIZE];
 	size_t n;
-	const uint8_t *der = d->rot_der;
 	char csr_text[BASE64_SIZE(CSR_ROOM)], evidence_text[BASE64_SIZE(EVIDENCE_MAX)], *body = NULL;
 	static const uint8_t alg[] = {0xa1, 0x01, 0x26};
 	struct buf payload = {0}, token = {0}, text = {0};
-	EVP_PKEY *rot = d2i_AutoPrivateKey_ex(NULL, &der, (long)d->rot_size, crypto_ctx(), NULL);
-	if (!rot || !evidence_instance_id(rot, instance) ||
-	    !base64url_decode(nonce_text, strlen(nonce_text), nonce, sizeof nonce, &n) || n != NONCE_SIZE)
+	if (!base64url_decode(nonce_text, strlen(nonce_text), nonce, sizeof nonce, &n) || n != NONCE_SIZE)
 		goto out;
-	binding_compute(BINDING_CSR, nonce, origin, bytes_of(d->csr, d->csr_size), b);
-	struct psa_claims claims = claims_of(instance, b);
+	binding_compute(BINDING_CSR, nonce, origin, d->csr, b);
+	struct psa_claims claims = claims_of(d->instance_id, b);
 	evidence_build_psa_payload(&payload, &claims);
-	if (!cose_sign(&token, bytes_of(alg, sizeof alg), buf_view(&payload), rot, f).ok)
+	if (!cose_sign(&token, bytes_of(alg, sizeof alg), buf_view(&payload), d->rot, f).ok)
 		goto out;
-	base64_encode(bytes_of(d->csr, d->csr_size), csr_text);
+	base64_encode(d->csr, csr_text);
 	base64_encode(buf_view(&token), evidence_text);
 	buf_printf(&text,
 		   "{\"csr\":\"%s\",\"evidence\":{\"type\":\"psa-token\",\"value\":\"%s\"},\"nonce\":\"%s\","
@@ -163,7 +162,6 @@ static char *enrolment_body(const struct device *d, const char *nonce_text, cons
 		   csr_text, evidence_text, nonce_text, origin);
 	body = buf_take_str(&text);
 out:
-	EVP_PKEY_free(rot);
 	buf_free(&payload);
 	buf_free(&token);
 	return body;
@@ -171,20 +169,18 @@ out:
 
 static bool enrol_one(const struct run *r, const struct device *d, struct fault *f)
 {
-	struct httpc_tls tls = {.ca_file = r->o->ca};
-	struct httpc_sync *http = NULL;
+	struct exchange *x = NULL;
 	json_t *challenge = NULL, *answer = NULL;
 	char *body = NULL;
 	*f = (struct fault){.text = "no answer"};
-	if (httpc_sync_new(&tls, &http, f).ok &&
-	    (challenge = call(http, r->o->gateway, "/v1/challenges", "{}", 201, 201, f)) && d &&
+	if (exchange_open(r->target, &x, f).ok && (challenge = call(x, "/v1/challenges", "{}", f)) && d &&
 	    (body = enrolment_body(d, json_string_value(json_object_get(challenge, "nonce")), r->o->gateway, f)))
-		answer = call(http, r->o->gateway, "/v1/enrolments", body, 201, 200, f);
+		answer = call(x, "/v1/enrolments", body, f);
 	bool ok = d ? json_is_string(json_object_get(answer, "certificatePem")) : challenge != NULL;
 	json_decref(challenge);
 	json_decref(answer);
 	free(body);
-	httpc_sync_free(http);
+	exchange_close(x);
 	return ok;
 }
 
@@ -194,7 +190,7 @@ static void *worker(void *arg)
 	for (long i; (i = atomic_fetch_add(&r->next, 1)) < r->total;) {
 		struct fault f;
 		int64_t start = clock_monotonic_us();
-		bool ok = enrol_one(r, r->devices ? &r->devices[r->o->from + i] : NULL, &f);
+		bool ok = enrol_one(r, r->devices ? &r->devices[i] : NULL, &f);
 		r->ms[i] = (double)(clock_monotonic_us() - start) / 1000;
 		if (ok)
 			continue;
@@ -225,8 +221,11 @@ static int drive(const struct options *o, const struct device *devices, long tot
 	struct run r = {.o = o, .devices = devices, .total = total, .lock = PTHREAD_MUTEX_INITIALIZER};
 	pthread_t *threads = calloc((size_t)o->concurrency, sizeof *threads);
 	r.ms = calloc((size_t)total, sizeof *r.ms);
+	struct fault f;
 	if (!threads || !r.ms)
 		die("memory", NULL);
+	if (!exchange_target_new(o->gateway, o->ca, &r.target, &f).ok)
+		die("gateway", &f);
 	double cpu = own_cpu();
 	int64_t start = clock_monotonic_us();
 	for (long i = 0; i < o->concurrency; i++)
@@ -243,9 +242,20 @@ static int drive(const struct options *o, const struct device *devices, long tot
 	json_dumpf(report, stdout, 0);
 	putchar('\n');
 	json_decref(report);
+	exchange_target_free(r.target);
 	free(threads);
 	free(r.ms);
 	return atomic_load(&r.failed) ? 1 : 0;
+}
+
+/* Before the clock runs: a device has its keys in memory as well. */
+static void load_device(const struct prepared *from, struct device *to)
+{
+	const uint8_t *der = from->rot_der;
+	to->rot = d2i_AutoPrivateKey_ex(NULL, &der, (long)from->rot_size, crypto_ctx(), NULL);
+	to->csr = bytes_of(from->csr, from->csr_size);
+	if (!to->rot || !evidence_instance_id(to->rot, to->instance_id))
+		die("a Root of Trust key", NULL);
 }
 
 static int enrol(const struct options *o)
@@ -254,9 +264,17 @@ static int enrol(const struct options *o)
 	struct buf keys;
 	if (!file_read(o->keys, (size_t)1 << 32, &keys, &f).ok)
 		die("keys", &f);
-	long count = (long)(keys.n / sizeof(struct device));
-	long to = o->to && o->to < count ? o->to : count;
-	int rc = o->from < to ? drive(o, (const struct device *)(const void *)keys.p, to - o->from) : 1;
+	const struct prepared *prepared = (const void *)keys.p;
+	long count = (long)(keys.n / sizeof *prepared), to = o->to && o->to < count ? o->to : count, n = to - o->from;
+	struct device *devices = calloc(n > 0 ? (size_t)n : 1, sizeof *devices);
+	if (!devices)
+		die("memory", NULL);
+	for (long i = 0; i < n; i++)
+		load_device(&prepared[o->from + i], &devices[i]);
+	int rc = n > 0 ? drive(o, devices, n) : 1;
+	for (long i = 0; i < n; i++)
+		EVP_PKEY_free(devices[i].rot);
+	free(devices);
 	buf_free(&keys);
 	return rc;
 }
