@@ -70,7 +70,7 @@ static void test_answers_come_through_unchanged(void **state)
 		{.status = SIGNER_NONE},
 		{.status = SIGNER_REFUSED,
 		 .certificate = bytes_str("of a commit that failed"),
-		 .refusal = {REASON_EAR_AGE, "the result was issued 400 s ago"}},
+		 .refusal = {.reason = REASON_EAR_AGE, .text = "the result was issued 400 s ago"}},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct signer_answer got;
