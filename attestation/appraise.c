@@ -9,7 +9,6 @@ struct subject {
 	struct evidence evidence;
 	const uint8_t *nonce;
 	struct record record;
-	EVP_PKEY *key;
 	struct appraisal *out;
 };
 
@@ -34,10 +33,8 @@ static outcome check_standing(struct subject *s, struct fault *f)
 static outcome check_signature(struct subject *s, struct fault *f)
 {
 	const struct record *r = &s->record;
-	s->key = key_cache_get(s->appraiser->keys, bytes_of(r->public_key, r->public_key_size));
-	if (!s->key)
-		return refuse(f, REASON_SIGNATURE, "the record's public key cannot be read");
-	return evidence_verify(&s->evidence, s->key, s->appraiser->allow_test_keys, f);
+	struct bytes rot = bytes_of(r->public_key, r->public_key_size);
+	return evidence_verify(&s->evidence, rot, s->appraiser->allow_test_keys, f);
 }
 
 static outcome check_implementation(struct subject *s, struct fault *f)
@@ -67,15 +64,13 @@ static outcome check_request_key(struct subject *s, const struct csr *csr, struc
 /* The RoT key signed this very request: what it attests is the request's key. */
 static outcome check_request(struct subject *s, struct fault *f)
 {
-	struct csr csr = {0};
+	struct csr csr;
 	if (s->evidence.type != EVIDENCE_COSE_CSR)
 		return DONE;
 	outcome r = csr_parse(s->evidence.cose.payload, s->appraiser->allow_test_keys, &csr, f);
 	if (!r.ok)
 		return r;
-	r = check_request_key(s, &csr, f);
-	csr_free(&csr);
-	return r;
+	return check_request_key(s, &csr, f);
 }
 
 /* In this order: nothing is said about a device before its key has spoken but that it is known and stands. */

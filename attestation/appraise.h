@@ -4,13 +4,11 @@
 #ifndef MOORING_APPRAISE_H
 #define MOORING_APPRAISE_H
 
-#include "key_cache.h"
 #include "records.h"
 
 /* What a worker appraises with. */
 struct appraiser {
 	struct records *records;
-	struct key_cache *keys;
 	bool allow_test_keys;
 };
 

@@ -2,20 +2,16 @@
 
 #include "withdrawals.h"
 
-enum { KEYS_CACHED = 1024 };
-
 outcome worker_start(struct loop *loop, unsigned index, void *arg, struct fault *f)
 {
 	struct attestd *a = arg;
 	struct worker *w = &a->workers[index];
 	w->service = a;
 	w->loop = loop;
-	w->appraiser = (struct appraiser){&w->records, key_cache_new(KEYS_CACHED), a->config.allow_test_keys};
+	w->appraiser = (struct appraiser){&w->records, a->config.allow_test_keys};
 	w->ear = key_copy(a->keys.ear);
 	w->peers = peers_new(a->keys.relying_party_ca, NULL);
-	outcome r = w->appraiser.keys && w->ear && w->peers
-			    ? DONE
-			    : refuse(f, REASON_NO_MEMORY, "no memory for a worker");
+	outcome r = w->ear && w->peers ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker");
 	if (r.ok)
 		r = records_open_reader(a->db_path, &w->records, f);
 	if (r.ok)
@@ -31,7 +27,6 @@ void worker_stop(unsigned index, void *arg)
 	struct worker *w = &a->workers[index];
 	records_close(&w->records);
 	peers_free(w->peers);
-	key_cache_free(w->appraiser.keys);
 	EVP_PKEY_free(w->ear);
 	*w = (struct worker){0};
 }

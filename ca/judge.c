@@ -64,7 +64,7 @@ static outcome judge_attested(const struct judge *j, const struct signer_request
 	if (o.ok && !ear.has_instance_id)
 		o = refuse(f, REASON_EAR_INSTANCE, "the attestation result names no instance ID");
 	if (o.ok)
-		o = evidence_check_key_not_rot(ear.instance_id, m->csr.key, f);
+		o = evidence_check_key_not_rot(ear.instance_id, m->csr.spki, f);
 	if (o.ok)
 		cert_thing_name(bytes_of(j->keys->salt, SALT_SIZE), ear.instance_id, m->thing);
 	return o;
@@ -92,8 +92,6 @@ outcome judge_request(struct judge *j, const struct signer_request *r, int64_t n
 		name_unattested(j, out);
 	else
 		o = judge_attested(j, r, now, out, f);
-	if (!o.ok)
-		judgement_free(out);
 	return o;
 }
 
@@ -123,10 +121,4 @@ outcome judge_take_void(struct judge *j, int64_t now_us, struct fault *f)
 		return DONE;
 	return refuse(f, REASON_OVERLOADED,
 		      "more than %d intents given up at once, and then more than one a second", VOID_BURST);
-}
-
-void judgement_free(struct judgement *m)
-{
-	csr_free(&m->csr);
-	*m = (struct judgement){0};
 }

@@ -21,7 +21,7 @@ struct judge {
  * that was killed under full load gives up no more at its next start. */
 enum { VOID_BURST = 8192, VOID_INTERVAL_US = 1000000 };
 
-/* Owns the CSR: judgement_free. */
+/* Views into the request. */
 struct judgement {
 	const struct profile *profile;
 	struct issuer *issuer;
@@ -36,6 +36,5 @@ MUST_USE outcome judge_request(struct judge *j, const struct signer_request *r, 
 MUST_USE outcome judge_take_unattested(struct judge *j, int64_t now_us, struct fault *f);
 /* Takes one of the intents that may be given up. REASON_OVERLOADED. */
 MUST_USE outcome judge_take_void(struct judge *j, int64_t now_us, struct fault *f);
-void judgement_free(struct judgement *m);
 
 #endif

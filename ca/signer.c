@@ -250,11 +250,7 @@ static outcome decide_issue(struct signer *s, struct bytes message, const struct
 			      "the clock is %lld s behind a certificate that was signed before",
 			      (long long)(s->latest - now));
 	o = judge_request(&s->judge, r, now, &m, f);
-	if (!o.ok)
-		return o;
-	o = issue_judged(s, r, &m, known, &first, &record, d, f);
-	judgement_free(&m);
-	return o;
+	return o.ok ? issue_judged(s, r, &m, known, &first, &record, d, f) : o;
 }
 
 void signer_decide(struct signer *s, struct bytes message, const struct signer_request *r, int64_t now,

@@ -28,7 +28,6 @@ static void check_free(struct check *k)
 {
 	buf_free(&k->input);
 	buf_free(&k->csr_input);
-	csr_free(&k->csr);
 	EVP_PKEY_free(k->key);
 	json_decref(k->steps);
 }
@@ -103,7 +102,7 @@ static outcome step_format(struct check *k, struct fault *f)
 static outcome step_csr(struct check *k, struct fault *f)
 {
 	outcome o = csr_parse(buf_view(&k->csr_input), k->allow_test_keys, &k->csr, f);
-	return o.ok ? evidence_check_key_not_rot(k->evidence.instance_id, k->csr.key, f) : o;
+	return o.ok ? evidence_check_key_not_rot(k->evidence.instance_id, k->csr.spki, f) : o;
 }
 
 static outcome step_binding(struct check *k, struct fault *f)
@@ -114,7 +113,9 @@ static outcome step_binding(struct check *k, struct fault *f)
 
 static outcome step_signature(struct check *k, struct fault *f)
 {
-	return evidence_verify(&k->evidence, k->key, k->allow_test_keys, f);
+	uint8_t spki[SPKI_MAX];
+	struct bytes rot = bytes_of(spki, ec_key_to_spki(k->key, spki, sizeof spki));
+	return evidence_verify(&k->evidence, rot, k->allow_test_keys, f);
 }
 
 static bool always(const struct check *k)
@@ -297,7 +298,7 @@ static void csr_people(const struct csr *csr, const char *subject, const char *h
 	char key[32];
 	snprintf(key, sizeof key, "EC, P-%d", csr->key_bits);
 	printf("PKCS#10 request, %zu bytes of DER (given as %s)\n", size, form);
-	if (!csr->key)
+	if (!csr->key_bits)
 		return;
 	text_field("subject", subject[0] ? subject : "(empty)");
 	text_field("key", key);
@@ -343,7 +344,6 @@ static int csr_check(struct ctl *c, const struct arguments *a)
 		csr_people(&csr, subject, hash, form, input.n);
 		code = print_verdict(c, o, &f);
 	}
-	csr_free(&csr);
 	buf_free(&input);
 	return code;
 }

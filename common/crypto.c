@@ -20,6 +20,7 @@ struct thread_crypto {
 	EVP_MD *digest[3];  /* SHA-256, SHA-384, SHA-512 */
 	EVP_MD_CTX *md;
 	EVP_PKEY *blank[3]; /* of each curve, made when first needed: see key_from_point */
+	EVP_PKEY *lent[3];  /* the same: see ec_key_borrow */
 	EC_GROUP *group[3]; /* the same: see ec_spki_on_curve */
 };
 
@@ -72,6 +73,7 @@ static void thread_crypto_free(void *p)
 	for (size_t i = 0; i < 3; i++) {
 		EVP_MD_free(t->digest[i]);
 		EVP_PKEY_free(t->blank[i]);
+		EVP_PKEY_free(t->lent[i]);
 		EC_GROUP_free(t->group[i]);
 	}
 	OSSL_LIB_CTX_free(t->ctx);
@@ -198,10 +200,32 @@ static const struct curve *curve_of_spki(struct bytes spki)
 	return NULL;
 }
 
+struct bytes ec_spki_point(struct bytes spki)
+{
+	const struct curve *c = curve_of_spki(spki);
+	return c ? bytes_of(spki.p + c->prefix_size - 1, 1 + 2 * c->field) : bytes_of(NULL, 0);
+}
+
 EVP_PKEY *ec_key_from_spki(struct bytes spki)
 {
 	const struct curve *c = curve_of_spki(spki);
-	return c ? key_from_point(c, spki.p + c->prefix_size - 1, 1 + 2 * c->field) : NULL;
+	struct bytes point = ec_spki_point(spki);
+	return c ? key_from_point(c, point.p, point.n) : NULL;
+}
+
+/* A group of its own for each key costs more than the point. */
+EVP_PKEY *ec_key_borrow(struct bytes spki)
+{
+	const struct curve *c = curve_of_spki(spki);
+	struct bytes point = ec_spki_point(spki);
+	if (!c)
+		return NULL;
+	EVP_PKEY **lent = &thread_crypto()->lent[c - curves];
+	if (!*lent)
+		return *lent = key_from_point(c, point.p, point.n);
+	bool ok = EVP_PKEY_set1_encoded_public_key(*lent, point.p, point.n) == 1;
+	ERR_clear_error();
+	return ok ? *lent : NULL;
 }
 
 bool ec_spki_on_curve(struct bytes spki)

@@ -32,6 +32,12 @@ void hmac_sha256(struct bytes key, struct bytes in, uint8_t out[SHA256_SIZE]);
 /* NIST curves P-256, P-384, P-521 only; NULL if the DER is anything else or the point is not on it.
  * `spki` is a DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7) with an uncompressed point. Caller frees. */
 EVP_PKEY *ec_key_from_spki(struct bytes spki);
+/* The same, for a moment and at a third of the price: the key is the calling thread's own and is another one after the
+ * next call. Never freed by the caller. */
+EVP_PKEY *ec_key_borrow(struct bytes spki);
+/* The point, 04 || X || Y, within a SubjectPublicKeyInfo of one of the curves; empty where it is none. Whether it is on
+ * the curve is not looked at. */
+struct bytes ec_spki_point(struct bytes spki);
 /* Whether ec_key_from_spki would take it, without making the key: for records that are stored and not used yet. */
 bool ec_spki_on_curve(struct bytes spki);
 /* Coordinates or secrets of P-256. Caller frees. */

@@ -201,10 +201,10 @@ static outcome parse(bool allow_test_keys, struct csr *c, struct fault *f)
 	if (!allow_test_keys && evidence_is_test_key(c->spki_sha256))
 		return refuse(f, REASON_CSR_TEST_KEY,
 			      "the key to certify is a published test key: anyone can sign with it");
-	c->key = ec_key_from_spki(c->spki);
-	if (!c->key)
+	EVP_PKEY *key = ec_key_borrow(c->spki);
+	if (!key)
 		return refuse(f, REASON_CSR_KEY_POINT, "SEC 1 3.2.2: the key's point is not on its curve");
-	if (!ecdsa_verify_der(c->key, digest_bits, c->tbs, parts.signature))
+	if (!ecdsa_verify_der(key, digest_bits, c->tbs, parts.signature))
 		return refuse(f, REASON_CSR_SIGNATURE,
 			      "RFC 2986 4.2: the signature does not verify under the request's own key");
 	return DONE;
@@ -217,14 +217,8 @@ outcome csr_parse(struct bytes der, bool allow_test_keys, struct csr *out, struc
 		return refuse(f, REASON_CSR_DER, "the request is larger than %d bytes", CSR_MAX);
 	outcome o = parse(allow_test_keys, out, f);
 	if (!o.ok)
-		csr_free(out);
+		*out = (struct csr){0};
 	return o;
-}
-
-void csr_free(struct csr *c)
-{
-	EVP_PKEY_free(c->key);
-	*c = (struct csr){0};
 }
 
 static outcome append(struct buf *out, struct buf *what, struct fault *f)

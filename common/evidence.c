@@ -177,13 +177,10 @@ static bool is_dummy_implementation(const uint8_t id[32])
 	return true;
 }
 
-static outcome refuse_test_keys(const struct evidence *e, EVP_PKEY *rot, struct fault *f)
+static outcome refuse_test_keys(const struct evidence *e, struct bytes rot_spki, struct fault *f)
 {
-	uint8_t spki[SPKI_MAX], hash[SHA256_SIZE];
-	size_t n = ec_key_to_spki(rot, spki, sizeof spki);
-	if (n == 0)
-		return refuse(f, REASON_COSE_ALG, "the device's key is not on P-256, P-384 or P-521");
-	sha256(bytes_of(spki, n), hash);
+	uint8_t hash[SHA256_SIZE];
+	sha256(rot_spki, hash);
 	if (evidence_is_test_key(hash))
 		return refuse(f, REASON_TEST_KEY,
 			      "the device's key is a published test key: anyone can sign with it");
@@ -193,27 +190,22 @@ static outcome refuse_test_keys(const struct evidence *e, EVP_PKEY *rot, struct 
 	return DONE;
 }
 
-outcome evidence_verify(const struct evidence *e, EVP_PKEY *rot, bool allow_test_keys, struct fault *f)
+outcome evidence_verify(const struct evidence *e, struct bytes rot_spki, bool allow_test_keys,
+			struct fault *f)
 {
-	outcome o = allow_test_keys ? DONE : refuse_test_keys(e, rot, f);
+	EVP_PKEY *rot = ec_key_borrow(rot_spki);
+	if (!rot)
+		return refuse(f, REASON_COSE_ALG, "the device's key is not on P-256, P-384 or P-521");
+	outcome o = allow_test_keys ? DONE : refuse_test_keys(e, rot_spki, f);
 	return o.ok ? cose_verify(&e->cose, rot, f) : o;
 }
 
-/* The point of a key, 04 || X || Y, and COSE's number of its curve (RFC 9053 7.1). */
-static struct bytes point_of(EVP_PKEY *key, uint8_t spki[SPKI_MAX], uint64_t *curve)
-{
-	size_t n = ec_key_to_spki(key, spki, SPKI_MAX);
-	int bits = ec_key_bits(key);
-	size_t size = 1 + 2 * (size_t)((bits + 7) / 8);
-	*curve = bits == 256 ? 1 : bits == 384 ? 2 : 3;
-	return n >= size ? bytes_of(spki + n - size, size) : bytes_of(NULL, 0);
-}
-
 /* TF-M since 2.2 hashes the COSE_Key {1: 2, -1: curve, -2: x, -3: y}. */
-static bool hash_cose_key(struct bytes point, uint64_t curve, uint8_t out[SHA256_SIZE])
+static bool hash_cose_key(struct bytes point, uint8_t out[SHA256_SIZE])
 {
 	struct buf b = {0};
 	size_t field = point.n / 2;
+	uint64_t curve = field == 32 ? 1 : field == 48 ? 2 : 3; /* RFC 9053 7.1 */
 	cbor_put_map(&b, 4);
 	cbor_put_int(&b, 1);
 	cbor_put_int(&b, 2);
@@ -233,30 +225,27 @@ static bool hash_cose_key(struct bytes point, uint64_t curve, uint8_t out[SHA256
 bool evidence_instance_id(EVP_PKEY *rot, uint8_t out[INSTANCE_ID_SIZE])
 {
 	uint8_t spki[SPKI_MAX];
-	uint64_t curve;
-	struct bytes point = point_of(rot, spki, &curve);
+	struct bytes point = ec_spki_point(bytes_of(spki, ec_key_to_spki(rot, spki, sizeof spki)));
 	out[0] = UEID_RAND;
-	return point.n && hash_cose_key(point, curve, out + 1);
+	return point.n && hash_cose_key(point, out + 1);
 }
 
 bool evidence_instance_id_old(EVP_PKEY *rot, uint8_t out[INSTANCE_ID_SIZE])
 {
 	uint8_t spki[SPKI_MAX];
-	uint64_t curve;
-	struct bytes point = point_of(rot, spki, &curve);
+	struct bytes point = ec_spki_point(bytes_of(spki, ec_key_to_spki(rot, spki, sizeof spki)));
 	out[0] = UEID_RAND;
 	if (point.n)
 		sha256(point, out + 1);
 	return point.n != 0;
 }
 
-outcome evidence_check_key_not_rot(const uint8_t instance_id[INSTANCE_ID_SIZE], EVP_PKEY *csr_key,
+outcome evidence_check_key_not_rot(const uint8_t instance_id[INSTANCE_ID_SIZE], struct bytes csr_spki,
 				   struct fault *f)
 {
-	uint8_t spki[SPKI_MAX], now[SHA256_SIZE], old[SHA256_SIZE];
-	uint64_t curve;
-	struct bytes point = point_of(csr_key, spki, &curve); /* once: it costs more than both hashes */
-	if (!point.n || !hash_cose_key(point, curve, now))
+	uint8_t now[SHA256_SIZE], old[SHA256_SIZE];
+	struct bytes point = ec_spki_point(csr_spki);
+	if (!point.n || !hash_cose_key(point, now))
 		return refuse(f, REASON_CRYPTO, "the key to certify gives no instance ID");
 	sha256(point, old);
 	if (instance_id[0] == UEID_RAND &&

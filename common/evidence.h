@@ -50,8 +50,9 @@ MUST_USE outcome evidence_parse(enum evidence_type type, struct bytes in, struct
 /* The nonce claim equals B in constant time; for cose-csr the payload is the CSR, byte for byte. */
 MUST_USE outcome evidence_check_binding(const struct evidence *e, const uint8_t b[BINDING_SIZE],
 					struct bytes csr, struct fault *f);
-/* The signature under the RoT public key, and the key not a published test key unless allowed. */
-MUST_USE outcome evidence_verify(const struct evidence *e, EVP_PKEY *rot, bool allow_test_keys,
+/* The signature under the RoT public key (a SubjectPublicKeyInfo), and the key not a published test key unless
+ * allowed. */
+MUST_USE outcome evidence_verify(const struct evidence *e, struct bytes rot_spki, bool allow_test_keys,
 				 struct fault *f);
 
 /* Published test keys: TF-M's dummy IAK and those of the test vectors, by SHA-256 of the SPKI. */
@@ -60,8 +61,8 @@ bool evidence_is_test_key(const uint8_t spki_sha256[SHA256_SIZE]);
 bool evidence_is_test_instance(const uint8_t instance_id[INSTANCE_ID_SIZE]);
 /* REASON_CSR_KEY_IS_ROT where the instance ID is derived from the key to certify, in either of TF-M's
  * derivations. */
-MUST_USE outcome evidence_check_key_not_rot(const uint8_t instance_id[INSTANCE_ID_SIZE], EVP_PKEY *csr_key,
-					    struct fault *f);
+MUST_USE outcome evidence_check_key_not_rot(const uint8_t instance_id[INSTANCE_ID_SIZE],
+					    struct bytes csr_spki, struct fault *f);
 
 /* Instance ID of a key: 01 || SHA-256(COSE_Key) as TF-M since 2.2 makes it. */
 MUST_USE bool evidence_instance_id(EVP_PKEY *rot, uint8_t out[INSTANCE_ID_SIZE]);

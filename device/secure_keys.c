@@ -130,10 +130,12 @@ EVP_PKEY *secure_keys_find(const struct secure_keys *keys, uint32_t id)
 	return NULL;
 }
 
-bool secure_keys_hold(const struct secure_keys *keys, EVP_PKEY *public_key)
+bool secure_keys_hold(const struct secure_keys *keys, struct bytes spki)
 {
+	uint8_t own[SPKI_MAX];
 	for (size_t i = 0; i < SECURE_KEYS_MAX; i++)
-		if (keys->slots[i].id && EVP_PKEY_eq(keys->slots[i].key, public_key) == 1)
+		if (keys->slots[i].id &&
+		    bytes_equal(spki, bytes_of(own, ec_key_to_spki(keys->slots[i].key, own, sizeof own))))
 			return true;
 	return false;
 }

@@ -27,6 +27,6 @@ MUST_USE enum psa_status secure_keys_destroy(struct secure_keys *keys, uint32_t 
 /* NULL where there is none; owned by `keys`. */
 EVP_PKEY *secure_keys_find(const struct secure_keys *keys, uint32_t id);
 /* Whether this public key is of a key kept here. */
-bool secure_keys_hold(const struct secure_keys *keys, EVP_PKEY *public_key);
+bool secure_keys_hold(const struct secure_keys *keys, struct bytes spki);
 
 #endif

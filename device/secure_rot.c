@@ -114,8 +114,7 @@ static bool is_for_own_key(const struct secure_keys *keys, struct bytes der)
 		log_fault(LOG_LEVEL_WARN, NULL, &f, "a CSR was not signed");
 		return false;
 	}
-	bool own = secure_keys_hold(keys, csr.key);
-	csr_free(&csr);
+	bool own = secure_keys_hold(keys, csr.spki);
 	return own;
 }
 

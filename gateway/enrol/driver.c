@@ -44,7 +44,6 @@ void enrol_free(struct enrol *e)
 		return;
 	event_del(&e->deadline);
 	buf_free(&e->authenticate.certificate);
-	csr_free(&e->csr.csr);
 	attest_call_free(&e->attest.call);
 	approval_free(e->policy.approval);
 	buf_free(&e->issue.certificate);

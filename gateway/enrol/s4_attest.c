@@ -19,7 +19,7 @@ static outcome check_locally(const struct enrol *seen, struct attest_out *mine, 
 	if (o.ok)
 		o = evidence_check_binding(&mine->evidence, seen->csr.binding, r->csr, f);
 	if (o.ok)
-		o = evidence_check_key_not_rot(mine->evidence.instance_id, seen->csr.csr.key, f);
+		o = evidence_check_key_not_rot(mine->evidence.instance_id, seen->csr.csr.spki, f);
 	return o;
 }
 

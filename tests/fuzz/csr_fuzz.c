@@ -32,12 +32,11 @@ static void parse(struct bytes der, bool as_theirs)
 	struct csr c;
 	struct fault f = {0};
 	if (csr_parse(der, false, &c, &f).ok) {
-		if (!c.key || (c.key_bits != 256 && c.key_bits != 384 && c.key_bits != 521))
+		if (!c.spki.n || (c.key_bits != 256 && c.key_bits != 384 && c.key_bits != 521))
 			abort();
 		if (as_theirs)
 			compare(&c);
-		csr_free(&c);
-	} else if (c.key || f.reason == REASON_NONE || f.text[0] == '\0') {
+	} else if (c.spki.n || f.reason == REASON_NONE || f.text[0] == '\0') {
 		abort();
 	}
 	ERR_clear_error();

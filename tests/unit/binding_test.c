@@ -33,7 +33,6 @@ static void test_golden_values(void **state)
 	check_binding(BINDING_KEY, audience, csr.spki, mode_k, true);
 	check_binding(BINDING_KEY, audience, csr.der, mode_c, false);
 	check_binding(BINDING_CSR, "https://enrol.example.com", csr.der, mode_c, false);
-	csr_free(&csr);
 	buf_free(&der);
 }
 

@@ -49,7 +49,7 @@ static outcome appraise(enum evidence_type type, struct bytes in, EVP_PKEY *rot,
 	*f = (struct fault){0};
 	outcome o = evidence_parse(type, in, &e, f);
 	if (o.ok)
-		o = evidence_verify(&e, rot, allow_test_keys, f);
+		o = evidence_verify(&e, spki_of(rot), allow_test_keys, f);
 	return o.ok ? evidence_check_binding(&e, binding, buf_view(&csr), f) : o;
 }
 
@@ -305,7 +305,7 @@ static void test_a_signed_request_is_refused_for_another_request_or_binding(void
 	wrong[31] ^= 1;
 	refused_for(evidence_check_binding(&e, wrong, buf_view(&csr), &f), &f, REASON_NONCE_MISMATCH,
 		    "other binding");
-	refused_for(evidence_verify(&e, other.key, false, &f), &f, REASON_SIGNATURE, "other device's key");
+	refused_for(evidence_verify(&e, spki_of(other.key), false, &f), &f, REASON_SIGNATURE, "other device's key");
 	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&d.evidence), d.key, false, &f), &f,
 		    REASON_CBOR_TYPE, "a signed request sent as a token");
 	device_free(&other);
@@ -436,10 +436,10 @@ static void test_a_request_for_the_device_key_itself_is_refused(void **state)
 	device_make(&d);
 	device_make(&other);
 	assert_true(evidence_instance_id_old(d.key, old));
-	accepted(evidence_check_key_not_rot(d.instance, other.key, &f), &f, "another key");
-	refused_for(evidence_check_key_not_rot(d.instance, d.key, &f), &f, REASON_CSR_KEY_IS_ROT,
+	accepted(evidence_check_key_not_rot(d.instance, spki_of(other.key), &f), &f, "another key");
+	refused_for(evidence_check_key_not_rot(d.instance, spki_of(d.key), &f), &f, REASON_CSR_KEY_IS_ROT,
 		    "new derivation");
-	refused_for(evidence_check_key_not_rot(old, d.key, &f), &f, REASON_CSR_KEY_IS_ROT, "old derivation");
+	refused_for(evidence_check_key_not_rot(old, spki_of(d.key), &f), &f, REASON_CSR_KEY_IS_ROT, "old derivation");
 	device_free(&d);
 	device_free(&other);
 }
@@ -490,8 +490,8 @@ static void test_the_token_of_rfc_9783_verifies(void **state)
 	accepted(evidence_parse(EVIDENCE_PSA_TOKEN, buf_view(&token), &e, &f), &f, "RFC 9783 A.1");
 	assert_int_equal(e.profile, PROFILE_TFM_2023);
 	assert_int_equal(e.client_id, 2147483647);
-	accepted(evidence_verify(&e, key, true, &f), &f, "RFC 9783 A.1");
-	refused_for(evidence_verify(&e, key, false, &f), &f, REASON_TEST_KEY, "RFC 9783 A.1");
+	accepted(evidence_verify(&e, spki_of(key), true, &f), &f, "RFC 9783 A.1");
+	refused_for(evidence_verify(&e, spki_of(key), false, &f), &f, REASON_TEST_KEY, "RFC 9783 A.1");
 	refused_for(evidence_check_binding(&e, binding, buf_view(&csr), &f), &f, REASON_NONCE_MISMATCH,
 		    "RFC 9783 A.1");
 	refused_for(evidence_parse(EVIDENCE_PSA_TOKEN, buf_view(&mac), &e, &f), &f, REASON_COSE_MAC0,

@@ -64,6 +64,15 @@ static inline EVP_PKEY *read_public_key(const char *path)
 	return key;
 }
 
+/* Of an EC key; good until the second call after this one. */
+static inline struct bytes spki_of(EVP_PKEY *key)
+{
+	static uint8_t spki[2][SPKI_MAX];
+	static unsigned turn;
+	uint8_t *out = spki[turn++ % 2];
+	return bytes_of(out, ec_key_to_spki(key, out, SPKI_MAX));
+}
+
 /* The call was refused, and for this reason: a refusal for any other proves nothing. */
 static inline void refused_for(outcome o, const struct fault *f, enum reason reason, const char *what)
 {

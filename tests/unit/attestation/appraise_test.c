@@ -56,14 +56,13 @@ static int open_store(void **state)
 	chips[ONLY_COSE].record.has_implementation = false;
 	import_chips();
 	suspend(SUSPENDED);
-	appraiser = (struct appraiser){&store.reader, key_cache_new(16), false};
+	appraiser = (struct appraiser){&store.reader, false};
 	return 0;
 }
 
 static int close_store(void **state)
 {
 	(void)state;
-	key_cache_free(appraiser.keys);
 	store_close(&store);
 	for (int i = 0; i < CHIPS; i++)
 		chip_free(&chips[i]);

@@ -144,27 +144,28 @@ static void open_authority(void)
 	authority.issuer = issuer;
 }
 
-static size_t entry_of(EVP_PKEY *key)
+static size_t entry_of(struct bytes spki)
 {
-	uint8_t spki[SPKI_MAX];
-	size_t n = ec_key_to_spki(key, spki, sizeof spki), i = 0;
-	while (i < shop->keys && !bytes_equal(bytes_of(spki, n), bytes_of(shop->certified[i].spki,
-									  shop->certified[i].spki_size)))
+	size_t i = 0;
+	while (i < shop->keys &&
+	       !bytes_equal(spki, bytes_of(shop->certified[i].spki, shop->certified[i].spki_size)))
 		i++;
 	assert_true(i < KEYS_MAX);
 	if (i < shop->keys)
 		return i;
+	EVP_PKEY *key = ec_key_from_spki(spki);
 	X509 *cert =
 		sign_certificate("thing-1", key, "issuer", authority.issuer_key, false, shop->lifetime_s);
 	struct buf der = {0};
 	assert_true(cert_to_der(cert, &der));
-	memcpy(shop->certified[i].spki, spki, n);
-	shop->certified[i].spki_size = n;
+	memcpy(shop->certified[i].spki, spki.p, spki.n);
+	shop->certified[i].spki_size = spki.n;
 	memcpy(shop->certified[i].certificate, der.p, der.n);
 	shop->certified[i].certificate_size = der.n;
 	shop->keys++;
 	buf_free(&der);
 	X509_free(cert);
+	EVP_PKEY_free(key);
 	return i;
 }
 
@@ -195,8 +196,7 @@ static json_t *certify(struct bytes request)
 	const char *text = json_string_value(json_object_get(json, "csr"));
 	assert_true(base64_decode(text, strlen(text), der, sizeof der, &n));
 	assert_true(csr_parse(bytes_of(der, n), false, &csr, &f).ok);
-	size_t i = entry_of(csr.key);
-	csr_free(&csr);
+	size_t i = entry_of(csr.spki);
 	json_decref(json);
 	assert_true(cert_to_der(authority.issuer, &issuer));
 	assert_true(cert_to_pem(bytes_of(shop->certified[i].certificate, shop->certified[i].certificate_size),

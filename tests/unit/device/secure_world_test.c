@@ -152,7 +152,9 @@ static void test_token_is_the_rot_keys_and_bound_to_the_challenge(void **state)
 	assert_int_equal(f.reason, REASON_NONCE_MISMATCH);
 	EVP_PKEY *rot = workbench_rot(&bench);
 	uint8_t instance_id[INSTANCE_ID_SIZE];
-	assert_true(evidence_verify(&e, rot, false, &f).ok);
+	uint8_t spki[SPKI_MAX];
+	struct bytes rot_spki = bytes_of(spki, ec_key_to_spki(rot, spki, sizeof spki));
+	assert_true(evidence_verify(&e, rot_spki, false, &f).ok);
 	assert_true(evidence_instance_id(rot, instance_id));
 	assert_memory_equal(e.instance_id, instance_id, sizeof instance_id);
 	EVP_PKEY_free(rot);
@@ -210,7 +212,9 @@ static void test_csr_of_an_own_key_is_signed_by_the_rot_key(void **state)
 	assert_true(evidence_parse(EVIDENCE_COSE_CSR, buf_view(&out), &e, &f).ok);
 	assert_true(evidence_check_binding(&e, challenge, buf_view(&csr), &f).ok);
 	EVP_PKEY *rot = workbench_rot(&bench);
-	assert_true(evidence_verify(&e, rot, false, &f).ok);
+	uint8_t spki[SPKI_MAX];
+	struct bytes rot_spki = bytes_of(spki, ec_key_to_spki(rot, spki, sizeof spki));
+	assert_true(evidence_verify(&e, rot_spki, false, &f).ok);
 	EVP_PKEY_free(rot);
 	buf_free(&csr);
 	buf_free(&out);
