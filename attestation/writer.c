@@ -3,9 +3,8 @@
 #include "clock.h"
 #include "log.h"
 #include "lookup.h"
+#include "thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 /* A batch of records is a change of a thousand rows: more in one transaction would only delay the answers. */
@@ -136,7 +135,6 @@ static void *run(void *arg)
 	struct writer *w = arg;
 	struct change *group;
 	struct fault f = {0};
-	pthread_setname_np(pthread_self(), "writer");
 	while ((group = take_group(w))) {
 		outcome o = run_group(w, group, &f);
 		note_health(w, o, &f);
@@ -153,12 +151,9 @@ static void *run(void *arg)
 
 outcome writer_start(struct writer *w, struct fault *f)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	w->started = pthread_create(&w->thread, NULL, run, w) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return w->started ? DONE : refuse(f, REASON_NO_MEMORY, "no thread for the writer");
+	outcome o = thread_start(&w->thread, "writer", run, w, f);
+	w->started = o.ok;
+	return o;
 }
 
 void writer_submit(struct writer *w, struct change *c)

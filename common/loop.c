@@ -1,8 +1,7 @@
 #include "loop.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
+#include "thread.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,7 +14,6 @@ struct task {
 };
 
 struct loop {
-	char name[16];
 	pthread_t thread;
 	struct event_base *base;
 	struct event *wake;
@@ -71,7 +69,6 @@ static void *run(void *arg)
 	struct loop *l = arg;
 	struct task *rest;
 	current = l;
-	pthread_setname_np(pthread_self(), l->name);
 	event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	/* What tasks posted while the loop was ending still owns memory
 	 * and may hold locks: it runs as well. */
@@ -104,23 +101,11 @@ static struct event_base *new_base(void)
 	return base;
 }
 
-/* Signals are for the main thread's loop: a thread inherits the mask that its maker has at that moment. */
-static int start_thread(struct loop *l)
-{
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&l->thread, NULL, run, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
-}
-
 struct loop *loop_start(const char *name)
 {
 	struct loop *l = calloc(1, sizeof *l);
 	if (!l)
 		return NULL;
-	snprintf(l->name, sizeof l->name, "%s", name);
 	pthread_mutex_init(&l->lock, NULL);
 	l->last = &l->first;
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -128,7 +113,7 @@ struct loop *loop_start(const char *name)
 	if (l->wake_fd < 0 || !l->base)
 		goto fail;
 	l->wake = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
-	if (!l->wake || event_add(l->wake, NULL) || start_thread(l))
+	if (!l->wake || event_add(l->wake, NULL) || !thread_start(&l->thread, name, run, l, NULL).ok)
 		goto fail;
 	return l;
 fail:

@@ -3,13 +3,12 @@
 #include "clock.h"
 #include "report.h"
 #include "stop.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,16 +92,6 @@ static void renewal_free(struct renewal *r)
 	free(r);
 }
 
-static outcome start_thread(struct renewal *r, struct fault *f)
-{
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	int error = pthread_create(&r->thread, NULL, run, r);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error ? refuse(f, REASON_NO_MEMORY, "no thread for a renewal: %s", strerror(error)) : DONE;
-}
-
 outcome renewal_start(const struct device *d, const char *certificate_id, struct renewal **out,
 		      struct fault *f)
 {
@@ -116,7 +105,7 @@ outcome renewal_start(const struct device *d, const char *certificate_id, struct
 	r->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->cancelled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	outcome o = r->ended >= 0 && r->cancelled >= 0 && cert_to_der(d->root, &r->root_der)
-			    ? start_thread(r, f)
+			    ? thread_start(&r->thread, "renewal", run, r, f)
 			    : refuse(f, REASON_NO_MEMORY, "no memory for a renewal");
 	if (o.ok)
 		*out = r;

@@ -1,11 +1,10 @@
 #include "plugin/feed.h"
 
 #include "common/clock.h"
+#include "common/thread.h"
 #include "plugin/broker.h"
 #include "plugin/feed_http.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,16 +228,6 @@ static void on_cut(void *arg)
 	wake_request(feed->wake);
 }
 
-static int start_thread(struct feed *feed)
-{
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&feed->thread, NULL, run, feed);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
-}
-
 outcome feed_start(const struct options *options, struct keeper *keeper, struct receipts *receipts,
 		   struct wake *wake, struct ring *log, struct feed_view *view, struct feed **out,
 		   struct fault *f)
@@ -256,11 +245,11 @@ outcome feed_start(const struct options *options, struct keeper *keeper, struct 
 	feed->view = view;
 	keeper->cut = on_cut;
 	keeper->cut_arg = feed;
-	int error = start_thread(feed);
-	if (error) {
+	outcome o = thread_start(&feed->thread, "mooring-feed", run, feed, f);
+	if (!o.ok) {
 		curl_multi_cleanup(feed->multi);
 		free(feed);
-		return refuse(f, REASON_INTERNAL, "start a thread: %s", strerror(error));
+		return o;
 	}
 	*out = feed;
 	return DONE;

@@ -1,6 +1,7 @@
 #include "plugin/wake.h"
 
-#include <pthread.h>
+#include "common/thread.h"
+
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -68,37 +69,22 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct wake *w)
-{
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&w->thread, NULL, run, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
-}
-
 outcome wake_start(struct wake **out, struct fault *f)
 {
 	struct wake *w = calloc(1, sizeof *w);
 	struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
-	pthread_condattr_t monotonic;
 	if (!w)
 		return refuse(f, REASON_NO_MEMORY, "no memory to start a thread");
 	w->sleeper = pthread_self();
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wanted, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_cond_init(&w->wanted);
 	sigaction(wake_signal(), &action, NULL);
-	int error = start_thread(w);
-	if (error) {
+	outcome o = thread_start(&w->thread, "mooring-wake", run, w, f);
+	if (o.ok)
+		*out = w;
+	else
 		free(w);
-		return refuse(f, REASON_INTERNAL, "start a thread: %s", strerror(error));
-	}
-	*out = w;
-	return DONE;
+	return o;
 }
 
 void wake_stop(struct wake *w)

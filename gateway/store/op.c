@@ -95,12 +95,8 @@ void op_read(struct op *op)
 
 void queue_init(struct queue *q)
 {
-	pthread_condattr_t monotonic;
 	pthread_mutex_init(&q->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->more, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_cond_init(&q->more);
 	q->last = &q->first;
 	q->wanted = 1;
 }

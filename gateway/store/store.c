@@ -1,6 +1,5 @@
 #include "store_internal.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,15 +48,9 @@ static outcome open_writer(struct store *s, struct fault *f)
 
 static outcome start_thread(struct store *s, const char *name, void *(*run)(void *), struct fault *f)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&s->threads[s->thread_count], NULL, run, s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error)
-		return refuse(f, REASON_NO_MEMORY, "starting a thread of the store: %s", strerror(error));
-	pthread_setname_np(s->threads[s->thread_count++], name);
-	return DONE;
+	outcome o = thread_start(&s->threads[s->thread_count], name, run, s, f);
+	s->thread_count += o.ok;
+	return o;
 }
 
 static outcome start_threads(struct store *s, struct fault *f)

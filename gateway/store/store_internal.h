@@ -13,8 +13,8 @@
 #include "clock.h"
 #include "db.h"
 #include "loop.h"
+#include "thread.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 enum { STORE_SCHEMA_VERSION = 2, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
