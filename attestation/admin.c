@@ -224,24 +224,20 @@ struct page {
 
 static outcome read_page(const struct scgi_request *r, struct page *p, struct fault *f)
 {
-	char after[INSTANCE_ID_HEX], limit[8];
-	*p = (struct page){.limit = RECORDS_PAGE,
-			   .of_batch = scgi_query_has(r, "batch"),
-			   .has_after = scgi_query_has(r, "after")};
+	char after[INSTANCE_ID_HEX];
+	int64_t limit;
+	*p = (struct page){.of_batch = scgi_query_has(r, "batch"), .has_after = scgi_query_has(r, "after")};
 	if (p->of_batch &&
 	    (!scgi_query_get(r, "batch", p->batch, sizeof p->batch) || !record_name_ok(p->batch)))
 		return refuse(f, REASON_BAD_FIELD, "batch: not 1 to 64 of [A-Za-z0-9._-]");
 	if (p->has_after &&
 	    (!scgi_query_get(r, "after", after, sizeof after) || !record_instance_id(after, p->after)))
 		return refuse(f, REASON_BAD_FIELD, "after: not an instance ID");
-	if (!scgi_query_has(r, "limit"))
-		return DONE;
-	if (!scgi_query_get(r, "limit", limit, sizeof limit) || strspn(limit, "0123456789") != strlen(limit))
-		return refuse(f, REASON_BAD_FIELD, "limit: not a number");
-	p->limit = strtoul(limit, NULL, 10);
-	if (p->limit < 1 || p->limit > RECORDS_PAGE_MAX)
+	outcome o = scgi_query_number(r, "limit", RECORDS_PAGE_MAX, RECORDS_PAGE, &limit, f);
+	if (o.ok && limit == 0)
 		return refuse(f, REASON_BAD_FIELD, "limit: not one of 1 to %d", RECORDS_PAGE_MAX);
-	return DONE;
+	p->limit = (size_t)limit;
+	return o;
 }
 
 /* {"records": [...], "next": instance ID to go on after, where there may be more} */

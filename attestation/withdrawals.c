@@ -185,29 +185,13 @@ void withdrawals_stop(struct withdrawals *w)
 	withdrawals_wake(w);
 }
 
-/* A plain number of at most 18 digits. */
-static outcome number_of(const struct scgi_request *r, const char *name, int64_t *out, struct fault *f)
-{
-	char text[20];
-	*out = 0;
-	if (!scgi_query_has(r, name))
-		return DONE;
-	if (!scgi_query_get(r, name, text, sizeof text) || !*text ||
-	    strspn(text, "0123456789") != strlen(text) || strlen(text) > 18)
-		return refuse(f, REASON_BAD_FIELD, "%s: not a plain number", name);
-	*out = strtoll(text, NULL, 10);
-	return DONE;
-}
-
 void withdrawals_get(struct worker *worker, struct scgi_request *r)
 {
 	struct fault f;
-	int64_t after, wait_s = 0;
-	outcome o = number_of(r, "after", &after, &f);
+	int64_t after, wait_s;
+	outcome o = scgi_query_number(r, "after", INT64_MAX, 0, &after, &f);
 	if (o.ok)
-		o = number_of(r, "wait", &wait_s, &f);
-	if (o.ok && wait_s > WITHDRAWALS_WAIT_MAX_S)
-		o = refuse(&f, REASON_BAD_FIELD, "wait: more than %d seconds", WITHDRAWALS_WAIT_MAX_S);
+		o = scgi_query_number(r, "wait", WITHDRAWALS_WAIT_MAX_S, 0, &wait_s, &f);
 	if (!o.ok) {
 		scgi_answer_problem(r, &f);
 		return;

@@ -22,11 +22,12 @@ struct scgi_options {
 	const char *socket_path;
 	const uid_t *peer_uids; /* besides root and the own uid */
 	size_t peer_count;
-	unsigned workers;      /* loops; 0 = one a core */
+	unsigned workers;	  /* loops; 0 = one a core */
 	unsigned connections_max; /* open requests in all; beyond it 503 at once; 0 = 4096 */
 	unsigned read_deadline_s; /* absolute, for the whole request; 0 = 30 */
-	/* What each worker needs of its own (a connection, a client, a cache) is made and freed on its loop, with the
-	 * handler's `arg`: before it accepts anything, and after its last request. May be NULL. */
+	/* What each worker needs of its own (a connection, a client, a cache) is made and freed on its
+	 * loop, with the handler's `arg`: before it accepts anything, and after its last request. May be
+	 * NULL. */
 	outcome (*worker_start)(struct loop *loop, unsigned worker, void *arg, struct fault *f);
 	void (*worker_stop)(unsigned worker, void *arg);
 };
@@ -37,8 +38,8 @@ typedef void scgi_handler(struct scgi_request *r, void *arg);
 
 MUST_USE outcome scgi_start(const struct scgi_options *options, scgi_handler *handler, void *arg,
 			    struct scgi_server **out, struct fault *f);
-/* Stops accepting, ends streams, gives open requests `grace_ms` to finish. The loops go on, so that whatever still
- * posts to them can be closed before scgi_stop. */
+/* Stops accepting, ends streams, gives open requests `grace_ms` to finish. The loops go on, so that
+ * whatever still posts to them can be closed before scgi_stop. */
 void scgi_drain(struct scgi_server *s, int grace_ms);
 /* The same where it was not done yet, then ends the loops. */
 void scgi_stop(struct scgi_server *s, int grace_ms);
@@ -49,8 +50,8 @@ struct loop *scgi_worker(struct scgi_server *s, unsigned i);
 
 /* Valid until answered. Strings are never NULL. */
 const char *scgi_method(const struct scgi_request *r);
-const char *scgi_path(const struct scgi_request *r);      /* raw, from REQUEST_URI, without the query */
-const char *scgi_query(const struct scgi_request *r);     /* raw, without '?' */
+const char *scgi_path(const struct scgi_request *r);  /* raw, from REQUEST_URI, without the query */
+const char *scgi_query(const struct scgi_request *r); /* raw, without '?' */
 const char *scgi_header(const struct scgi_request *r, const char *name); /* HTTP header, any case; "" */
 size_t scgi_header_count(const struct scgi_request *r);
 void scgi_header_at(const struct scgi_request *r, size_t i, const char **name, const char **value);
@@ -63,12 +64,16 @@ const char *scgi_request_id(const struct scgi_request *r);
 MUST_USE bool scgi_query_get(const struct scgi_request *r, const char *name, char *out, size_t room);
 /* True where the query names it at all, whatever its value. */
 bool scgi_query_has(const struct scgi_request *r, const char *name);
+/* A query parameter that is a plain decimal number, 0 .. max; `otherwise` where the query does not name it.
+ * REASON_BAD_FIELD. */
+MUST_USE outcome scgi_query_number(const struct scgi_request *r, const char *name, int64_t max,
+				   int64_t otherwise, int64_t *out, struct fault *f);
 struct loop *scgi_request_loop(const struct scgi_request *r);
 /* Which worker has it: 0 .. scgi_worker_count - 1. */
 unsigned scgi_worker_index(const struct scgi_request *r);
-/* Memory that lives as long as the request; aborts the request with 503 and returns NULL when there is none. */
+/* Memory that lives as long as the request; aborts the request with 503 and returns NULL when there is
+ * none. */
 void *scgi_alloc(struct scgi_request *r, size_t n);
-bool scgi_client_left(const struct scgi_request *r);
 
 /* Adds a header to the answer. */
 void scgi_answer_header(struct scgi_request *r, const char *name, const char *value);
@@ -78,17 +83,17 @@ void scgi_answer(struct scgi_request *r, int status, const char *content_type, s
  * rows about malformed input the detail is the fault's text. Where the row is retryable, Retry-After: the
  * fault's, else 1 s for a conflict and 5 s for the rest. */
 void scgi_answer_problem(struct scgi_request *r, const struct fault *f);
-/* The same with reason code and text in any case, for a caller who has proved to be an operator: where the log cannot be
- * written, nothing else would tell. */
+/* The same with reason code and text in any case, for a caller who has proved to be an operator: where the
+ * log cannot be written, nothing else would tell. */
 void scgi_answer_problem_to_operator(struct scgi_request *r, const struct fault *f);
 
-/* A stream: head first, then chunks until scgi_stream_end or until the client has left (`left` is called once,
- * on the loop; afterwards `r` is gone). Buffered bytes beyond `limit` end the stream. */
-void scgi_stream_begin(struct scgi_request *r, const char *content_type, size_t limit, void (*left)(void *arg),
-		       void *arg);
+/* A stream: head first, then chunks until scgi_stream_end or until the client has left (`left` is called
+ * once, on the loop; afterwards `r` is gone). Buffered bytes beyond `limit` end the stream. */
+void scgi_stream_begin(struct scgi_request *r, const char *content_type, size_t limit,
+		       void (*left)(void *arg), void *arg);
 void scgi_stream_send(struct scgi_request *r, struct bytes chunk);
-/* `drained` is called on the loop, with the stream's arg, whenever the edge has taken all that was sent, also from within
- * scgi_stream_send: a sender of much can wait for it instead of filling the buffer. */
+/* `drained` is called on the loop, with the stream's arg, whenever the edge has taken all that was sent,
+ * also from within scgi_stream_send: a sender of much can wait for it instead of filling the buffer. */
 void scgi_stream_on_drained(struct scgi_request *r, void (*drained)(void *arg));
 void scgi_stream_end(struct scgi_request *r);
 

@@ -33,21 +33,6 @@ enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
 /* ---- requests ---- */
 
-outcome admin_query_number(const struct admin_request *a, const char *name, int64_t max, int64_t fallback,
-			   int64_t *out, struct fault *f)
-{
-	char text[20];
-	*out = fallback;
-	if (!scgi_query_has(a->request, name))
-		return DONE;
-	if (!scgi_query_get(a->request, name, text, sizeof text) || !*text ||
-	    strspn(text, "0123456789") != strlen(text) || strlen(text) > 18 ||
-	    (*out = strtoll(text, NULL, 10)) > max)
-		return refuse(f, REASON_BAD_FIELD, "%s: a number from 0 to %lld is required", name,
-			      (long long)max);
-	return DONE;
-}
-
 outcome admin_body(const struct admin_request *a, const char *const *members, json_t **out, struct fault *f)
 {
 	struct bytes body = scgi_body(a->request);

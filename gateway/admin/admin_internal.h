@@ -64,9 +64,6 @@ MUST_USE outcome admin_body(const struct admin_request *a, const char *const *me
 /* Takes "reason" (where `required`, it must be there) and "wait_ms" from a body. */
 MUST_USE outcome admin_take_common(struct admin_request *a, const json_t *body, bool reason_required,
 				   struct fault *f);
-/* A number from the query, `fallback` where it is absent. */
-MUST_USE outcome admin_query_number(const struct admin_request *a, const char *name, int64_t max,
-				    int64_t fallback, int64_t *out, struct fault *f);
 
 json_t *admin_json_hex(const void *p, size_t n);
 json_t *admin_json_entries(const struct log_entry *entries, size_t count);

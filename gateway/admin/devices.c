@@ -33,7 +33,7 @@ void admin_devices(struct admin_request *a)
 	char state[16] = "", after[ROUTE_NAME_SIZE] = "";
 	struct fault f;
 	int64_t limit;
-	outcome o = admin_query_number(a, "limit", STORE_PAGE_MAX, 100, &limit, &f);
+	outcome o = scgi_query_number(a->request, "limit", STORE_PAGE_MAX, 100, &limit, &f);
 	if (o.ok && scgi_query_has(a->request, "state") &&
 	    !scgi_query_get(a->request, "state", state, sizeof state))
 		o = refuse(&f, REASON_BAD_FIELD, "state: active, suspended or revoked");

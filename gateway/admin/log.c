@@ -31,9 +31,9 @@ static bool take_page(struct admin_request *a, struct store_log_query *q)
 {
 	struct fault f;
 	int64_t limit;
-	outcome o = admin_query_number(a, "after", INT64_MAX, 0, &q->after, &f);
+	outcome o = scgi_query_number(a->request, "after", INT64_MAX, 0, &q->after, &f);
 	if (o.ok)
-		o = admin_query_number(a, "limit", STORE_PAGE_MAX, STORE_PAGE_MAX, &limit, &f);
+		o = scgi_query_number(a->request, "limit", STORE_PAGE_MAX, STORE_PAGE_MAX, &limit, &f);
 	if (o.ok)
 		q->limit = (size_t)limit;
 	else

@@ -96,8 +96,8 @@ void admin_service_add(struct admin_request *a)
 static bool take_wait(struct admin_request *a)
 {
 	struct fault f;
-	outcome o =
-		admin_query_number(a, "wait_ms", ADMIN_WAIT_MAX_MS, ADMIN_WAIT_DEFAULT_MS, &a->wait_ms, &f);
+	outcome o = scgi_query_number(a->request, "wait_ms", ADMIN_WAIT_MAX_MS, ADMIN_WAIT_DEFAULT_MS,
+				      &a->wait_ms, &f);
 	if (!o.ok)
 		admin_refuse(a, &f);
 	return o.ok;

@@ -26,19 +26,6 @@ struct opening {
 	uint8_t head[SHA256_SIZE];
 };
 
-static outcome query_number(const struct scgi_request *r, const char *name, int64_t *out, struct fault *f)
-{
-	char text[24], *end;
-	*out = 0;
-	if (!scgi_query_has(r, name))
-		return DONE;
-	if (!scgi_query_get(r, name, text, sizeof text) || !*text ||
-	    strspn(text, "0123456789") != strlen(text) || strlen(text) > 18)
-		return refuse(f, REASON_BAD_FIELD, "%s: a number is required", name);
-	*out = strtoll(text, &end, 10);
-	return DONE;
-}
-
 static outcome query_head(const struct scgi_request *r, uint8_t out[SHA256_SIZE], struct fault *f)
 {
 	char text[HEX_SIZE(SHA256_SIZE)];
@@ -117,9 +104,9 @@ void feed_handle_stream(struct gateway *g, struct scgi_request *r)
 	o->request = r;
 	outcome ok = broker_authenticate(g, r, &o->peer, &f);
 	if (ok.ok)
-		ok = query_number(r, "epoch", &o->epoch, &f);
+		ok = scgi_query_number(r, "epoch", INT64_MAX, 0, &o->epoch, &f);
 	if (ok.ok)
-		ok = query_number(r, "after", &o->after, &f);
+		ok = scgi_query_number(r, "after", INT64_MAX, 0, &o->after, &f);
 	if (ok.ok)
 		ok = query_head(r, o->head, &f);
 	if (!ok.ok) {

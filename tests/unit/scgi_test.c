@@ -1,4 +1,4 @@
-#include "scgi.h"
+#include "scgi_internal.h"
 
 #include "clock.h"
 #include "scgi_client.h"
@@ -327,7 +327,7 @@ struct question {
 static void look_left(void *arg)
 {
 	struct question *q = arg;
-	q->left = scgi_client_left(q->site->parked);
+	q->left = q->site->parked->left;
 	sem_post(&q->told);
 }
 
