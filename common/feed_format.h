@@ -29,6 +29,9 @@
 #include "crypto.h"
 
 enum { FEED_FRAME_MAX = 131072, FEED_RECORDS_MAX = 500, FEED_NAME_MAX = 136, FEED_HEARTBEAT_S = 5 };
+/* The answer names its stream in this header, in hex; a receipt says which stream it is for. */
+enum { FEED_STREAM_SIZE = 16 };
+#define FEED_STREAM_HEADER "Mooring-Stream"
 
 enum feed_kind { FEED_SNAPSHOT = 0, FEED_SNAPSHOT_LAST = 1, FEED_CHANGES = 2, FEED_HEARTBEAT = 3 };
 enum feed_record_type { FEED_CERTIFICATE = 1, FEED_POLICY = 2, FEED_REMOVED = 4 };

@@ -28,11 +28,12 @@ struct feed {
 	_Atomic bool stop;
 	CURLM *multi;
 
-	CURL *stream;	     /* NULL between two streams */
-	struct buf received; /* of the stream, less than a whole frame */
-	struct fault fault;  /* why the stream is left */
-	bool good;	     /* the stream has brought the table up to the gateway, or confirmed it */
-	unsigned failures;   /* streams in a row that were not good */
+	CURL *stream;				      /* NULL between two streams */
+	char stream_name[HEX_SIZE(FEED_STREAM_SIZE)]; /* "" until the answer has begun */
+	struct buf received;			      /* of the stream, less than a whole frame */
+	struct fault fault;			      /* why the stream is left */
+	bool good;	   /* the stream has brought the table up to the gateway, or confirmed it */
+	unsigned failures; /* streams in a row that were not good */
 	int64_t open_at_ms;
 
 	CURL *receipt; /* kept, with its connection */
@@ -56,8 +57,8 @@ static void tell(struct feed *feed, int64_t now)
 static outcome take_frame(struct feed *feed, struct bytes frame, struct fault *f)
 {
 	struct keeper *k = feed->keeper;
-	bool newer, was_durable = k->durable;
-	int64_t now = clock_monotonic_ms(), seq = k->position.seq;
+	bool newer;
+	int64_t now = clock_monotonic_ms();
 	outcome o = keeper_take(k, frame, now, &newer, f);
 	if (!o.ok) {
 		atomic_fetch_add(&feed->view->refused, 1);
@@ -67,8 +68,7 @@ static outcome take_frame(struct feed *feed, struct bytes frame, struct fault *f
 		tell(feed, now);
 	if (k->chain.in_snapshot)
 		return o;
-	/* The gateway does not remember what a broker receipted before: each stream begins with a receipt. */
-	if (k->durable && (seq != k->position.seq || !was_durable || !feed->good))
+	if (k->durable)
 		receipts_note(feed->receipts, k->position.epoch, k->position.seq);
 	feed->good = true;
 	feed->failures = 0;
@@ -100,6 +100,8 @@ static size_t on_stream(char *p, size_t size, size_t n, void *arg)
 	if (status != 200)
 		o = refuse(&feed->fault, REASON_FEED_LOST, "the gateway answers %ld: %.*s", status,
 			   (int)(n < ANSWER_SHOWN ? n : ANSWER_SHOWN), p);
+	else if (!*feed->stream_name && !feed_http_stream_name(feed->stream, feed->stream_name))
+		o = refuse(&feed->fault, REASON_FEED_FORMAT, "the answer has no good " FEED_STREAM_HEADER);
 	if (o.ok) {
 		buf_add(&feed->received, p, n);
 		o = feed->received.failed ? refuse(&feed->fault, REASON_NO_MEMORY, "no memory for a frame")
@@ -115,6 +117,7 @@ static void open_stream(struct feed *feed)
 	feed->received.failed = false;
 	feed->fault = (struct fault){0};
 	feed->good = false;
+	*feed->stream_name = '\0';
 	feed->stream = feed_http_stream(feed->options, &feed->keeper->position, on_stream, feed);
 	if (feed->stream)
 		curl_multi_add_handle(feed->multi, feed->stream);
@@ -151,7 +154,7 @@ static void close_stream(struct feed *feed, CURLcode code)
 static void send_receipt(struct feed *feed)
 {
 	feed->body.n = 0;
-	if (!receipts_due(feed->receipts, feed->options->broker, &feed->body))
+	if (!receipts_due(feed->receipts, feed->options->broker, feed->stream_name, &feed->body))
 		return;
 	if (!feed->receipt)
 		feed->receipt = feed_http_receipts(feed->options);

@@ -1,6 +1,7 @@
 #include "plugin/feed_http.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	URL_MAX = 2048,
@@ -87,4 +88,15 @@ long feed_http_status(CURL *easy)
 	long status = 0;
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 	return status;
+}
+
+bool feed_http_stream_name(CURL *easy, char out[HEX_SIZE(FEED_STREAM_SIZE)])
+{
+	struct curl_header *h;
+	size_t n = HEX_SIZE(FEED_STREAM_SIZE) - 1;
+	if (curl_easy_header(easy, FEED_STREAM_HEADER, 0, CURLH_HEADER, -1, &h) != CURLHE_OK ||
+	    strlen(h->value) != n || strspn(h->value, "0123456789abcdef") != n)
+		return false;
+	memcpy(out, h->value, n + 1);
+	return true;
 }

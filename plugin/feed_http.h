@@ -19,5 +19,7 @@ CURL *feed_http_receipts(const struct options *options);
 /* `body` must outlive the transfer. */
 void feed_http_set_body(CURL *easy, struct bytes body);
 long feed_http_status(CURL *easy);
+/* The name of the stream that the answer is, as receipts give it back; false where it has none. */
+MUST_USE bool feed_http_stream_name(CURL *easy, char out[HEX_SIZE(FEED_STREAM_SIZE)]);
 
 #endif

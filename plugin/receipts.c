@@ -72,7 +72,7 @@ static void add_connected(struct receipts *r, struct buf *body)
 	pthread_mutex_unlock(&r->lock);
 }
 
-bool receipts_due(struct receipts *r, const char *broker, struct buf *body)
+bool receipts_due(struct receipts *r, const char *broker, const char *stream, struct buf *body)
 {
 	take_effective(r);
 	pthread_mutex_lock(&r->lock);
@@ -80,8 +80,8 @@ bool receipts_due(struct receipts *r, const char *broker, struct buf *body)
 	pthread_mutex_unlock(&r->lock);
 	if (!due)
 		return false;
-	buf_printf(body, "{\"broker\":\"%s\",\"epoch\":%lld,\"seq\":%lld,\"connected\":[", broker,
-		   (long long)r->epoch, (long long)r->seq);
+	buf_printf(body, "{\"broker\":\"%s\",\"stream\":\"%s\",\"epoch\":%lld,\"seq\":%lld,\"connected\":[",
+		   broker, stream, (long long)r->epoch, (long long)r->seq);
 	add_connected(r, body);
 	buf_str(body, "]}");
 	r->owed = false;

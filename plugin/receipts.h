@@ -38,7 +38,8 @@ void receipts_destroy(struct receipts *r);
 
 /* Feed's thread. A certificate may have to be cut; to be called when memory says so. */
 void receipts_cut_wanted(struct receipts *r);
-/* Feed's thread. Memory and disk are at this number; again after a new stream, whatever was told before. */
+/* Feed's thread. Memory and disk are at this number; again with each frame, since receipts are what the gateway knows
+ * this broker to be alive by. */
 void receipts_note(struct receipts *r, int64_t epoch, int64_t seq);
 /* Broker's thread: what has to be cut; and that it has been, up to there. */
 uint64_t receipts_cuts_wanted(const struct receipts *r);
@@ -47,8 +48,8 @@ void receipts_cuts_done(struct receipts *r, uint64_t wanted);
  * without memory. */
 MUST_USE bool receipts_connected(struct receipts *r, const uint8_t fingerprint[TABLE_FINGERPRINT_SIZE]);
 
-/* Feed's thread. A receipt is due: its JSON is appended to `body`. */
-MUST_USE bool receipts_due(struct receipts *r, const char *broker, struct buf *body);
+/* Feed's thread. A receipt is due, for this stream: its JSON is appended to `body`. */
+MUST_USE bool receipts_due(struct receipts *r, const char *broker, const char *stream, struct buf *body);
 /* Feed's thread. The gateway has it, or the attempt failed and it stays due. */
 void receipts_sent(struct receipts *r, bool taken);
 

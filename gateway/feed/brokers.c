@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct broker *find(struct feed *feed, const char *name)
+struct broker *broker_find(struct feed *feed, const char *name)
 {
 	struct broker *b = feed->brokers;
 	while (b && strcmp(b->name, name) != 0)
@@ -14,7 +14,7 @@ static struct broker *find(struct feed *feed, const char *name)
 
 struct broker *broker_get(struct feed *feed, const char *name)
 {
-	struct broker *b = find(feed, name);
+	struct broker *b = broker_find(feed, name);
 	if (b)
 		return b;
 	b = calloc(1, sizeof *b);
@@ -26,15 +26,17 @@ struct broker *broker_get(struct feed *feed, const char *name)
 	return b;
 }
 
-void broker_connected(struct broker *b)
+void broker_connected(struct broker *b, struct stream *s)
 {
-	if (b->streams++ == 0)
-		b->connected_ms = clock_monotonic_ms();
+	b->stream = s;
+	b->connected_ms = clock_monotonic_ms();
 }
 
-void broker_disconnected(struct broker *b)
+void broker_disconnected(struct broker *b, const struct stream *s)
 {
-	b->streams--;
+	if (b->stream != s)
+		return;
+	b->stream = NULL;
 	b->heard_ms = clock_monotonic_ms();
 }
 
@@ -54,6 +56,8 @@ void broker_receipted(struct broker *b, int64_t epoch, int64_t seq, int64_t at_u
 	b->heard_ms = clock_monotonic_ms();
 	if (epoch != b->epoch || seq > b->told || seq < b->seq)
 		return;
+	if (seq == b->seq && b->receipt_count)
+		return; /* a sign of life */
 	b->seq = seq;
 	unsigned at = b->receipt_count++ % FEED_RECEIPTS;
 	b->receipts[at].seq = seq;
@@ -72,7 +76,7 @@ static void run_forget(void *arg)
 	while (*at && strcmp((*at)->name, x->name) != 0)
 		at = &(*at)->next;
 	struct broker *b = *at;
-	bool in_use = b && b->streams;
+	bool in_use = b && b->stream;
 	for (struct stream *s = x->feed->streams; b && s; s = s->next)
 		in_use |= s->broker == b;
 	if (b && !in_use) {
@@ -111,10 +115,10 @@ static int64_t effective_at_us(const struct broker *b, int64_t seq)
 static int64_t lag_s(const struct broker *b)
 {
 	int64_t now = clock_monotonic_ms();
-	if (b->streams && b->seq >= b->told)
+	if (b->stream && b->seq >= b->told)
 		return 0;
-	int64_t since = b->heard_ms ? b->heard_ms : b->streams ? b->connected_ms : 0;
-	if (b->streams && b->connected_ms > since)
+	int64_t since = b->heard_ms ? b->heard_ms : b->stream ? b->connected_ms : 0;
+	if (b->stream && b->connected_ms > since)
 		since = b->connected_ms;
 	return since ? (now - since) / 1000 : -1;
 }
@@ -123,7 +127,7 @@ static enum feed_broker_state state_of(const struct broker *b, int64_t seq)
 {
 	if (effective_at_us(b, seq) >= 0)
 		return FEED_BROKER_EFFECTIVE;
-	return b->streams ? FEED_BROKER_PENDING : FEED_BROKER_LOST;
+	return b->stream ? FEED_BROKER_PENDING : FEED_BROKER_LOST;
 }
 
 static int64_t effective_ms(const struct broker *b, const struct store_changed *change)
@@ -139,8 +143,8 @@ static void describe(const struct broker *b, const struct wait *w, struct feed_b
 	*out = (struct feed_broker){
 		.name = b->name,
 		.state = state_of(b, w->ask_only ? b->told : w->change.seq),
-		.live = b->streams > 0,
-		.connected_s = b->streams ? (clock_monotonic_ms() - b->connected_ms) / 1000 : 0,
+		.live = b->stream != NULL,
+		.connected_s = b->stream ? (clock_monotonic_ms() - b->connected_ms) / 1000 : 0,
 		.lag_s = lag_s(b),
 		.seq = b->seq,
 		.effective_ms = w->ask_only ? -1 : effective_ms(b, &w->change),
@@ -187,7 +191,8 @@ static void wait_finish(struct wait *w)
 static bool is_over(const struct wait *w)
 {
 	for (struct broker *b = w->feed->brokers; b; b = b->next)
-		if ((b->streams || w->change.feeds_anew) && state_of(b, w->change.seq) != FEED_BROKER_EFFECTIVE)
+		if ((b->stream || w->change.feeds_anew) &&
+		    state_of(b, w->change.seq) != FEED_BROKER_EFFECTIVE)
 			return false;
 	return true;
 }

@@ -100,6 +100,7 @@ outcome feed_start(struct gateway *g, struct feed **out, struct fault *f)
 	feed->store = g->store;
 	feed->loop = loop;
 	feed->stall_ms = FEED_STALL_MS;
+	feed->alive_ms = FEED_ALIVE_MS;
 	store_subscribe(g->store, on_commit, feed);
 	loop_post(loop, run_start, feed);
 	*out = feed;
@@ -154,5 +155,7 @@ void feed_stats(struct feed *feed, struct feed_stats *out)
 		.lost = atomic_load(&feed->lost),
 		.frames = atomic_load(&feed->frames),
 		.bytes = atomic_load(&feed->bytes),
+		.rivals = atomic_load(&feed->rivals),
+		.replaced = atomic_load(&feed->replaced),
 	};
 }

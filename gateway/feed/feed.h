@@ -20,7 +20,8 @@ void feed_quiesce(struct feed *feed);
 /* After the server has stopped and the store is closed. */
 void feed_stop(struct feed *feed);
 
-/* GET /v1/feed and POST /v1/feed/receipts: admit service certificates of the role "broker" alone. */
+/* GET /v1/feed and POST /v1/feed/receipts: admit service certificates of the role "broker" alone. A name has one
+ * feed; a receipt names the feed that it belongs to (claim.c). */
 void feed_handle_stream(struct gateway *g, struct scgi_request *r);
 void feed_handle_receipts(struct gateway *g, struct scgi_request *r);
 
@@ -51,6 +52,7 @@ void feed_forget(struct feed *feed, const char *name);
 
 struct feed_stats {
 	uint64_t streams, lost, frames, bytes; /* live now; ended for slowness; sent */
+	uint64_t rivals, replaced; /* refused since the name has a feed; silent ones ended for their broker's next */
 };
 void feed_stats(struct feed *feed, struct feed_stats *out); /* any thread */
 

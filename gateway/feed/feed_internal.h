@@ -21,6 +21,7 @@ enum {
 	FEED_RECORDS_BYTES_MAX = 120000,
 	FEED_STREAM_LIMIT = 8 << 20,
 	FEED_STALL_MS = 15000,
+	FEED_ALIVE_MS = 12000, /* two receipts of three may be late */
 	FEED_IN_FLIGHT_MAX = 8
 };
 enum { FEED_RECEIPTS = 64 };
@@ -30,9 +31,11 @@ enum { FEED_RECEIPTS = 64 };
 struct broker {
 	struct broker *next;
 	char name[PEER_NAME_SIZE];
-	unsigned streams;     /* open ones */
-	int64_t connected_ms; /* monotonic: since when it has one */
-	int64_t heard_ms;     /* monotonic: last receipt, or the end of its last stream; 0: not yet */
+	struct stream *stream; /* the one it has; NULL: none */
+	int64_t connected_ms;  /* monotonic: since when it has it */
+	int64_t heard_ms;      /* monotonic: last receipt, or the end of its last stream; 0: not yet */
+	int64_t contested_ms;  /* monotonic: when another was last refused its name; 0: not lately */
+	int64_t alarmed_ms;    /* monotonic: when there was last an alarm about that; 0: never */
 	int64_t epoch, told;  /* last number sent on its stream */
 	int64_t seq;	      /* of its last receipt in this epoch */
 	struct {
@@ -55,10 +58,14 @@ struct wait {
 	size_t count;
 };
 
+/* Who asks: a service certificate of the role "broker" (handlers.c). */
+MUST_USE outcome broker_authenticate(struct gateway *g, const struct scgi_request *r, struct peer *out,
+				     struct fault *f);
 struct broker *broker_get(struct feed *feed, const char *name); /* made where there is none */
-/* Counts a stream in or out. */
-void broker_connected(struct broker *b);
-void broker_disconnected(struct broker *b);
+struct broker *broker_find(struct feed *feed, const char *name); /* NULL where there is none */
+/* This is its stream; this is it no longer, if it was. */
+void broker_connected(struct broker *b, struct stream *s);
+void broker_disconnected(struct broker *b, const struct stream *s);
 /* Its stream has sent everything up to this number. */
 void broker_told(struct broker *b, int64_t epoch, int64_t seq);
 /* It says that everything up to this number is effective. */
@@ -66,6 +73,13 @@ void broker_receipted(struct broker *b, int64_t epoch, int64_t seq, int64_t at_u
 /* Waits that may be over by now. */
 void waits_check(struct feed *feed);
 void waits_finish_all(struct feed *feed);
+
+/* ---- who may have a name (claim.c) ---- */
+
+/* The broker may have a new stream: an old one that was silent for long has been ended. REASON_BROKER_TAKEN. */
+MUST_USE outcome claim_take(struct feed *feed, struct broker *b, struct fault *f);
+/* A receipt has come on its stream. */
+void claim_heard(struct feed *feed, struct broker *b);
 
 /* ---- streams (stream.c) ---- */
 
@@ -77,6 +91,9 @@ struct stream {
 	struct broker *broker;
 	struct outlet *outlet; /* NULL: the client has left */
 	enum stream_state state;
+	uint8_t id[FEED_STREAM_SIZE]; /* what its receipts name: only who reads the stream knows it */
+	int64_t heard_ms; /* monotonic: of its last receipt; before the first, when the edge last took something */
+	bool receipted;
 	int64_t epoch;
 	int64_t told;		     /* the number at which the reader's table stands */
 	int64_t upto;		     /* what is known to follow without a record for it */
@@ -96,8 +113,7 @@ struct stream_start {
 	int64_t after; /* changes after this; 0: a snapshot */
 	struct store_head head;
 };
-void stream_open(struct feed *feed, struct outlet *outlet, const char *broker,
-		 const struct stream_start *start);
+void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b, const struct stream_start *start);
 void stream_commit(struct stream *s, const struct store_commit *c, const struct buf *records);
 void stream_taken(struct stream *s, unsigned frames);
 void stream_heartbeat(struct stream *s);
@@ -122,12 +138,16 @@ struct outlet {
 	atomic_uint taken;	      /* frames taken, not yet told to the stream */
 	char broker[PEER_NAME_SIZE];
 	struct stream_start start;
+	uint8_t id[FEED_STREAM_SIZE];
+	struct fault fault; /* why there is no stream */
 };
 
-/* On the worker's loop: answers 200 and hands the stream over to the feed's thread. */
+/* On the worker's loop: asks the feed's thread for a stream, which begins the answer or refuses. */
 void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker,
 		 const struct stream_start *start);
-/* On the feed's thread: the buffer is taken over. */
+/* On the feed's thread: the answer begins with what names the stream. */
+void outlet_begin(struct outlet *o, const uint8_t id[FEED_STREAM_SIZE]);
+/* The buffer is taken over. */
 void outlet_send(struct outlet *o, struct buf *frame);
 void outlet_end(struct outlet *o);
 /* On the feed's thread, as the last thing: frees it on its loop. */
@@ -145,8 +165,9 @@ struct feed {
 	struct wait *waits;
 	int64_t last_seq; /* of the commits that this thread has seen */
 	int64_t stall_ms; /* how long a broker may leave frames lying */
+	int64_t alive_ms; /* how long after a receipt nobody else gets its name */
 	bool quiet;	  /* no more questions to the store */
-	atomic_uint_least64_t stream_count, lost, frames, bytes;
+	atomic_uint_least64_t stream_count, lost, frames, bytes, rivals, replaced;
 };
 
 #endif

@@ -1,22 +1,18 @@
 #include "feed_internal.h"
 
 #include "gateway/worker.h"
-#include "json_read.h"
 #include "log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTED_MAX = 2048 };
-
-static outcome broker_authenticate(struct gateway *g, const struct scgi_request *r, struct peer *out,
-				   struct fault *f)
+/* GET /v1/feed: a stream, from where the broker's table stands. */
+outcome broker_authenticate(struct gateway *g, const struct scgi_request *r, struct peer *out,
+			    struct fault *f)
 {
 	return peers_check(worker_of(g, r)->peers, scgi_client_cert(r), "broker", clock_wall_s(), out, f);
 }
-
-/* ---- GET /v1/feed ---- */
 
 struct opening {
 	struct gateway *gateway;
@@ -115,113 +111,4 @@ void feed_handle_stream(struct gateway *g, struct scgi_request *r)
 	}
 	struct store_caller who = {.request_id = scgi_request_id(r), .actor = o->peer.name};
 	store_broker_add(g->store, &who, o->peer.name, on_broker, o);
-}
-
-/* ---- POST /v1/feed/receipts ---- */
-
-struct receipt {
-	struct feed *feed;
-	struct scgi_request *request;
-	struct peer peer;
-	int64_t epoch, seq;
-	int64_t at_us;
-	uint8_t (*connected)[FINGERPRINT_SIZE];
-	size_t connected_count;
-};
-
-static void free_receipt(struct receipt *x)
-{
-	free(x->connected);
-	free(x);
-}
-
-static void run_receipt(void *arg)
-{
-	struct receipt *x = arg;
-	broker_receipted(broker_get(x->feed, x->peer.name), x->epoch, x->seq, x->at_us);
-	waits_check(x->feed);
-	free_receipt(x);
-}
-
-static outcome take_connected(struct receipt *x, const json_t *list, struct fault *f)
-{
-	size_t count = json_array_size(list);
-	if (!json_is_array(list) || count > CONNECTED_MAX)
-		return refuse(f, REASON_BAD_FIELD, "connected: a list of at most %d fingerprints is required",
-			      CONNECTED_MAX);
-	x->connected = calloc(count + 1, FINGERPRINT_SIZE);
-	if (!x->connected)
-		return refuse(f, REASON_NO_MEMORY, "no memory for a receipt");
-	for (size_t i = 0; i < count; i++)
-		if (!json_read_hex(json_array_get(list, i), x->connected[i], FINGERPRINT_SIZE))
-			return refuse(f, REASON_BAD_FIELD, "connected: %d bytes in hex are required",
-				      FINGERPRINT_SIZE);
-	x->connected_count = count;
-	return DONE;
-}
-
-static outcome parse_receipt(struct receipt *x, struct fault *f)
-{
-	json_error_t error;
-	const char *broker;
-	json_int_t epoch, seq;
-	json_t *connected, *root;
-	outcome o = json_read_object(scgi_body(x->request), "the receipt", &root, f);
-	if (!o.ok)
-		return o;
-	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:I, s:I, s:o}", "broker", &broker, "epoch",
-			   &epoch, "seq", &seq, "connected", &connected))
-		o = refuse(f, REASON_BAD_FIELD, "%.200s", error.text);
-	else if (strcmp(broker, x->peer.name) != 0)
-		o = refuse(f, REASON_BAD_FIELD, "broker: the client certificate is for %s", x->peer.name);
-	else if (epoch < 0 || seq < 0)
-		o = refuse(f, REASON_BAD_FIELD, "epoch and seq are not negative");
-	if (o.ok) {
-		x->epoch = epoch;
-		x->seq = seq;
-		o = take_connected(x, connected, f);
-	}
-	json_decref(root);
-	return o;
-}
-
-/* The receipt counts once the successors' first connections are durable: the broker reports them once. */
-static void on_connected(const struct store_changed *answer, const struct fault *f, void *arg)
-{
-	struct receipt *x = arg;
-	(void)answer;
-	if (f) {
-		scgi_answer_problem(x->request, f);
-		free_receipt(x);
-		return;
-	}
-	scgi_answer(x->request, 204, NULL, bytes_of(NULL, 0));
-	loop_post(x->feed->loop, run_receipt, x);
-}
-
-void feed_handle_receipts(struct gateway *g, struct scgi_request *r)
-{
-	struct fault f;
-	struct receipt *x = calloc(1, sizeof *x);
-	if (!x) {
-		refuse(&f, REASON_NO_MEMORY, "no memory for a receipt");
-		scgi_answer_problem(r, &f);
-		return;
-	}
-	x->feed = g->feed;
-	x->request = r;
-	x->at_us = clock_monotonic_us();
-	outcome o = broker_authenticate(g, r, &x->peer, &f);
-	if (o.ok)
-		o = parse_receipt(x, &f);
-	if (!o.ok) {
-		scgi_answer_problem(r, &f);
-		free_receipt(x);
-		return;
-	}
-	if (x->connected_count)
-		store_connected(g->store, (const uint8_t(*)[FINGERPRINT_SIZE])x->connected,
-				x->connected_count, x->peer.name, on_connected, x);
-	else
-		on_connected(NULL, NULL, x);
 }

@@ -6,10 +6,21 @@
 
 /* ---- to the feed's thread ---- */
 
+static void run_refuse(void *arg)
+{
+	struct outlet *o = arg;
+	scgi_answer_problem(o->request, &o->fault);
+	free(o);
+}
+
 static void run_open(void *arg)
 {
 	struct outlet *o = arg;
-	stream_open(o->feed, o, o->broker, &o->start);
+	struct broker *b = broker_get(o->feed, o->broker);
+	if (claim_take(o->feed, b, &o->fault).ok)
+		stream_open(o->feed, o, b, &o->start);
+	else
+		loop_post(o->loop, run_refuse, o);
 }
 
 static void run_taken(void *arg)
@@ -62,9 +73,17 @@ void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker,
 	o->request = r;
 	o->start = *start;
 	snprintf(o->broker, sizeof o->broker, "%s", broker);
-	scgi_stream_begin(r, "application/cbor-seq", FEED_STREAM_LIMIT, on_left, o);
-	scgi_stream_on_drained(r, on_drained);
 	loop_post(feed->loop, run_open, o);
+}
+
+static void run_begin(void *arg)
+{
+	struct outlet *o = arg;
+	char id[HEX_SIZE(FEED_STREAM_SIZE)];
+	hex_encode(bytes_of(o->id, sizeof o->id), id);
+	scgi_answer_header(o->request, FEED_STREAM_HEADER, id);
+	scgi_stream_begin(o->request, "application/cbor-seq", FEED_STREAM_LIMIT, on_left, o);
+	scgi_stream_on_drained(o->request, on_drained);
 }
 
 struct delivery {
@@ -102,6 +121,12 @@ static void run_free(void *arg)
 }
 
 /* ---- from the feed's thread ---- */
+
+void outlet_begin(struct outlet *o, const uint8_t id[FEED_STREAM_SIZE])
+{
+	memcpy(o->id, id, sizeof o->id);
+	loop_post(o->loop, run_begin, o);
+}
 
 void outlet_send(struct outlet *o, struct buf *frame)
 {

@@ -235,8 +235,7 @@ static void on_snapshot(struct store_commit *c, int64_t next, const struct fault
 
 /* ---- life ---- */
 
-void stream_open(struct feed *feed, struct outlet *outlet, const char *broker,
-		 const struct stream_start *start)
+void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b, const struct stream_start *start)
 {
 	struct stream *s = calloc(1, sizeof *s);
 	if (!s)
@@ -244,8 +243,11 @@ void stream_open(struct feed *feed, struct outlet *outlet, const char *broker,
 	s->feed = feed;
 	s->outlet = outlet;
 	outlet->stream = s;
-	s->broker = broker_get(feed, broker);
-	broker_connected(s->broker);
+	s->broker = b;
+	s->heard_ms = clock_monotonic_ms();
+	crypto_random(s->id, sizeof s->id);
+	broker_connected(b, s);
+	outlet_begin(outlet, s->id);
 	s->epoch = start->head.epoch;
 	s->limit = STORE_PAGE_MAX;
 	s->state = start->after ? STREAM_CATCHING_UP : STREAM_SNAPSHOT;
@@ -270,7 +272,7 @@ void stream_left(struct stream *s)
 	if (s->outlet) {
 		s->outlet->stream = NULL;
 		s->outlet = NULL;
-		broker_disconnected(s->broker);
+		broker_disconnected(s->broker, s);
 		waits_check(s->feed);
 	}
 	if (!s->reading)
@@ -285,7 +287,7 @@ void stream_end(struct stream *s)
 	struct outlet *o = s->outlet;
 	o->stream = NULL;
 	s->outlet = NULL;
-	broker_disconnected(s->broker);
+	broker_disconnected(s->broker, s);
 	outlet_end(o);
 	waits_check(s->feed);
 }
@@ -294,6 +296,8 @@ void stream_taken(struct stream *s, unsigned frames)
 {
 	s->in_flight -= frames <= s->in_flight ? frames : s->in_flight;
 	s->stalled_ms = clock_monotonic_ms();
+	if (!s->receipted)
+		s->heard_ms = s->stalled_ms;
 	if (s->paused)
 		read_more(s);
 }

@@ -68,6 +68,10 @@ static void write_feed(struct buf *out, struct feed *feed)
 	feed_stats(feed, &s);
 	write_gauge(out, "mooring_feed_streams", "Brokers with a live feed.", s.streams);
 	write_counter(out, "mooring_feed_lost_total", "Feeds ended because the broker did not read.", s.lost);
+	write_counter(out, "mooring_feed_rivals_total",
+		      "Feeds refused because the broker's name has a live one.", s.rivals);
+	write_counter(out, "mooring_feed_replaced_total",
+		      "Silent feeds ended because their broker came anew.", s.replaced);
 	write_counter(out, "mooring_feed_frames_total", "Frames sent to brokers.", s.frames);
 	write_counter(out, "mooring_feed_bytes_total", "Bytes sent to brokers.", s.bytes);
 }

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import os
 import queue
 import ssl
 import threading
@@ -170,6 +171,7 @@ class Feed:
         after, head = int(asked["after"]), bytes.fromhex(asked["head"])
         handler.send_response(200)
         handler.send_header("Connection", "close")
+        handler.send_header("Mooring-Stream", os.urandom(16).hex())
         handler.end_headers()
         with self.lock:
             stream = Stream(self, after)

@@ -2,6 +2,8 @@
 
 #include "gateway/feed/feed_internal.h"
 
+#define NO_STREAM "00112233445566778899aabbccddeeff"
+
 static int64_t last_seq(void)
 {
 	struct store_stats stats;
@@ -315,9 +317,10 @@ static void assert_peer_refused(const struct authority *ca, const char *role, in
 	assert_int_equal(a.status, status);
 	assert_string_equal(site_code(&a), code);
 	site_answer_free(&a);
-	a = site_receive(site_send(
-		"POST", "/v1/feed/receipts",
-		bytes_str("{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[]}"), params));
+	a = site_receive(site_send("POST", "/v1/feed/receipts",
+				   bytes_str("{\"broker\":\"broker-a\",\"stream\":\"" NO_STREAM
+					     "\",\"epoch\":1,\"seq\":1,\"connected\":[]}"),
+				   params));
 	assert_int_equal(a.status, status);
 	site_answer_free(&a);
 	free(escaped);
@@ -344,11 +347,18 @@ static void test_malformed_questions_are_refused(void **state)
 		"",
 		"{}",
 		"[]",
-		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1}",
-		"{\"broker\":\"broker-b\",\"epoch\":1,\"seq\":1,\"connected\":[]}",
-		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":-1,\"connected\":[]}",
-		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[\"zz\"]}",
-		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[],\"more\":1}",
+		"{\"broker\":\"broker-a\",\"stream\":\"" NO_STREAM "\",\"epoch\":1,\"seq\":1}",
+		"{\"broker\":\"broker-b\",\"stream\":\"" NO_STREAM
+		"\",\"epoch\":1,\"seq\":1,\"connected\":[]}",
+		"{\"broker\":\"broker-a\",\"stream\":\"" NO_STREAM
+		"\",\"epoch\":1,\"seq\":-1,\"connected\":[]}",
+		"{\"broker\":\"broker-a\",\"stream\":\"" NO_STREAM
+		"\",\"epoch\":1,\"seq\":1,\"connected\":[\"zz\"]}",
+		"{\"broker\":\"broker-a\",\"stream\":\"" NO_STREAM
+		"\",\"epoch\":1,\"seq\":1,\"connected\":[],\"more\":1}",
+		"{\"broker\":\"broker-a\",\"epoch\":1,\"seq\":1,\"connected\":[]}",
+		"{\"broker\":\"broker-a\",\"stream\":\"0011\",\"epoch\":1,\"seq\":1,\"connected\":[]}",
+		"{\"broker\":\"broker-a\",\"stream\":7,\"epoch\":1,\"seq\":1,\"connected\":[]}",
 	};
 	struct site_broker *broker = site_broker_new("broker-a");
 	const char *const params[] = {"CLIENT_CERT", broker->escaped, NULL};
@@ -518,6 +528,124 @@ static void test_the_first_connection_ends_the_predecessor(void **state)
 	site_broker_free(a);
 }
 
+/* ---- a name has one stream ---- */
+
+static struct site_broker *site_broker_twin(const struct site_broker *of)
+{
+	struct site_broker *twin = site_broker_new("twin");
+	buf_free(&twin->certificate);
+	free(twin->escaped);
+	buf_bytes(&twin->certificate, buf_view(&of->certificate));
+	twin->escaped = site_escape(buf_view(&twin->certificate));
+	return twin;
+}
+
+static void assert_taken(struct site_broker *b)
+{
+	site_broker_ask(b);
+	assert_int_equal(site_broker_status(b), 409);
+	struct site_answer a = {0};
+	while (!(a.json = json_loadb((const char *)b->received.p, b->received.n, 0, NULL)))
+		site_read_more(b);
+	assert_string_equal(site_code(&a), "broker-name-taken");
+	site_answer_free(&a);
+}
+
+static int64_t taken_alarms(void)
+{
+	resume(12345); /* answered after what was asked of the store before */
+	return count_rows("SELECT count(*) FROM log WHERE kind = 'alarm' AND reason = 'broker-name-taken'");
+}
+
+static void test_a_second_broker_of_a_name_is_refused_and_an_alarm(void **state)
+{
+	struct site_broker *first = site_broker_new("broker-a"), *second = site_broker_twin(first);
+	struct feed_stats stats;
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(first);
+	site_broker_follow(first, last_seq());
+	site_broker_receipt(first, "broker-a", "");
+	assert_taken(second);
+	site_broker_receipt(first, "broker-a", "");
+	assert_int_equal(taken_alarms(), 0); /* it may have been under way */
+	for (int64_t began = clock_monotonic_ms(); clock_monotonic_ms() - began < 2500;)
+		site_broker_frame(first);
+	site_broker_receipt(first, "broker-a", "");
+	for (int i = 0; i < 100 && !taken_alarms(); i++)
+		;
+	assert_int_equal(taken_alarms(), 1);
+	assert_taken(second);
+	feed_stats(site.gateway.feed, &stats);
+	assert_int_equal(stats.rivals, 2);
+	/* the first has noticed nothing */
+	revoke_device(1, "key-compromise");
+	site_broker_follow(first, last_seq());
+	assert_int_equal(site_broker_state(first, fp), FEED_REVOKED);
+	site_broker_free(first);
+	site_broker_free(second);
+}
+
+static void test_a_broker_that_is_back_takes_the_place_of_its_silent_stream(void **state)
+{
+	struct site_broker *before = site_broker_new("broker-a"), *after = site_broker_twin(before);
+	struct feed_stats stats;
+	uint8_t rest[4096], fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site.gateway.feed->alive_ms = 300;
+	site_broker_dial(before); /* its connection stays open: the machine has lost its power */
+	site_broker_follow(before, last_seq());
+	site_broker_receipt(before, "broker-a", "");
+	assert_taken(after);
+	site_broker_dial(after);
+	site_broker_follow(after, last_seq());
+	while (read(before->fd, rest, sizeof rest) > 0)
+		; /* until the gateway hangs up */
+	feed_stats(site.gateway.feed, &stats);
+	assert_int_equal(stats.replaced, 1);
+	assert_int_equal(taken_alarms(), 0);
+	site_broker_free(before);
+	site_broker_free(after);
+}
+
+/* Whoever has the certificate and not the stream makes nothing effective, and ends no predecessor. */
+static void test_a_receipt_counts_for_its_own_stream_alone(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE], new[FINGERPRINT_SIZE];
+	char hex[HEX_SIZE(FINGERPRINT_SIZE)], body[512];
+	struct site_broker *broker = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	enrol((struct ask){.device = 2, .key = 2}, fp);
+	site_broker_dial(broker);
+	site_broker_follow(broker, last_seq());
+	enrol((struct ask){.device = 2, .key = 3, .renews = fp}, new);
+	hex_encode(bytes_of(new, sizeof new), hex);
+	struct site_answer answer = site_receive(ask_to_revoke(1, 50));
+	assert_string_equal(broker_text(&answer, 0, "state"), "pending");
+	site_answer_free(&answer);
+	site_broker_follow(broker, last_seq());
+	snprintf(body, sizeof body,
+		 "{\"broker\":\"broker-a\",\"stream\":\"" NO_STREAM
+		 "\",\"epoch\":%lld,\"seq\":%lld,\"connected\":[\"%s\"]}",
+		 (long long)broker->chain.epoch, (long long)broker->chain.seq, hex);
+	answer = site_broker_post(broker, body);
+	assert_int_equal(answer.status, 409);
+	assert_non_null(strstr(answer.text, "no such stream"));
+	site_answer_free(&answer);
+	answer = site_receive(ask_to_revoke(1, 50));
+	assert_string_equal(broker_text(&answer, 0, "state"), "pending");
+	site_answer_free(&answer);
+	assert_int_equal(state_of(fp), STORE_ACTIVE);
+	site_broker_receipt(broker, "broker-a", "");
+	answer = site_receive(ask_to_revoke(1, 50));
+	assert_string_equal(broker_text(&answer, 0, "state"), "effective");
+	site_answer_free(&answer);
+	site_broker_free(broker);
+}
+
 static void test_brokers_are_listed(void **state)
 {
 	struct site_broker *a = site_broker_new("broker-a"), *b = site_broker_new("broker-b");
@@ -569,6 +697,9 @@ int main(void)
 		TEST(test_a_lost_broker_is_not_waited_for_and_not_forgotten),
 		TEST(test_a_receipt_before_the_question_counts),
 		TEST(test_the_first_connection_ends_the_predecessor),
+		TEST(test_a_second_broker_of_a_name_is_refused_and_an_alarm),
+		TEST(test_a_broker_that_is_back_takes_the_place_of_its_silent_stream),
+		TEST(test_a_receipt_counts_for_its_own_stream_alone),
 		TEST(test_brokers_are_listed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ static int tear_down(void **state)
 static const char *due(void)
 {
 	buf_free(&body);
-	if (!receipts_due(&r, "b", &body))
+	if (!receipts_due(&r, "b", "00ff", &body))
 		return NULL;
 	buf_byte(&body, 0);
 	return (const char *)body.p;
@@ -39,7 +39,8 @@ static void test_a_number_waits_for_the_cuts_before_it(void **state)
 {
 	(void)state;
 	receipts_note(&r, 1, 10);
-	assert_string_equal(due(), "{\"broker\":\"b\",\"epoch\":1,\"seq\":10,\"connected\":[]}");
+	assert_string_equal(due(),
+			    "{\"broker\":\"b\",\"stream\":\"00ff\",\"epoch\":1,\"seq\":10,\"connected\":[]}");
 	assert_null(due());
 	receipts_cut_wanted(&r);
 	receipts_note(&r, 1, 11);
