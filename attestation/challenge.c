@@ -3,7 +3,6 @@
 #include "clock.h"
 #include "ear.h"
 #include "log.h"
-#include "scgi_json.h"
 #include "sessions.h"
 #include "status.h"
 
@@ -14,42 +13,33 @@
 static const enum evidence_type types[] = {EVIDENCE_PSA_TOKEN, EVIDENCE_COSE_CSR};
 enum { TYPE_COUNT = sizeof types / sizeof *types };
 
-static json_t *accepted_json(void)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; list && i < TYPE_COUNT; i++)
-		if (json_array_append_new(list, json_string(evidence_media_type(types[i])))) {
-			json_decref(list);
-			return NULL;
-		}
-	return list;
-}
-
-static json_t *evidence_json(const struct session *s)
+static void add_evidence(struct buf *out, const struct session *s)
 {
 	char text[BASE64_SIZE(EVIDENCE_MAX)];
-	if (s->evidence.n > EVIDENCE_MAX)
-		return NULL;
 	base64_encode(buf_view(&s->evidence), text);
-	return json_pack("{ss ss}", "type", evidence_media_type(s->type), "value", text);
+	buf_printf(out, ",\"evidence\":{\"type\":\"%s\",\"value\":\"%s\"}", evidence_media_type(s->type), text);
 }
 
-/* Evidence is shown to whoever has not just sent it. */
-static json_t *session_json(const struct session *s, bool with_evidence)
+/* Everything in it is ours and needs no escaping. Evidence is shown to whoever has not just sent it. */
+static void answer_session(struct scgi_request *r, int status, const struct session *s, bool with_evidence)
 {
 	char nonce[BASE64_SIZE(BINDING_SIZE)], expiry[CLOCK_RFC3339_SIZE];
+	struct buf out = {0};
 	base64url_encode(bytes_of(s->nonce, BINDING_SIZE), nonce);
 	clock_rfc3339_ms(s->expires * 1000, expiry);
-	json_t *o = json_pack("{ss ss ss so}", "status", s->complete ? "complete" : "waiting", "nonce", nonce,
-			      "expiry", expiry, "accept", accepted_json());
-	if (!o || !s->complete)
-		return o;
-	if ((with_evidence && json_object_set_new(o, "evidence", evidence_json(s))) ||
-	    json_object_set_new(o, "result", json_string(s->result))) {
-		json_decref(o);
-		return NULL;
-	}
-	return o;
+	buf_printf(&out, "{\"status\":\"%s\",\"nonce\":\"%s\",\"expiry\":\"%s\",\"accept\":[\"%s\",\"%s\"]",
+		   s->complete ? "complete" : "waiting", nonce, expiry, evidence_media_type(types[0]),
+		   evidence_media_type(types[1]));
+	if (s->complete && with_evidence)
+		add_evidence(&out, s);
+	if (s->complete)
+		buf_printf(&out, ",\"result\":\"%s\"", s->result);
+	buf_byte(&out, '}');
+	if (out.failed)
+		scgi_answer_problem(r, &(struct fault){.reason = REASON_OVERLOADED, .text = "no memory for an answer"});
+	else
+		scgi_answer(r, status, SESSION_MEDIA_TYPE, buf_view(&out));
+	buf_free(&out);
 }
 
 /* ---- what a new session is for ---- */
@@ -170,7 +160,7 @@ void challenge_evidence(struct worker *w, struct scgi_request *r, const char *id
 	if (o.ok && !s.complete)
 		o = complete(w, r, &s, type, &f);
 	if (o.ok)
-		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s, true));
+		answer_session(r, 200, &s, true);
 	else
 		scgi_answer_problem(r, &f);
 	session_clear(&s);
@@ -208,7 +198,7 @@ void challenge_new(struct worker *w, struct scgi_request *r)
 	if (o.ok) {
 		snprintf(location, sizeof location, "session/%s", s.id);
 		scgi_answer_header(r, "Location", location);
-		scgi_json_answer(r, 201, SESSION_MEDIA_TYPE, session_json(&s, false));
+		answer_session(r, 201, &s, false);
 	} else {
 		scgi_answer_problem(r, &f);
 	}
@@ -220,7 +210,7 @@ void challenge_get(struct worker *w, struct scgi_request *r, const char *id)
 	struct fault f;
 	struct session s = {0};
 	if (sessions_find(w->service->sessions, id, &s, &f).ok)
-		scgi_json_answer(r, 200, SESSION_MEDIA_TYPE, session_json(&s, true));
+		answer_session(r, 200, &s, true);
 	else
 		scgi_answer_problem(r, &f);
 	session_clear(&s);

@@ -369,25 +369,40 @@ size_t ecdsa_raw_to_der(struct bytes raw, uint8_t *der, size_t room)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* Hashed apart from verifying: EVP_DigestVerify would fetch the digest by its name each time. */
-static bool verify_der(EVP_PKEY *key, unsigned digest, struct bytes message, const uint8_t *der, size_t n)
+/* Hashed apart from verifying and signing: EVP_DigestVerify would fetch the digest by its name each time. */
+static unsigned hash_message(unsigned digest, struct bytes message, uint8_t out[EVP_MAX_MD_SIZE])
 {
 	struct thread_crypto *t = thread_crypto();
-	uint8_t hash[EVP_MAX_MD_SIZE];
 	unsigned size = 0;
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(t->ctx, key, NULL);
-	bool ok = ctx && EVP_DigestInit_ex2(t->md, t->digest[digest], NULL) == 1 &&
-		  EVP_DigestUpdate(t->md, message.p, message.n) == 1 &&
-		  EVP_DigestFinal_ex(t->md, hash, &size) == 1 && EVP_PKEY_verify_init(ctx) == 1 &&
-		  EVP_PKEY_verify(ctx, der, n, hash, size) == 1;
+	bool ok = EVP_DigestInit_ex2(t->md, t->digest[digest], NULL) == 1 &&
+		  EVP_DigestUpdate(t->md, message.p, message.n) == 1 && EVP_DigestFinal_ex(t->md, out, &size) == 1;
+	return ok ? size : 0;
+}
+
+static bool verify_der(EVP_PKEY *key, unsigned digest, struct bytes message, const uint8_t *der, size_t n)
+{
+	uint8_t hash[EVP_MAX_MD_SIZE];
+	unsigned size = hash_message(digest, message, hash);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(crypto_ctx(), key, NULL);
+	bool ok = ctx && size && EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_verify(ctx, der, n, hash, size) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	ERR_clear_error();
 	return ok;
 }
 
+/* By its width alone, which OpenSSL tells at no price: for keys that were checked when they were read. */
+static const struct curve *curve_of_width(EVP_PKEY *key)
+{
+	int bits = EVP_PKEY_get_bits(key);
+	for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+		if (curves[i].bits == bits)
+			return &curves[i];
+	return NULL;
+}
+
 bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signature)
 {
-	const struct curve *c = curve_of_key(key);
+	const struct curve *c = curve_of_width(key);
 	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
 	if (!c || signature.n != 2 * c->field)
 		return false;
@@ -398,7 +413,7 @@ bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signatur
 bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes message, struct bytes signature)
 {
 	unsigned digest = digest_bits == 256 ? 0 : digest_bits == 384 ? 1 : 2;
-	return curve_of_key(key) && verify_der(key, digest, message, signature.p, signature.n);
+	return verify_der(key, digest, message, signature.p, signature.n);
 }
 
 bool ecdsa_der_to_raw(struct bytes der, size_t field, uint8_t *raw)
@@ -412,32 +427,28 @@ bool ecdsa_der_to_raw(struct bytes der, size_t field, uint8_t *raw)
 	return ok;
 }
 
-static const char *const digest_names[] = {"SHA256", "SHA384", "SHA512"};
+static size_t sign_hash(EVP_PKEY *key, struct bytes hash, uint8_t *out, size_t room)
+{
+	size_t n = room;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(crypto_ctx(), key, NULL);
+	bool ok = ctx && EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, out, &n, hash.p, hash.n) == 1;
+	EVP_PKEY_CTX_free(ctx);
+	ERR_clear_error();
+	return ok ? n : 0;
+}
 
 size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX])
 {
-	const struct curve *c = curve_of_key(key);
-	uint8_t der[ECDSA_SIGNATURE_MAX + 16];
-	size_t n = sizeof der;
-	struct thread_crypto *t = thread_crypto();
-	bool ok = c &&
-		  EVP_DigestSignInit_ex(t->md, NULL, digest_names[c->digest], t->ctx, NULL, key, NULL) == 1 &&
-		  EVP_DigestSign(t->md, der, &n, message.p, message.n) == 1 &&
-		  ecdsa_der_to_raw(bytes_of(der, n), c->field, out);
-	EVP_MD_CTX_reset(t->md);
-	ERR_clear_error();
-	return ok ? 2 * c->field : 0;
+	const struct curve *c = curve_of_width(key);
+	uint8_t der[ECDSA_SIGNATURE_MAX + 16], hash[EVP_MAX_MD_SIZE];
+	unsigned size = c ? hash_message(c->digest, message, hash) : 0;
+	size_t n = size ? sign_hash(key, bytes_of(hash, size), der, sizeof der) : 0;
+	return n && ecdsa_der_to_raw(bytes_of(der, n), c->field, out) ? 2 * c->field : 0;
 }
 
 size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], uint8_t *out, size_t room)
 {
-	size_t n = room;
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(crypto_ctx(), key, NULL);
-	bool ok =
-		ctx && EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, out, &n, digest, SHA256_SIZE) == 1;
-	EVP_PKEY_CTX_free(ctx);
-	ERR_clear_error();
-	return ok ? n : 0;
+	return sign_hash(key, bytes_of(digest, SHA256_SIZE), out, room);
 }
 
 outcome crypto_fault(struct fault *f, const char *what)
