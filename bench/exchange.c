@@ -1,21 +1,19 @@
 #include "exchange.h"
 
-#include "fault.h"
-
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-enum { TIMEOUT_S = 30, HOST_SIZE = 256, REQUEST_MAX = 16384 };
+enum { HOST_SIZE = 256, REQUEST_MAX = 16384 };
 
 struct exchange_target {
 	SSL_CTX *tls;
@@ -28,6 +26,10 @@ struct exchange {
 	const struct exchange_target *target;
 	int fd;
 	SSL *tls;
+	size_t request_size; /* 0: it is sent */
+	char request[REQUEST_MAX];
+	size_t answer_size, whole; /* what is there, and what it will be: 0 before the head has told */
+	struct exchange_answer read;
 	char answer[EXCHANGE_ANSWER_MAX + 1];
 };
 
@@ -69,21 +71,19 @@ void exchange_target_free(struct exchange_target *t)
 
 outcome exchange_open(const struct exchange_target *t, struct exchange **out, struct fault *f)
 {
-	struct exchange *x = calloc(1, sizeof *x);
-	struct timeval limit = {.tv_sec = TIMEOUT_S};
+	struct exchange *x = malloc(sizeof *x);
 	*out = x;
 	if (!x)
 		return refuse(f, REASON_NO_MEMORY, "no memory for a connection");
-	x->target = t;
-	x->fd = socket(t->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*x = (struct exchange){.target = t};
+	x->fd = socket(t->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (x->fd < 0 || setsockopt(x->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) ||
-	    setsockopt(x->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) ||
-	    setsockopt(x->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) ||
-	    connect(x->fd, (const struct sockaddr *)&t->address, t->address_size))
+	    (connect(x->fd, (const struct sockaddr *)&t->address, t->address_size) && errno != EINPROGRESS))
 		return refuse(f, REASON_UNREACHABLE, "%s:%s: %s", t->host, t->port, strerror(errno));
 	x->tls = SSL_new(t->tls);
-	if (!x->tls || !SSL_set_fd(x->tls, x->fd) || SSL_connect(x->tls) != 1)
-		return refuse(f, REASON_UNREACHABLE, "%s:%s: no TLS handshake", t->host, t->port);
+	if (!x->tls || !SSL_set_fd(x->tls, x->fd))
+		return refuse(f, REASON_NO_MEMORY, "no memory for a connection");
+	SSL_set_connect_state(x->tls);
 	return DONE;
 }
 
@@ -91,7 +91,7 @@ void exchange_close(struct exchange *x)
 {
 	if (!x)
 		return;
-	if (x->tls)
+	if (x->tls && SSL_is_init_finished(x->tls))
 		SSL_shutdown(x->tls);
 	SSL_free(x->tls);
 	if (x->fd >= 0)
@@ -99,44 +99,63 @@ void exchange_close(struct exchange *x)
 	free(x);
 }
 
-static bool send_request(struct exchange *x, const char *path, struct bytes body)
+int exchange_socket(const struct exchange *x)
 {
-	char request[REQUEST_MAX];
-	int head = snprintf(request, sizeof request,
+	return x->fd;
+}
+
+outcome exchange_post(struct exchange *x, const char *path, struct bytes body, struct fault *f)
+{
+	int head = snprintf(x->request, sizeof x->request,
 			    "POST %s HTTP/1.1\r\nHost: %s:%s\r\nContent-Type: application/json\r\n"
 			    "Content-Length: %zu\r\n\r\n",
 			    path, x->target->host, x->target->port, body.n);
-	if (head < 0 || (size_t)head + body.n > sizeof request)
-		return false;
-	memcpy(request + head, body.p, body.n);
-	return SSL_write(x->tls, request, head + (int)body.n) == head + (int)body.n;
-}
-
-/* The head and Content-Length bytes after it: what the edge answers has always a length. */
-static bool read_answer(struct exchange *x, struct exchange_answer *out)
-{
-	size_t n = 0, want = SIZE_MAX;
-	while (n < want) {
-		int got = n < EXCHANGE_ANSWER_MAX ? SSL_read(x->tls, x->answer + n, (int)(EXCHANGE_ANSWER_MAX - n)) : 0;
-		if (got <= 0)
-			return false;
-		x->answer[n += (size_t)got] = 0;
-		const char *end = want == SIZE_MAX ? strstr(x->answer, "\r\n\r\n") : NULL, *length;
-		if (!end)
-			continue;
-		length = strcasestr(x->answer, "\r\nContent-Length:");
-		if (!length || length > end || sscanf(x->answer, "HTTP/1.1 %d", &out->status) != 1)
-			return false;
-		out->body.p = (const uint8_t *)end + 4;
-		out->body.n = strtoul(length + 17, NULL, 10);
-		want = (size_t)(end + 4 - x->answer) + out->body.n;
-	}
-	return true;
-}
-
-outcome exchange_post(struct exchange *x, const char *path, struct bytes body, struct exchange_answer *out, struct fault *f)
-{
-	if (!send_request(x, path, body) || !read_answer(x, out))
-		return refuse(f, REASON_UNREACHABLE, "%s: no whole answer", path);
+	if (head < 0 || (size_t)head + body.n > sizeof x->request)
+		return refuse(f, REASON_TOO_LARGE, "a body of %zu bytes", body.n);
+	memcpy(x->request + head, body.p, body.n);
+	x->request_size = (size_t)head + body.n;
+	x->answer_size = x->whole = 0;
 	return DONE;
+}
+
+/* The head, as soon as it is there: what the edge answers has always a length. */
+static bool read_head(struct exchange *x)
+{
+	const char *end = strstr(x->answer, "\r\n\r\n"), *length = strcasestr(x->answer, "\r\nContent-Length:");
+	if (!end)
+		return true;
+	if (!length || length > end || sscanf(x->answer, "HTTP/1.1 %d", &x->read.status) != 1)
+		return false;
+	x->read.body = bytes_of(end + 4, strtoul(length + strlen("\r\nContent-Length:"), NULL, 10));
+	x->whole = (size_t)(end + 4 - x->answer) + x->read.body.n;
+	return x->whole <= EXCHANGE_ANSWER_MAX;
+}
+
+static enum exchange_step wanted(const struct exchange *x, int rc)
+{
+	int error = SSL_get_error(x->tls, rc);
+	return error == SSL_ERROR_WANT_READ	 ? EXCHANGE_READS
+	       : error == SSL_ERROR_WANT_WRITE ? EXCHANGE_WRITES
+					       : EXCHANGE_FAILED;
+}
+
+enum exchange_step exchange_step(struct exchange *x, struct exchange_answer *out)
+{
+	if (x->request_size) {
+		int sent = SSL_write(x->tls, x->request, (int)x->request_size);
+		if (sent <= 0)
+			return wanted(x, sent);
+		x->request_size = 0;
+	}
+	while (!x->whole || x->answer_size < x->whole) {
+		size_t room = EXCHANGE_ANSWER_MAX - x->answer_size;
+		int got = SSL_read(x->tls, x->answer + x->answer_size, (int)room);
+		if (got <= 0)
+			return room ? wanted(x, got) : EXCHANGE_FAILED;
+		x->answer[x->answer_size += (size_t)got] = 0;
+		if (!x->whole && !read_head(x))
+			return EXCHANGE_FAILED;
+	}
+	*out = x->read;
+	return EXCHANGE_ANSWERED;
 }

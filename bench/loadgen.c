@@ -17,14 +17,13 @@
 
 #include <getopt.h>
 #include <jansson.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-enum { CSR_ROOM = 512 };
+enum { CSR_ROOM = 512, TIMEOUT_MS = 30000 };
 
 /* One record of the keys file. */
 struct prepared {
@@ -48,11 +47,9 @@ struct run {
 	const struct options *o;
 	const struct device *devices; /* NULL: challenges only */
 	struct exchange_target *target;
-	long total;
-	atomic_long next, failed;
+	long total, next, landed, failed;
 	double *ms;
-	pthread_mutex_t lock;
-	char first_failure[512];
+	struct fault first_failure;
 };
 
 static void die(const char *what, const struct fault *f)
@@ -126,20 +123,6 @@ static int prepare(const struct options *o)
 	return fclose(records) || fclose(keys);
 }
 
-/* The answer's JSON object; NULL with the fault set where the status is not 201. */
-static json_t *call(struct exchange *x, const char *path, const char *body, struct fault *f)
-{
-	struct exchange_answer a;
-	if (!exchange_post(x, path, bytes_str(body), &a, f).ok)
-		return NULL;
-	json_t *object = json_loadb((const char *)a.body.p, a.body.n, 0, NULL);
-	if (object && a.status == 201)
-		return object;
-	json_decref(object);
-	refuse(f, REASON_INTERNAL, "%s: status %d: %.*s", path, a.status, (int)(a.body.n < 200 ? a.body.n : 200), a.body.p);
-	return NULL;
-}
-
 static char *enrolment_body(const struct device *d, const char *nonce_text, const char *origin, struct fault *f)
 {
 	uint8_t nonce[NONCE_SIZE], b[BINDING_SIZE];
@@ -167,40 +150,109 @@ out:
 	return body;
 }
 
-static bool enrol_one(const struct run *r, const struct device *d, struct fault *f)
+/* ---- one device on its way ---- */
+
+struct flight {
+	struct exchange *connection; /* NULL: none */
+	long i;			     /* of the run's requests */
+	int64_t began_us;
+	bool enrolling; /* the challenge is there */
+};
+
+static void land(struct run *r, struct flight *flight, const struct fault *f)
 {
-	struct exchange *x = NULL;
-	json_t *challenge = NULL, *answer = NULL;
-	char *body = NULL;
-	*f = (struct fault){.text = "no answer"};
-	if (exchange_open(r->target, &x, f).ok && (challenge = call(x, "/v1/challenges", "{}", f)) && d &&
-	    (body = enrolment_body(d, json_string_value(json_object_get(challenge, "nonce")), r->o->gateway, f)))
-		answer = call(x, "/v1/enrolments", body, f);
-	bool ok = d ? json_is_string(json_object_get(answer, "certificatePem")) : challenge != NULL;
-	json_decref(challenge);
-	json_decref(answer);
+	r->ms[flight->i] = (double)(clock_monotonic_us() - flight->began_us) / 1000;
+	exchange_close(flight->connection);
+	flight->connection = NULL;
+	r->landed++;
+	if (f && !r->failed++)
+		r->first_failure = *f;
+}
+
+static void take_off(struct run *r, struct flight *flight)
+{
+	struct fault f;
+	if (r->next == r->total)
+		return;
+	*flight = (struct flight){.i = r->next++, .began_us = clock_monotonic_us()};
+	if (!exchange_open(r->target, &flight->connection, &f).ok ||
+	    !exchange_post(flight->connection, "/v1/challenges", bytes_str("{}"), &f).ok)
+		land(r, flight, &f);
+}
+
+/* The enrolment that goes with the challenge; false with the fault set where there is none. */
+static bool post_enrolment(const struct run *r, struct flight *flight, const json_t *challenge, struct fault *f)
+{
+	const char *nonce = json_string_value(json_object_get(challenge, "nonce"));
+	char *body = nonce ? enrolment_body(&r->devices[flight->i], nonce, r->o->gateway, f) : NULL;
+	flight->enrolling = true;
+	bool ok = body && exchange_post(flight->connection, "/v1/enrolments", bytes_str(body), f).ok;
 	free(body);
-	exchange_close(x);
 	return ok;
 }
 
-static void *worker(void *arg)
+static void take_answer(struct run *r, struct flight *flight, const struct exchange_answer *a)
 {
-	struct run *r = arg;
-	for (long i; (i = atomic_fetch_add(&r->next, 1)) < r->total;) {
-		struct fault f;
-		int64_t start = clock_monotonic_us();
-		bool ok = enrol_one(r, r->devices ? &r->devices[i] : NULL, &f);
-		r->ms[i] = (double)(clock_monotonic_us() - start) / 1000;
-		if (ok)
-			continue;
-		atomic_fetch_add(&r->failed, 1);
-		pthread_mutex_lock(&r->lock);
-		if (!*r->first_failure)
-			snprintf(r->first_failure, sizeof r->first_failure, "%s", f.text);
-		pthread_mutex_unlock(&r->lock);
+	struct fault f = {.text = "no nonce in a challenge"};
+	json_t *object = json_loadb((const char *)a->body.p, a->body.n, 0, NULL);
+	bool done = flight->enrolling || !r->devices;
+	if (a->status != 201 || (flight->enrolling && !json_is_string(json_object_get(object, "certificatePem")))) {
+		refuse(&f, REASON_INTERNAL, "status %d: %.*s", a->status, (int)(a->body.n < 200 ? a->body.n : 200), a->body.p);
+		land(r, flight, &f);
+	} else if (done) {
+		land(r, flight, NULL);
+	} else if (!post_enrolment(r, flight, object, &f)) {
+		land(r, flight, &f);
 	}
-	return NULL;
+	json_decref(object);
+}
+
+/* Until it has to wait, or has landed. POLLIN or POLLOUT; 0: landed. */
+static short fly(struct run *r, struct flight *flight)
+{
+	while (flight->connection) {
+		struct exchange_answer answer;
+		struct fault f = {.text = "the connection ended without an answer"};
+		switch (exchange_step(flight->connection, &answer)) {
+		case EXCHANGE_READS: return POLLIN;
+		case EXCHANGE_WRITES: return POLLOUT;
+		case EXCHANGE_FAILED: land(r, flight, &f); break;
+		case EXCHANGE_ANSWERED: take_answer(r, flight, &answer); break;
+		}
+	}
+	return 0;
+}
+
+static void time_out(struct run *r, struct flight *flights)
+{
+	struct fault f = {.text = "nothing happened for 30 s"};
+	for (long i = 0; i < r->o->concurrency; i++)
+		if (flights[i].connection)
+			land(r, &flights[i], &f);
+}
+
+/* One slot: what flies in it, or the next device. */
+static void serve(struct run *r, struct flight *flight, struct pollfd *socket)
+{
+	if (flight->connection && !socket->revents)
+		return;
+	do {
+		if (!flight->connection)
+			take_off(r, flight);
+		socket->events = fly(r, flight);
+	} while (!flight->connection && r->next < r->total);
+	socket->fd = flight->connection ? exchange_socket(flight->connection) : -1;
+	socket->revents = 0;
+}
+
+static void fly_all(struct run *r, struct flight *flights, struct pollfd *sockets)
+{
+	while (r->landed < r->total) {
+		for (long i = 0; i < r->o->concurrency; i++)
+			serve(r, &flights[i], &sockets[i]);
+		if (r->landed < r->total && poll(sockets, (nfds_t)r->o->concurrency, TIMEOUT_MS) == 0)
+			time_out(r, flights);
+	}
 }
 
 static int by_value(const void *a, const void *b)
@@ -218,34 +270,32 @@ static double own_cpu(void)
 
 static int drive(const struct options *o, const struct device *devices, long total)
 {
-	struct run r = {.o = o, .devices = devices, .total = total, .lock = PTHREAD_MUTEX_INITIALIZER};
-	pthread_t *threads = calloc((size_t)o->concurrency, sizeof *threads);
-	r.ms = calloc((size_t)total, sizeof *r.ms);
+	struct run r = {.o = o, .devices = devices, .total = total};
+	struct flight *flights = calloc((size_t)o->concurrency, sizeof *flights);
+	struct pollfd *sockets = calloc((size_t)o->concurrency, sizeof *sockets);
 	struct fault f;
-	if (!threads || !r.ms)
+	r.ms = calloc((size_t)total, sizeof *r.ms);
+	if (!flights || !sockets || !r.ms)
 		die("memory", NULL);
 	if (!exchange_target_new(o->gateway, o->ca, &r.target, &f).ok)
 		die("gateway", &f);
 	double cpu = own_cpu();
 	int64_t start = clock_monotonic_us();
-	for (long i = 0; i < o->concurrency; i++)
-		if (pthread_create(&threads[i], NULL, worker, &r))
-			die("thread", NULL);
-	for (long i = 0; i < o->concurrency; i++)
-		pthread_join(threads[i], NULL);
+	fly_all(&r, flights, sockets);
 	double wall = (double)(clock_monotonic_us() - start) / 1e6;
 	qsort(r.ms, (size_t)total, sizeof *r.ms, by_value);
 	json_t *report = json_pack("{s:I,s:I,s:f,s:f,s:f,s:f,s:s}", "requests", (json_int_t)total, "failures",
-				   (json_int_t)atomic_load(&r.failed), "wall_s", wall, "generator_cpu_s",
+				   (json_int_t)r.failed, "wall_s", wall, "generator_cpu_s",
 				   own_cpu() - cpu, "p50_ms", r.ms[total / 2], "p99_ms", r.ms[total * 99 / 100],
-				   "first_failure", r.first_failure);
+				   "first_failure", r.first_failure.text);
 	json_dumpf(report, stdout, 0);
 	putchar('\n');
 	json_decref(report);
 	exchange_target_free(r.target);
-	free(threads);
+	free(flights);
+	free(sockets);
 	free(r.ms);
-	return atomic_load(&r.failed) ? 1 : 0;
+	return r.failed ? 1 : 0;
 }
 
 /* Before the clock runs: a device has its keys in memory as well. */
