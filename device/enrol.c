@@ -39,7 +39,10 @@ static void read_problem(const struct httpc_answer *answer, struct enrol_answer 
 	copy_text(out->code, sizeof out->code, json_string_value(json_object_get(problem, "code")));
 	copy_text(out->request_id, sizeof out->request_id,
 		  json_string_value(json_object_get(problem, "request_id")));
-	copy_text(out->detail, sizeof out->detail, json_string_value(json_object_get(problem, "detail")));
+	const char *detail = json_string_value(json_object_get(problem, "detail"));
+	if (!detail || !detail[0])
+		detail = json_string_value(json_object_get(problem, "title"));
+	copy_text(out->detail, sizeof out->detail, detail);
 	json_decref(problem);
 }
 
@@ -176,10 +179,20 @@ outcome enrol_attempt(const struct device *d, uint32_t key, const struct request
 	return r;
 }
 
+/* What whoever stands before this device can do; NULL where it is the operator's turn. */
+static const char *remedy_of(const struct enrol_answer *a)
+{
+	return strcmp(a->code, "key-refused") ? NULL
+					      : "have the operator allow it (mooringctl allow-reenrol), "
+						"then: mooring-device run --new-key";
+}
+
 void enrol_report_no(const char *event, const struct enrol_answer *a, int64_t wait_ms)
 {
-	report(event, "{s:s,s:i,s:s,s:s,s:s,s:I}", "by", "gateway", "status", a->status, "code", a->code,
-	       "request_id", a->request_id, "detail", a->detail, "wait_ms", (json_int_t)wait_ms);
+	const char *remedy = remedy_of(a);
+	report(event, "{s:s,s:i,s:s,s:s,s:s,s:I,s:s*}", "by", "gateway", "status", a->status, "code", a->code,
+	       "request_id", a->request_id, "detail", a->detail, "wait_ms", (json_int_t)wait_ms, "remedy",
+	       remedy);
 }
 
 /* Only the first spent challenge is answered at once: a gateway that calls each one spent must not be

@@ -23,7 +23,7 @@ struct enrol_answer {
 	int retry_after_s;
 	char code[64];	     /* of the problem document; "" where there is none */
 	char request_id[64]; /* "" where there is none */
-	char detail[FAULT_TEXT_MAX];
+	char detail[FAULT_TEXT_MAX]; /* of the problem document, or its title */
 };
 
 void enrol_answer_free(struct enrol_answer *a);

@@ -1,5 +1,6 @@
 #include "identity.h"
 
+#include "reenrol.h"
 #include "report.h"
 
 #include <jansson.h>
@@ -120,10 +121,19 @@ outcome identity_enrol(struct device *d, struct identity *out, struct fault *f)
 	return r;
 }
 
-outcome identity_power_on(struct device *d, struct identity *out, struct fault *f)
+outcome identity_power_on(struct device *d, bool new_key, struct identity *out, struct fault *f)
 {
+	bool reenrolling = d->state.reenrolling;
 	*out = (struct identity){.verdict = ENROL_CERTIFIED};
 	outcome r = load_stored(d, &out->credential, f);
+	/* Where the power failed after the new key's certificate was stored, that was the new key. */
+	bool done = reenrolling && !d->state.reenrolling;
+	if (r.ok)
+		r = reenrol_begin(d, new_key && !done, f);
+	if (r.ok && d->state.reenrolling) {
+		credential_free(&out->credential);
+		return reenrol_go_on(d, out, f);
+	}
 	if (r.ok && !out->credential.leaf) {
 		r = identity_ensure_key(d, f);
 		return r.ok ? identity_enrol(d, out, f) : r;

@@ -6,6 +6,7 @@
  *   key, no (valid) certificate -> enrol with this key, as often as it takes
  *   certificate of this key     -> keep it
  *   certificate of the next key -> a renewal had come that far: the next key is this key now
+ *   a new key was asked for     -> see reenrol.h
  */
 #ifndef MOORING_IDENTITY_H
 #define MOORING_IDENTITY_H
@@ -21,8 +22,8 @@ struct identity {
 MUST_USE outcome identity_load(struct device *d, int64_t system_ms, struct fault *f);
 /* Makes sure that the current key exists; reports key-made or key-kept. */
 MUST_USE outcome identity_ensure_key(struct device *d, struct fault *f);
-/* Until there is a certificate, a refusal or a stop. */
-MUST_USE outcome identity_power_on(struct device *d, struct identity *out, struct fault *f);
+/* Until there is a certificate, a refusal or a stop. `new_key`: for a new key, whatever there is. */
+MUST_USE outcome identity_power_on(struct device *d, bool new_key, struct identity *out, struct fault *f);
 /* Stores the answer's certificate, then makes `key` (current or next) the current one; reports `event`. `out`
  * is replaced. */
 MUST_USE outcome identity_adopt(struct device *d, uint32_t key, const struct enrol_answer *answer,
@@ -30,7 +31,7 @@ MUST_USE outcome identity_adopt(struct device *d, uint32_t key, const struct enr
 /* Enrols again with the current key: the same certificate, or a new one where it has expired. As
  * identity_power_on. */
 MUST_USE outcome identity_enrol(struct device *d, struct identity *out, struct fault *f);
-/* Destroys the key before the current one, if a renewal left it. Done once the certificate in use has been
+/* Destroys the key before the current one, if it is still there. Done once the certificate in use has been
  * seen to work. */
 MUST_USE outcome identity_forget_previous(struct device *d, struct fault *f);
 

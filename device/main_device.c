@@ -97,7 +97,7 @@ static outcome run(struct power_on *p, int *code, struct fault *f)
 {
 	struct identity identity;
 	stop_at_once(true);
-	outcome r = identity_power_on(&p->device, &identity, f);
+	outcome r = identity_power_on(&p->device, p->options.new_key, &identity, f);
 	stop_at_once(false);
 	*code = r.ok ? exit_code_of(identity.verdict) : EXIT_FAILED;
 	if (r.ok && identity.verdict == ENROL_CERTIFIED && p->options.mqtt_host[0]) {
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 	int code = EXIT_FAILED;
 	enum options_result parsed = options_parse(argc, argv, &p.options);
 	if (parsed != OPTIONS_GO)
-		return parsed == OPTIONS_ANSWERED ? EXIT_DONE : EXIT_FAILED;
+		return parsed == OPTIONS_ANSWERED ? EXIT_DONE : EXIT_USAGE;
 	log_init("mooring-device", LOG_LEVEL_WARN);
 	device_clock_start(&p.clock, clock_wall_ms(), 0);
 	report_start(&p.clock);

@@ -1,6 +1,7 @@
 /* mooring-factory: makes devices, and publishes their records to the attestation service. */
 #include "clock.h"
 #include "factory_make.h"
+#include "nearest.h"
 #include "record_upload.h"
 #include "version.h"
 
@@ -11,38 +12,49 @@
 #include <unistd.h>
 
 static const char HELP[] =
-	"mooring-factory: what happens to a thermometer before it is sold.\n"
+	"usage: mooring-factory make --count N --dir OUT [--batch B] [--model M] [--evidence TYPE]\n"
+	"       mooring-factory publish RECORDS --endpoint URL --ca PEM --key KEYFILE [--import-id ID]\n"
 	"\n"
-	"  mooring-factory make --count N --dir OUT [--batch B] [--model M] [--evidence "
-	"psa-token|cose-csr|both]\n"
-	"  mooring-factory publish RECORDS --endpoint URL --ca PEM --key KEYFILE [--import-id ID]\n"
+	"mooring-factory - what happens to a thermometer before it is sold\n"
 	"\n"
-	"make     makes N devices: OUT/<n>/secure with a new Root of Trust key and the device's identity, "
-	"and\n"
-	"         OUT/records.ndjson, one record a device: instance ID, public key, batch, model, kinds of "
-	"evidence.\n"
-	"  --count N           how many\n"
-	"  --dir OUT           a folder that has no records yet\n"
-	"  --batch B           production batch (B1), --model M  product (thermo-1)\n"
-	"  --evidence TYPE     what its devices are registered to give: psa-token, cose-csr or both (the "
-	"default)\n"
-	"  --rot-key PEM       inject this key instead of a new one, into one device: an emulator\n"
-	"  --records-only      only the records; the keys are thrown away. For trying an import of a "
+	"make      makes N devices, each with a new Root of Trust key and an identity, and one record a "
+	"device:\n"
+	"          instance ID, public key, batch, model, kinds of evidence.\n"
+	"publish   sends the records to the attestation service, in batches of at most 256 KiB. Interrupted, "
+	"it\n"
+	"          is run again: what was recorded is not recorded twice, and is counted as there already.\n"
+	"\n"
+	"Options of make\n"
+	"  --count N               how many, 1 to 100000000\n"
+	"  --dir OUT               a folder that has no records yet; made where it is missing\n"
+	"  --batch B               production batch, 1 to 64 of A-Z a-z 0-9 . _ - (B1)\n"
+	"  --model M               product, the same (thermo-1)\n"
+	"  --evidence TYPE         what its devices are registered to give: psa-token, cose-csr or both "
+	"(both)\n"
+	"  --rot-key PEM           inject this key instead of a new one, into one device: an emulator\n"
+	"  --records-only          only the records; the keys are thrown away. For trying an import of a "
 	"million\n"
-	"publish  sends the records to the attestation service, in batches. Interrupted, it is run again: "
-	"what was\n"
-	"         recorded is not recorded twice.\n"
-	"  --endpoint URL      the attestation service, https://host[:port]\n"
-	"  --ca PEM            its CA, the only one that is trusted\n"
-	"  --key KEYFILE       an admin's access key (mooringctl admin init)\n"
-	"  --import-id ID      names the import; by default from the contents of RECORDS\n"
+	"\n"
+	"Options of publish\n"
+	"  --endpoint URL          the attestation service, https://host[:port]\n"
+	"  --ca PEM                its certificate authority, the only one that is trusted\n"
+	"  --key KEYFILE           an access key of that service (mooringctl admin init)\n"
+	"  --import-id ID          names the import (from the contents of RECORDS)\n"
+	"\n"
 	"  --help, --version\n"
 	"\n"
-	"Exit code: 0 done, 1 failed or refused, 2 wrong command line.\n"
+	"Exit code\n"
+	"  0 done, 1 failed or refused, 2 wrong usage\n"
 	"\n"
+	"Files\n"
+	"  OUT/<n>/secure          of device <n>: rot.key (its Root of Trust), identity.json\n"
+	"  OUT/records.ndjson      the records, a JSON object a line: what publish sends\n"
+	"\n"
+	"Examples\n"
 	"  mooring-factory make --count 3 --dir factory --batch 2026-47\n"
 	"  mooring-factory publish factory/records.ndjson --endpoint https://attest.example.com --ca ca.pem "
-	"--key admin.json\n";
+	"\\\n"
+	"      --key admin.json\n";
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 enum {
@@ -86,7 +98,8 @@ struct arguments {
 
 static int usage(const char *what)
 {
-	fprintf(stderr, "mooring-factory: %s. --help explains.\n", what);
+	fprintf(stderr, "mooring-factory: %s%s --help explains.\n", what,
+		what[strlen(what) - 1] == '?' ? "" : ".");
 	return EXIT_USAGE;
 }
 
@@ -218,6 +231,28 @@ static int publish(const struct arguments *a, const char *records)
 	return code;
 }
 
+/* What getopt_long calls wrong, or a value that its option does not take. */
+static int wrong_option(int option, const char *value, char *const *argv)
+{
+	char text[NEAREST_TEXT_MAX];
+	if (option == '?')
+		nearest_option(argv, long_options, text);
+	else
+		snprintf(text, sizeof text, "%s: not a value of this option", value);
+	return usage(text);
+}
+
+static int wrong_command(const char *word)
+{
+	char text[NEAREST_TEXT_MAX];
+	struct nearest near = nearest_begin(word);
+	nearest_offer(&near, "make");
+	nearest_offer(&near, "publish");
+	snprintf(text, sizeof text, "there is no command \"%.64s\"%s%s%s", word,
+		 near.best[0] ? ": did you mean " : "", near.best, near.best[0] ? "?" : "");
+	return usage(*word ? text : "one command is needed: make, or publish RECORDS");
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = {
@@ -230,13 +265,13 @@ int main(int argc, char **argv)
 			return EXIT_DONE;
 		}
 		if (!take(option, optarg, &a))
-			return usage(option == '?' ? "unknown option, or one without its value"
-						   : "a value is out of range");
+			return wrong_option(option, optarg, argv);
 	}
 	const char *command = optind < argc ? argv[optind] : "";
-	if (!strcmp(command, "make") && optind + 1 == argc)
-		return make(&a);
-	if (!strcmp(command, "publish") && optind + 2 == argc)
-		return publish(&a, argv[optind + 1]);
-	return usage("one command is needed: make, or publish RECORDS");
+	if (!strcmp(command, "make"))
+		return optind + 1 == argc ? make(&a) : usage("make takes options only");
+	if (!strcmp(command, "publish"))
+		return optind + 2 == argc ? publish(&a, argv[optind + 1])
+					  : usage("publish needs one file: RECORDS");
+	return wrong_command(command);
 }

@@ -6,7 +6,8 @@
 
 #include "identity.h"
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_REFUSED = 2 };
+/* As of all of Mooring's programs; 3 is mooringctl's. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 4 };
 
 struct operation_options {
 	const char *host; /* of the broker; its certificate must be for this name or address */

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "nearest.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -8,45 +9,71 @@
 #include <string.h>
 
 static const char HELP[] =
-	"mooring-device: a secure thermometer. Its secure world, a process of its own, holds the Root of "
-	"Trust key and\n"
-	"the device key; its normal world gets a certificate from the gateway and publishes temperatures "
-	"over MQTT.\n"
+	"usage: mooring-device run --dir DIR --gateway ORIGIN --ca FILE [--mqtt HOST:PORT] [options]\n"
+	"       mooring-device request --dir DIR --gateway ORIGIN --ca FILE --out FILE [options]\n"
 	"\n"
-	"  mooring-device run --dir DIR --gateway ORIGIN --ca root.pem --mqtt HOST:PORT [options]\n"
-	"  mooring-device request --dir DIR --gateway ORIGIN --ca root.pem --out FILE [options]\n"
+	"mooring-device - a secure thermometer, as an example of a device\n"
 	"\n"
-	"run      power-on: makes a key if there is none, enrols if there is no certificate, connects, "
-	"publishes to\n"
-	"         dt/<thing>/temperature, takes commands from cmd/<thing>/#, renews at two thirds of the\n"
-	"         certificate's life. Without --mqtt it ends once it has a certificate.\n"
-	"request  takes a fresh challenge and writes the enrolment request to FILE instead of sending it.\n"
+	"Its secure world, a process of its own, holds the Root of Trust key and the device key; its normal "
+	"world\n"
+	"gets a certificate from the gateway and publishes temperatures over MQTT.\n"
 	"\n"
-	"  --dir DIR             made by `mooring-factory make`: DIR/secure is the secure world's, "
-	"DIR/normal is made\n"
-	"  --gateway ORIGIN      https://host[:port]; its certificate must be for this host\n"
-	"  --ca FILE             the OEM's root certificate, the only one that is trusted\n"
-	"  --connect HOST:PORT   dial this address for the gateway; whom it must be is still said by "
-	"--gateway\n"
-	"  --mqtt HOST:PORT      the broker; its certificate must be for this host\n"
-	"  --evidence TYPE       psa-token (default) or cose-csr\n"
-	"  --lifetime SECONDS    ask for a certificate that lives this long\n"
-	"  --interval MS         between readings (1000); 0 = as fast as they are acknowledged\n"
-	"  --count N             end when N readings are acknowledged\n"
-	"  --topic TOPIC         publish there instead\n"
+	"run       is power-on: makes a key if there is none, enrols if there is no certificate, connects,\n"
+	"          publishes to dt/<thing>/temperature, takes commands from cmd/<thing>/#, renews at two "
+	"thirds\n"
+	"          of the certificate's life. Without --mqtt it ends once it has a certificate.\n"
+	"request   takes a fresh challenge and writes the enrolment request to FILE instead of sending it.\n"
+	"\n"
+	"Options\n"
+	"  --dir DIR               the device's folder, made by `mooring-factory make`\n"
+	"  --gateway ORIGIN        https://host[:port]; its certificate must be for this host\n"
+	"  --ca FILE               the OEM's root certificate (PEM), the only one that is trusted\n"
+	"  --connect HOST:PORT     dial this address; whom it must be is still said by --gateway\n"
+	"  --mqtt HOST:PORT        the broker; its certificate must be for this host\n"
+	"  --new-key               run: ask with a new key, after the operator has allowed it (mooringctl\n"
+	"                          allow-reenrol). Give it once, not in a script that starts the device: "
+	"without\n"
+	"                          the operator's leave a second key is taken for a clone's, and the device "
+	"is\n"
+	"                          quarantined. Through a power cut the same new key is kept; with its\n"
+	"                          certificate the old one is replaced; a refusal leaves the device as it "
+	"was\n"
+	"  --evidence TYPE         psa-token or cose-csr (psa-token)\n"
+	"  --lifetime SECONDS      ask for a certificate that lives so long, 60 to 31622400 (as the gateway "
+	"likes)\n"
+	"  --interval MS           milliseconds between readings, 0 to 86400000; 0: as fast as they are\n"
+	"                          acknowledged (1000)\n"
+	"  --count N               end when N readings are acknowledged (never)\n"
+	"  --topic TOPIC           publish there (dt/<thing>/temperature)\n"
+	"  --out FILE              request: where to write it\n"
 	"  --insecure-single-user  go on where nothing keeps the two worlds apart\n"
 	"  --help, --version\n"
 	"\n"
-	"Standard output: one JSON object a line, {\"event\": ..., \"t_ms\": ...}: key-made, challenge, "
-	"evidence, enrolled,\n"
-	"certificate-kept, connected, published, puback, renewing, renewed, retry, refused, cut-off, "
-	"message.\n"
-	"Exit code: 0 done, 2 refused for good (the operator finds the reason under request_id), 1 anything "
-	"else.\n"
+	"Output\n"
+	"  One JSON object a line, {\"event\": ..., \"t_ms\": ...}: key-made, key-kept, key-destroyed, "
+	"challenge,\n"
+	"  evidence, enrolled, certificate-kept, certificate-unusable, clock-set, connected, published, "
+	"puback,\n"
+	"  renewing, renewed, retry, refused, unreachable, cut-off, message, request-written. Warnings and "
+	"errors\n"
+	"  are JSON lines on standard error.\n"
 	"\n"
+	"Exit code\n"
+	"  0 done, or told to stop (SIGTERM, Ctrl-C); 1 failed; 2 wrong usage; 4 refused for good: the "
+	"gateway\n"
+	"  answered 403, the operator finds the reason under request_id, and starting it again is of no use\n"
+	"\n"
+	"Files\n"
+	"  DIR/secure              the secure world's alone: rot.key, device-<n>.key, identity.json\n"
+	"  DIR/normal              certificate.pem with its chain, state.json; made where they are missing\n"
+	"\n"
+	"Examples\n"
 	"  mooring-factory make --count 1 --dir factory\n"
-	"  mooring-device run --dir factory/1 --gateway https://gw.example.com:8443 --ca root.pem --mqtt "
-	"mq.example.com:8883\n";
+	"  mooring-device run --dir factory/1 --gateway https://gw.example.com:8443 --ca root.pem \\\n"
+	"      --mqtt mq.example.com:8883\n"
+	"  mooring-device run --dir factory/1 --gateway https://gw.example.com:8443 --ca root.pem --new-key\n"
+	"  mooring-device request --dir factory/1 --gateway https://gw.example.com:8443 --ca root.pem \\\n"
+	"      --out request.json\n";
 
 enum {
 	OPT_DIR = 256,
@@ -60,6 +87,7 @@ enum {
 	OPT_COUNT,
 	OPT_TOPIC,
 	OPT_OUT,
+	OPT_NEW_KEY,
 	OPT_INSECURE,
 	OPT_HELP,
 	OPT_VERSION
@@ -77,6 +105,7 @@ static const struct option long_options[] = {
 	{"count", required_argument, NULL, OPT_COUNT},
 	{"topic", required_argument, NULL, OPT_TOPIC},
 	{"out", required_argument, NULL, OPT_OUT},
+	{"new-key", no_argument, NULL, OPT_NEW_KEY},
 	{"insecure-single-user", no_argument, NULL, OPT_INSECURE},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -85,17 +114,21 @@ static const struct option long_options[] = {
 
 static bool wrong(const char *what, const char *value)
 {
-	fprintf(stderr, "mooring-device: %s%s%s. --help explains.\n", what, value ? ": " : "",
-		value ? value : "");
+	const char *text = value ? value : what;
+	const char *stop = text[0] && text[strlen(text) - 1] == '?' ? "" : ".";
+	fprintf(stderr, "mooring-device: %s%s%s%s --help explains.\n", what, value ? ": " : "",
+		value ? value : "", stop);
 	return false;
 }
 
 static bool take_number(const char *text, int64_t least, int64_t most, int64_t *out)
 {
-	char *end;
+	char *end, range[96];
 	long long v = strtoll(text, &end, 10);
+	snprintf(range, sizeof range, "not a whole number from %lld to %lld", (long long)least,
+		 (long long)most);
 	if (end == text || *end || v < least || v > most)
-		return wrong("not a number in range", text);
+		return wrong(range, text);
 	*out = v;
 	return true;
 }
@@ -149,7 +182,7 @@ static bool take(int option, const char *value, struct options *out)
 		return take_address(value, out->mqtt_host, sizeof out->mqtt_host, &out->mqtt_port);
 	case OPT_EVIDENCE:
 		out->evidence = evidence_type_find(value);
-		return out->evidence || wrong("not a type of evidence", value);
+		return out->evidence || wrong("neither psa-token nor cose-csr", value);
 	case OPT_LIFETIME:
 		return take_number(value, 60, 366 * 86400, &out->lifetime_s);
 	case OPT_INTERVAL:
@@ -162,10 +195,10 @@ static bool take(int option, const char *value, struct options *out)
 	case OPT_OUT:
 		out->out_file = value;
 		return true;
-	case OPT_INSECURE:
-		return out->insecure = true;
+	case OPT_NEW_KEY:
+		return out->new_key = true;
 	default:
-		return wrong("unknown option, or one without its value", NULL);
+		return out->insecure = true;
 	}
 }
 
@@ -175,7 +208,33 @@ static bool is_complete(const struct options *o)
 		return wrong("--dir, --gateway and --ca are needed", NULL);
 	if (o->command == OPTIONS_REQUEST && !o->out_file)
 		return wrong("request needs --out", NULL);
+	if (o->command == OPTIONS_REQUEST && (o->mqtt_host[0] || o->new_key))
+		return wrong("--mqtt and --new-key are for run", NULL);
+	if (o->command == OPTIONS_RUN && o->out_file)
+		return wrong("--out is for request", NULL);
 	return true;
+}
+
+/* What getopt_long calls wrong. */
+static bool wrong_option(char *const *argv)
+{
+	char text[NEAREST_TEXT_MAX];
+	nearest_option(argv, long_options, text);
+	return wrong(text, NULL);
+}
+
+static bool take_command(const char *word, struct options *out)
+{
+	char text[NEAREST_TEXT_MAX];
+	struct nearest near = nearest_begin(word);
+	nearest_offer(&near, "run");
+	nearest_offer(&near, "request");
+	out->command = strcmp(word, "run") ? OPTIONS_REQUEST : OPTIONS_RUN;
+	if (!strcmp(word, "run") || !strcmp(word, "request"))
+		return true;
+	snprintf(text, sizeof text, "there is no command \"%.64s\"%s%s%s", word,
+		 near.best[0] ? ": did you mean " : "", near.best, near.best[0] ? "?" : "");
+	return wrong(text, NULL);
 }
 
 enum options_result options_parse(int argc, char **argv, struct options *out)
@@ -188,14 +247,12 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 			fputs(option == OPT_HELP ? HELP : "mooring-device " MOORING_VERSION "\n", stdout);
 			return OPTIONS_ANSWERED;
 		}
-		if (!take(option, optarg, out))
+		if (option == '?' ? !wrong_option(argv) : !take(option, optarg, out))
 			return OPTIONS_WRONG;
 	}
-	const char *command = optind < argc ? argv[optind] : "";
-	if (optind + 1 != argc || (strcmp(command, "run") && strcmp(command, "request"))) {
+	if (optind + 1 != argc) {
 		wrong("one command is needed: run or request", NULL);
 		return OPTIONS_WRONG;
 	}
-	out->command = strcmp(command, "run") ? OPTIONS_REQUEST : OPTIONS_RUN;
-	return is_complete(out) ? OPTIONS_GO : OPTIONS_WRONG;
+	return take_command(argv[optind], out) && is_complete(out) ? OPTIONS_GO : OPTIONS_WRONG;
 }

@@ -22,6 +22,7 @@ struct options {
 	int64_t lifetime_s;
 	int64_t interval_ms;
 	int64_t count;
+	bool new_key;
 	bool insecure;
 };
 

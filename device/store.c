@@ -47,13 +47,14 @@ static bool is_missing(const char *path)
 static outcome read_state(const json_t *text, const char *path, struct device_state *out, struct fault *f)
 {
 	json_int_t key, time, certified_at;
+	int reenrolling = 0;
 	json_error_t e;
-	if (json_unpack_ex((json_t *)(uintptr_t)text, &e, JSON_STRICT, "{s:I,s:I,s:I}", "key", &key, "clock",
-			   &time, "certified_at", &certified_at))
+	if (json_unpack_ex((json_t *)(uintptr_t)text, &e, JSON_STRICT, "{s:I,s:I,s:I,s?b}", "key", &key,
+			   "clock", &time, "certified_at", &certified_at, "reenrolling", &reenrolling))
 		return refuse(f, REASON_BAD_FIELD, "%s: %s", path, e.text);
 	if (key < 1 || key > PSA_KEY_ID_MAX || time < 0 || certified_at < 0)
 		return refuse(f, REASON_BAD_FIELD, "%s: a number is out of range", path);
-	*out = (struct device_state){(uint32_t)key, time, certified_at};
+	*out = (struct device_state){(uint32_t)key, time, certified_at, reenrolling};
 	return DONE;
 }
 
@@ -81,8 +82,9 @@ outcome store_save_state(const struct store *s, const struct device_state *state
 	char path[4096];
 	struct buf text = {0};
 	path_of(s, "state.json", path);
-	buf_printf(&text, "{\"key\":%lu,\"clock\":%lld,\"certified_at\":%lld}\n", (unsigned long)state->key,
-		   (long long)state->clock, (long long)state->certified_at);
+	buf_printf(&text, "{\"key\":%lu,\"clock\":%lld,\"certified_at\":%lld%s}\n", (unsigned long)state->key,
+		   (long long)state->clock, (long long)state->certified_at,
+		   state->reenrolling ? ",\"reenrolling\":true" : "");
 	outcome r = text.failed ? refuse(f, REASON_NO_MEMORY, "no memory to write %s", path)
 				: file_replace(path, buf_view(&text), 0600, f);
 	buf_free(&text);

@@ -18,6 +18,7 @@ struct device_state {
 	uint32_t key;	      /* id of the key in use; the next renewal's is one more */
 	int64_t clock;	      /* a time that it certainly was, Unix seconds; 0 = none */
 	int64_t certified_at; /* when the certificate came, Unix seconds; 0 = unknown */
+	bool reenrolling;     /* the next key is there, and the gateway is being asked for its certificate */
 };
 
 /* Makes DIR/normal where it is missing (its owner is DIR's). To be called before the world is confined. */

@@ -116,7 +116,7 @@ def test_refusal_ends_it_with_code_and_request_id(bench):
     bench.gateway.script = [(403, "attestation-refused", {})]
     code, events = bench.power_on()
     refused = one(events, "refused")
-    assert code == 2
+    assert code == 4
     assert (refused["by"], refused["code"], refused["request_id"]) == ("gateway", "attestation-refused", "REQ1")
     assert not (bench.device / "normal/certificate.pem").exists()
 
@@ -126,6 +126,21 @@ def test_request_called_malformed_is_not_repeated(bench):
     code, events = bench.power_on()
     assert code == 1 and one(events, "refused")["code"] == "csr-refused"
     assert len(bench.gateway.requests) == 1
+
+
+def test_a_new_key_replaces_key_and_certificate(bench):
+    code, events = bench.power_on()
+    first = one(events, "enrolled")["certificateId"]
+    bench.gateway.script = [(403, "key-refused", {})]
+    code, events = bench.power_on("--new-key")
+    assert code == 4 and one(events, "refused")["remedy"].endswith("mooring-device run --new-key")
+    assert names(events)[0] == "key-made" and names(events)[-1] == "key-destroyed"
+    assert one(bench.power_on()[1], "certificate-kept")["certificateId"] == first  # it is what it was
+    bench.gateway.script = ["lose"]
+    code, events = bench.power_on("--new-key")
+    assert code == 0 and one(events, "enrolled")["certificateId"] != first
+    assert len(bench.keys_asked_for()) == 3 and bench.gateway.requests[-1]["spki"] == bench.gateway.requests[-2]["spki"]
+    assert one(bench.power_on()[1], "certificate-kept")["certificateId"] == one(events, "enrolled")["certificateId"]
 
 
 def test_lost_answer_is_asked_for_again_with_the_same_key(bench):
@@ -285,12 +300,36 @@ def test_device_without_a_clock_takes_the_gateways(bench, tmp_path):
     assert names(events) == ["certificate-kept"] and abs(events[0]["t_ms"] / 1000 - time.time()) < 10
 
 
+@pytest.mark.parametrize("line,said", [
+    ("mooring-device", "one command is needed: run or request"),
+    ("mooring-device rnu", 'there is no command "rnu": did you mean run?'),
+    ("mooring-device run", "--dir, --gateway and --ca are needed"),
+    ("mooring-device run --gatway x", "there is no option --gatway: did you mean --gateway?"),
+    ("mooring-device run --dir", "--dir needs a value"),
+    ("mooring-device run --lifetime soon", "not a whole number from 60 to 31622400: soon"),
+    ("mooring-device run --evidence x", "neither psa-token nor cose-csr: x"),
+    ("mooring-device request --dir d --gateway https://a --ca c --out o --new-key", "--mqtt and --new-key are for run"),
+    ("mooring-factory", "one command is needed: make, or publish RECORDS"),
+    ("mooring-factory mkae --count 3", 'there is no command "mkae": did you mean make?'),
+    ("mooring-factory make --cuont 3", "there is no option --cuont: did you mean --count?"),
+    ("mooring-factory make --count none --dir x", "none: not a value of this option"),
+    ("mooring-factory make", "make needs --count and --dir"),
+    ("mooring-factory publish", "publish needs one file: RECORDS"),
+])
+def test_wrong_use_is_exit_code_2_and_says_what_was_meant(line, said):
+    program, *arguments = line.split()
+    done = subprocess.run([BUILD / program, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{program}: {said}{'' if said.endswith('?') else '.'} --help explains.\n"
+
+
 def test_help_teaches_and_wrong_use_is_told(bench):
     for program in ("mooring-device", "mooring-factory"):
         shown = subprocess.run([BUILD / program, "--help"], capture_output=True, text=True, check=True).stdout
         assert program in shown and "--dir" in shown
-        wrong = subprocess.run([BUILD / program, "--no-such-thing"], capture_output=True, text=True, check=False)
-        assert wrong.returncode != 0 and "--help" in wrong.stderr
+        for section in ("Exit code", "Files", "Examples"):
+            assert f"\n{section}\n  " in shown
+        assert shown.startswith(f"usage: {program} ") and max(map(len, shown.splitlines())) <= 110
         version = subprocess.run([BUILD / program, "--version"], capture_output=True, text=True, check=True).stdout
         assert version.startswith(f"{program} ")
     nobody = subprocess.run([BUILD / "mooring-device", "run", "--dir", bench.folder / "nowhere", "--gateway",

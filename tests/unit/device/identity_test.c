@@ -236,6 +236,12 @@ static outcome call_shop(struct gateway *g, const char *path, struct bytes json,
 
 static struct workbench bench;
 
+enum plan {
+	PLAIN,
+	RENEW,	/* to key 2, and the end of key 1 */
+	NEW_KEY /* as it is asked for on the command line */
+};
+
 struct boot {
 	struct device device;
 	struct device_clock clock;
@@ -289,16 +295,16 @@ static outcome renew(struct boot *b, struct identity *id, struct fault *f)
 	return r;
 }
 
-/* First boot, then the renewal to key 2 and the end of key 1: what is left of that to do. */
-static outcome live(struct boot *b, bool renewing, struct fault *f)
+/* What is left of the plan to do. */
+static outcome live(struct boot *b, enum plan plan, struct fault *f)
 {
 	struct identity id;
 	outcome r = open_boot(b, clock_wall_ms(), f);
 	if (r.ok)
-		r = identity_power_on(&b->device, &id, f);
+		r = identity_power_on(&b->device, plan == NEW_KEY, &id, f);
 	if (!r.ok)
 		return r;
-	if (renewing && b->device.state.key == 1)
+	if (plan == RENEW && b->device.state.key == 1)
 		r = renew(b, &id, f);
 	if (r.ok)
 		r = identity_forget_previous(&b->device, f);
@@ -306,14 +312,14 @@ static outcome live(struct boot *b, bool renewing, struct fault *f)
 	return r;
 }
 
-static void run_boot(bool renewing)
+static void run_boot(enum plan plan)
 {
 	struct boot b;
 	struct fault f = {0};
 	setpgid(0, 0);
 	int null = open("/dev/null", O_WRONLY);
 	dup2(null, STDOUT_FILENO);
-	bool ok = live(&b, renewing, &f).ok;
+	bool ok = live(&b, plan, &f).ok;
 	if (!ok)
 		fprintf(stderr, "%s\n", f.text);
 	close_boot(&b);
@@ -322,7 +328,7 @@ static void run_boot(bool renewing)
 }
 
 /* True when it ran to its end; false when the power was cut. */
-static bool boot(int cut, bool renewing)
+static bool boot(int cut, enum plan plan)
 {
 	int status;
 	struct timespec limit;
@@ -331,7 +337,7 @@ static bool boot(int cut, bool renewing)
 	atomic_store(&power->cut, cut);
 	pid_t pid = fork();
 	if (pid == 0)
-		run_boot(renewing);
+		run_boot(plan);
 	setpgid(pid, pid);
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec += 60;
@@ -382,16 +388,17 @@ static void check_end(uint32_t key)
 		fail_msg("more is left than one key and one certificate");
 }
 
-static int cut_everywhere(bool renewing)
+static int cut_everywhere(enum plan plan)
 {
+	int keys = plan == RENEW ? 2 : 1;
 	int cut = 1;
 	for (; cut < STEPS_MAX; cut++) {
 		new_device(LIFETIME_S);
-		bool whole = boot(cut, renewing);
+		bool whole = boot(cut, plan);
 		if (!whole)
-			assert_true(boot(0, renewing));
-		assert_int_equal(shop->keys, renewing ? 2 : 1);
-		check_end(renewing ? 2 : 1);
+			assert_true(boot(0, plan));
+		assert_int_equal(shop->keys, keys);
+		check_end((uint32_t)keys);
 		workbench_remove(&bench);
 		if (whole)
 			return cut - 1;
@@ -403,7 +410,7 @@ static int cut_everywhere(bool renewing)
 static void test_power_cut_at_any_step_of_the_first_boot_leaves_one_key_and_one_certificate(void **state)
 {
 	(void)state;
-	int steps = cut_everywhere(false);
+	int steps = cut_everywhere(PLAIN);
 	print_message("%d steps\n", steps);
 	assert_true(steps >=
 		    20); /* three files with fsync, rename and the folder's fsync, and two exchanges */
@@ -412,7 +419,7 @@ static void test_power_cut_at_any_step_of_the_first_boot_leaves_one_key_and_one_
 static void test_power_cut_at_any_step_of_a_renewal_leaves_the_next_key_and_its_certificate(void **state)
 {
 	(void)state;
-	int steps = cut_everywhere(true);
+	int steps = cut_everywhere(RENEW);
 	print_message("%d steps\n", steps);
 	assert_true(steps >= 40);
 }
@@ -422,10 +429,142 @@ static void test_several_power_cuts_in_a_row_leave_one_key(void **state)
 	(void)state;
 	new_device(LIFETIME_S);
 	for (int cut = 1; cut < 40; cut += 3)
-		(void)boot(cut, false);
-	assert_true(boot(0, false));
+		(void)boot(cut, PLAIN);
+	assert_true(boot(0, PLAIN));
 	assert_int_equal(shop->keys, 1);
 	check_end(1);
+	workbench_remove(&bench);
+}
+
+/* ---- a new key under a grant ---- */
+
+/* What the device itself says that its key is. */
+static uint32_t stored_key(void)
+{
+	struct boot b;
+	struct fault f;
+	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
+	uint32_t key = b.device.state.key;
+	close_boot(&b);
+	return key;
+}
+
+static bool stored_key_is_current(uint32_t key)
+{
+	struct boot b;
+	struct identity id;
+	struct fault f;
+	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
+	assert_true(identity_power_on(&b.device, false, &id, &f).ok);
+	bool is = b.device.state.key == key && id.credential.leaf != NULL;
+	credential_free(&id.credential);
+	close_boot(&b);
+	return is;
+}
+
+/* Cut at each step, then powered on again: with the option, as whoever saw no "enrolled" would, or without. */
+static int cut_a_new_key_everywhere(bool asked_again)
+{
+	int cut = 1;
+	for (; cut < STEPS_MAX; cut++) {
+		new_device(LIFETIME_S);
+		assert_true(boot(0, PLAIN));
+		bool whole = boot(cut, NEW_KEY);
+		if (!whole)
+			assert_true(boot(0, asked_again && stored_key() == 1 ? NEW_KEY : PLAIN));
+		/* The gateway has never seen a third key, which it would take for a clone's. */
+		assert_in_range(shop->keys, 1, 2);
+		assert_true(stored_key_is_current((uint32_t)shop->keys));
+		if (whole || asked_again)
+			check_end(2);
+		workbench_remove(&bench);
+		if (whole)
+			return cut - 1;
+	}
+	fail_msg("the boot has no end");
+	return 0;
+}
+
+static void test_power_cut_at_any_step_of_a_new_key_leads_to_one_new_key(void **state)
+{
+	(void)state;
+	assert_true(cut_a_new_key_everywhere(true) >= 30);
+	assert_true(cut_a_new_key_everywhere(false) >= 30);
+}
+
+static void test_new_key_that_is_refused_goes_and_the_old_one_stays(void **state)
+{
+	struct boot b;
+	struct identity id;
+	struct fault f;
+	(void)state;
+	new_device(LIFETIME_S);
+	assert_true(boot(0, PLAIN));
+	shop->refuse_status = 403;
+	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
+	assert_true(identity_power_on(&b.device, true, &id, &f).ok);
+	assert_int_equal(id.verdict, ENROL_REFUSED);
+	assert_null(id.credential.leaf);
+	close_boot(&b);
+	assert_true(stored_key_is_current(1));
+	assert_int_equal(shop->keys, 1);
+	check_end(1);
+	workbench_remove(&bench);
+}
+
+static void test_power_cut_at_any_step_of_a_refused_new_key_leaves_the_old_one(void **state)
+{
+	bool whole = false;
+	(void)state;
+	for (int cut = 1; !whole && cut < STEPS_MAX; cut++) {
+		new_device(LIFETIME_S);
+		assert_true(boot(0, PLAIN));
+		shop->refuse_status = 403;
+		whole = boot(cut, NEW_KEY);
+		assert_true(boot(0, PLAIN)); /* goes on with it, if there was anything to go on with */
+		assert_true(stored_key_is_current(1));
+		assert_int_equal(shop->keys, 1);
+		workbench_remove(&bench);
+	}
+	assert_true(whole);
+}
+
+static void test_new_key_for_a_device_without_any_is_its_first(void **state)
+{
+	struct boot b;
+	struct identity id;
+	struct fault f;
+	(void)state;
+	new_device(LIFETIME_S);
+	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
+	assert_true(identity_power_on(&b.device, true, &id, &f).ok);
+	assert_int_equal(id.verdict, ENROL_CERTIFIED);
+	credential_free(&id.credential);
+	close_boot(&b);
+	assert_int_equal(shop->keys, 1);
+	check_end(1);
+	workbench_remove(&bench);
+}
+
+/* A renewal's answer was lost: its key may be one that the gateway knows. */
+static void test_new_key_is_none_that_a_renewal_has_left(void **state)
+{
+	struct boot b;
+	struct identity id;
+	struct fault f;
+	uint8_t left[PSA_POINT_SIZE], made[PSA_POINT_SIZE];
+	(void)state;
+	new_device(LIFETIME_S);
+	assert_true(boot(0, PLAIN));
+	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
+	assert_int_equal(psa_generate_key(b.device.psa, 2), PSA_SUCCESS);
+	assert_int_equal(psa_export_public_key(b.device.psa, 2, left), PSA_SUCCESS);
+	assert_true(identity_power_on(&b.device, true, &id, &f).ok);
+	assert_int_equal(b.device.state.key, 2);
+	assert_int_equal(psa_export_public_key(b.device.psa, 2, made), PSA_SUCCESS);
+	assert_memory_not_equal(left, made, sizeof left);
+	credential_free(&id.credential);
+	close_boot(&b);
 	workbench_remove(&bench);
 }
 
@@ -434,7 +573,7 @@ static void test_several_power_cuts_in_a_row_leave_one_key(void **state)
 static void power_on(struct boot *b, struct identity *id, int64_t system_ms)
 {
 	struct fault f = {0};
-	if (!open_boot(b, system_ms, &f).ok || !identity_power_on(&b->device, id, &f).ok)
+	if (!open_boot(b, system_ms, &f).ok || !identity_power_on(&b->device, false, id, &f).ok)
 		fail_msg("%s", f.text);
 }
 
@@ -444,7 +583,7 @@ static void test_expired_certificate_is_replaced_for_the_same_key(void **state)
 	struct boot b;
 	struct identity id;
 	new_device(1000);
-	assert_true(boot(0, false));
+	assert_true(boot(0, PLAIN));
 	shop->keys = 0; /* the gateway makes a new one for an expired one */
 	power_on(&b, &id, clock_wall_ms() + 1000 * 1000 - 2000);
 	assert_int_equal(shop->keys, 0);
@@ -466,10 +605,10 @@ static void test_certificate_of_no_key_of_ours_is_not_used(void **state)
 	struct identity id;
 	struct fault f;
 	new_device(LIFETIME_S);
-	assert_true(boot(0, false));
+	assert_true(boot(0, PLAIN));
 	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
 	assert_int_equal(psa_destroy_key(b.device.psa, 1), PSA_SUCCESS);
-	assert_true(identity_power_on(&b.device, &id, &f).ok);
+	assert_true(identity_power_on(&b.device, false, &id, &f).ok);
 	assert_int_equal(shop->keys, 2);
 	credential_free(&id.credential);
 	close_boot(&b);
@@ -484,10 +623,10 @@ static void test_damaged_certificate_is_asked_for_again_with_the_same_key(void *
 	struct identity id;
 	struct fault f;
 	new_device(LIFETIME_S);
-	assert_true(boot(0, false));
+	assert_true(boot(0, PLAIN));
 	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
 	assert_true(store_save_certificate(&b.device.store, bytes_str("-----BEGIN CERT"), &f).ok);
-	assert_true(identity_power_on(&b.device, &id, &f).ok);
+	assert_true(identity_power_on(&b.device, false, &id, &f).ok);
 	assert_int_equal(shop->keys, 1);
 	credential_free(&id.credential);
 	close_boot(&b);
@@ -530,7 +669,7 @@ static void test_time_of_the_certificate_is_known_at_the_next_power_on(void **st
 	struct boot b;
 	struct fault f;
 	new_device(LIFETIME_S);
-	assert_true(boot(0, false));
+	assert_true(boot(0, PLAIN));
 	assert_true(open_boot(&b, 0, &f).ok);
 	assert_true(device_clock_s(&b.clock) >= clock_wall_s() - 60);
 	close_boot(&b);
@@ -565,6 +704,11 @@ int main(void)
 		cmocka_unit_test(
 			test_power_cut_at_any_step_of_a_renewal_leaves_the_next_key_and_its_certificate),
 		cmocka_unit_test(test_several_power_cuts_in_a_row_leave_one_key),
+		cmocka_unit_test(test_power_cut_at_any_step_of_a_new_key_leads_to_one_new_key),
+		cmocka_unit_test(test_new_key_that_is_refused_goes_and_the_old_one_stays),
+		cmocka_unit_test(test_power_cut_at_any_step_of_a_refused_new_key_leaves_the_old_one),
+		cmocka_unit_test(test_new_key_for_a_device_without_any_is_its_first),
+		cmocka_unit_test(test_new_key_is_none_that_a_renewal_has_left),
 		cmocka_unit_test(test_expired_certificate_is_replaced_for_the_same_key),
 		cmocka_unit_test(test_certificate_of_no_key_of_ours_is_not_used),
 		cmocka_unit_test(test_damaged_certificate_is_asked_for_again_with_the_same_key),

@@ -90,6 +90,11 @@ static void test_state_and_certificate_come_back(void **state)
 	assert_int_equal(s.key, saved.key);
 	assert_int_equal(s.clock, saved.clock);
 	assert_int_equal(s.certified_at, saved.certified_at);
+	assert_false(s.reenrolling);
+	const struct device_state asking = {.key = 4, .reenrolling = true};
+	assert_true(store_save_state(&store, &asking, &f).ok);
+	assert_true(store_load_state(&store, &s, &f).ok);
+	assert_true(s.reenrolling);
 	assert_true(store_save_certificate(&store, bytes_str("certificate"), &f).ok);
 	assert_true(store_load_certificate(&store, &pem, &f).ok);
 	assert_true(bytes_equal(buf_view(&pem), bytes_str("certificate")));
