@@ -132,7 +132,7 @@ static char *enrolment_body(const struct device *d, const char *nonce_text, cons
 	struct buf payload = {0}, token = {0}, text = {0};
 	if (!base64url_decode(nonce_text, strlen(nonce_text), nonce, sizeof nonce, &n) || n != NONCE_SIZE)
 		goto out;
-	binding_compute(BINDING_CSR, nonce, origin, d->csr, b);
+	binding_compute(nonce, origin, d->csr, b);
 	struct psa_claims claims = claims_of(d->instance_id, b);
 	evidence_build_psa_payload(&payload, &claims);
 	if (!cose_sign(&token, bytes_of(alg, sizeof alg), buf_view(&payload), d->rot, f).ok)

@@ -54,8 +54,7 @@ static outcome judge_attested(const struct judge *j, const struct signer_request
 	outcome o = check_audience(j, r, f);
 	if (!o.ok)
 		return o;
-	binding_compute(r->mode, r->nonce, r->audience, r->mode == BINDING_CSR ? m->csr.der : m->csr.spki,
-			m->binding);
+	binding_compute(r->nonce, r->audience, m->csr.der, m->binding);
 	o = check_unspent(j, r, m, f);
 	if (!o.ok)
 		return o;

@@ -56,7 +56,7 @@ static outcome take_binding(const json_t *request, struct enrolment *out, struct
 	if (o.ok && (!mode || strcmp(mode, "C")))
 		o = refuse(f, REASON_BAD_FIELD, "mode: must be \"C\"");
 	if (o.ok)
-		binding_compute(BINDING_CSR, nonce, audience, buf_view(&out->csr), out->binding);
+		binding_compute(nonce, audience, buf_view(&out->csr), out->binding);
 	return o;
 }
 

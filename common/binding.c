@@ -5,17 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-void binding_compute(enum binding_mode mode, const uint8_t nonce[NONCE_SIZE], const char *audience,
-		     struct bytes x_of, uint8_t out[BINDING_SIZE])
+void binding_compute(const uint8_t nonce[NONCE_SIZE], const char *audience, struct bytes csr,
+		     uint8_t out[BINDING_SIZE])
 {
-	static const char label[] = "oem-enrol-att/1"; /* its NUL is hashed too */
-	const uint8_t mode_byte = (uint8_t)mode;
-	uint8_t audience_hash[SHA256_SIZE], x[SHA256_SIZE];
+	static const char label[] = "oem-enrol-att/1\0C";
+	uint8_t audience_hash[SHA256_SIZE], csr_hash[SHA256_SIZE];
 	sha256(bytes_str(audience), audience_hash);
-	sha256(x_of, x);
+	sha256(csr, csr_hash);
 	const struct bytes parts[] = {
-		{(const uint8_t *)label, sizeof label}, {&mode_byte, 1}, {nonce, NONCE_SIZE},
-		{audience_hash, sizeof audience_hash},	{x, sizeof x},
+		{(const uint8_t *)label, sizeof label - 1},
+		{nonce, NONCE_SIZE},
+		{audience_hash, sizeof audience_hash},
+		{csr_hash, sizeof csr_hash},
 	};
 	sha256_parts(parts, sizeof parts / sizeof *parts, out);
 }

@@ -16,7 +16,6 @@ enum request_key {
 	KEY_NOT_AFTER,
 	KEY_CSR,
 	KEY_EAR,
-	KEY_MODE,
 	KEY_NONCE,
 	KEY_AUDIENCE,
 	REQUEST_KEYS
@@ -37,7 +36,7 @@ enum answer_key {
 #define ISSUE_KEYS                                                                                           \
 	(HEAD_KEYS | BIT(KEY_PROFILE) | BIT(KEY_SERIAL) | BIT(KEY_NOT_BEFORE) | BIT(KEY_NOT_AFTER) |         \
 	 BIT(KEY_CSR))
-#define EAR_KEYS (BIT(KEY_EAR) | BIT(KEY_MODE) | BIT(KEY_NONCE) | BIT(KEY_AUDIENCE))
+#define EAR_KEYS (BIT(KEY_EAR) | BIT(KEY_NONCE) | BIT(KEY_AUDIENCE))
 #define ANSWER_HEAD_KEYS (BIT(ANSWER_VERSION) | BIT(ANSWER_STATUS) | BIT(ANSWER_INTENT))
 
 static const char *const op_names[] = {
@@ -81,7 +80,7 @@ outcome signer_request_encode(const struct signer_request *r, struct buf *out, s
 {
 	struct buf m = {0};
 	bool issue = r->op == SIGNER_ISSUE, attested = issue && r->ear.n;
-	cbor_put_map(&m, attested ? 12 : issue ? 8 : 3);
+	cbor_put_map(&m, attested ? 11 : issue ? 8 : 3);
 	put_number(&m, KEY_VERSION, VERSION);
 	put_text(&m, KEY_OP, op_names[r->op]);
 	put_bytes(&m, KEY_INTENT, r->intent, sizeof r->intent);
@@ -95,7 +94,6 @@ outcome signer_request_encode(const struct signer_request *r, struct buf *out, s
 	if (attested) {
 		cbor_put_uint(&m, KEY_EAR);
 		cbor_put_text(&m, r->ear);
-		put_number(&m, KEY_MODE, r->mode);
 		put_bytes(&m, KEY_NONCE, r->nonce, sizeof r->nonce);
 		put_text(&m, KEY_AUDIENCE, r->audience);
 	}
@@ -209,17 +207,6 @@ static outcome get_name(struct cbor_reader *v, const char *const *names, size_t 
 	return refuse(f, REASON_SIGNER_PROTOCOL, "an unknown operation or status");
 }
 
-static outcome get_mode(struct cbor_reader *v, enum binding_mode *out, struct fault *f)
-{
-	int64_t mode;
-	outcome got = get_uint(v, &mode, f);
-	if (got.ok && mode != BINDING_CSR && mode != BINDING_KEY)
-		return refuse(f, REASON_SIGNER_PROTOCOL, "a binding mode that is neither 'C' nor 'K'");
-	if (got.ok)
-		*out = (enum binding_mode)mode;
-	return got;
-}
-
 static outcome request_value(struct signer_request *r, int64_t key, struct cbor_reader *v, struct fault *f)
 {
 	unsigned op;
@@ -246,8 +233,6 @@ static outcome request_value(struct signer_request *r, int64_t key, struct cbor_
 		return get_view(v, CBOR_BSTR, &r->csr, f);
 	case KEY_EAR:
 		return get_view(v, CBOR_TSTR, &r->ear, f);
-	case KEY_MODE:
-		return get_mode(v, &r->mode, f);
 	case KEY_NONCE:
 		return get_fixed(v, r->nonce, sizeof r->nonce, f);
 	default:

@@ -6,7 +6,7 @@
  *
  *   request {0: 1, 1: "issue" | "find" | "void", 2: intent id,
  *            for issue: 3: profile, 4: serial, 5: notBefore, 6: notAfter, 7: CSR DER,
- *            and for an attested profile: 8: EAR (JWT), 9: binding mode, 10: nonce, 11: audience}
+ *            and for an attested profile: 8: EAR (JWT), 9: nonce, 10: audience}
  *   answer  {0: 1, 1: "ok" | "none" | "refused", 2: intent id,
  *            3: certificate DER (ok, except of a void), 4: reason code, 5: sentence (refused)}
  *
@@ -31,9 +31,8 @@ struct signer_request {
 	uint8_t serial[SERIAL_SIZE];	      /* unsigned, big-endian, not zero */
 	int64_t not_before, not_after;	      /* Unix time, seconds */
 	struct bytes csr;		      /* a view */
-	/* attested profiles only: ear.n = 0 says that all four are absent */
+	/* attested profiles only: ear.n = 0 says that all three are absent */
 	struct bytes ear; /* a view */
-	enum binding_mode mode;
 	uint8_t nonce[NONCE_SIZE];
 	char audience[ORIGIN_MAX + 1];
 };

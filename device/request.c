@@ -97,7 +97,7 @@ outcome request_build(const struct request_input *in, struct buf *json, struct f
 	struct buf csr = {0}, evidence = {0};
 	outcome r = build_csr(in, &csr, f);
 	if (r.ok) {
-		binding_compute(BINDING_CSR, in->nonce, in->origin, buf_view(&csr), b);
+		binding_compute(in->nonce, in->origin, buf_view(&csr), b);
 		r = make_evidence(in, b, buf_view(&csr), &evidence, f);
 	}
 	if (r.ok)

@@ -31,7 +31,6 @@ struct enrol_request {
 	struct bytes csr; /* views into csr_room and evidence_room */
 	struct bytes evidence;
 	enum evidence_type type;
-	enum binding_mode mode;
 	uint8_t nonce[NONCE_SIZE];
 	char audience[ORIGIN_MAX + 1];
 	int64_t lifetime_s; /* 0: as configured */

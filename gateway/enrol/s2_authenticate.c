@@ -41,7 +41,7 @@ static outcome check_signature(const struct enrol_request *r, struct bytes certi
 	if (!key)
 		return refuse(f, REASON_INTERNAL, "the stored certificate's key cannot be read");
 	memcpy(message, label, sizeof label);
-	binding_compute(r->mode, r->nonce, r->audience, r->csr, message + sizeof label);
+	binding_compute(r->nonce, r->audience, r->csr, message + sizeof label);
 	bool good = ecdsa_verify_der(key, 256, bytes_of(message, sizeof message),
 				     bytes_of(r->renews_signature, r->renews_signature_size));
 	EVP_PKEY_free(key);

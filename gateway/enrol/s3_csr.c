@@ -6,7 +6,6 @@ enum step s3_csr(const struct enrol *seen, struct csr_out *mine, struct fault *f
 	const struct enrol_request *r = &seen->request;
 	outcome parsed = csr_parse(r->csr, false, &mine->csr, f);
 	if (parsed.ok)
-		binding_compute(r->mode, r->nonce, r->audience,
-				r->mode == BINDING_KEY ? mine->csr.spki : r->csr, mine->binding);
+		binding_compute(r->nonce, r->audience, r->csr, mine->binding);
 	return step_of(parsed);
 }

@@ -97,7 +97,6 @@ static enum step begin_reserve(const struct enrol *seen, struct issue_out *mine)
 		.profile = mine->terms.profile,
 		.evidence = r->type,
 		.assurance = mine->terms.assurance,
-		.mode = r->mode,
 		.audience = r->audience,
 		.ear = seen->attest.call.jwt,
 		.renews = r->renews ? r->renews_fingerprint : NULL,
@@ -124,7 +123,6 @@ static enum step begin_sign(const struct enrol *seen, struct issue_out *mine, st
 		.not_after = mine->intent.not_after,
 		.csr = r->csr,
 		.ear = bytes_str(seen->attest.call.jwt),
-		.mode = r->mode,
 	};
 	memcpy(request.intent, mine->intent.id, INTENT_ID_SIZE);
 	memcpy(request.serial, mine->intent.serial, SERIAL_SIZE);

@@ -76,9 +76,9 @@ static outcome read_audience(const json_t *value, const char *name, struct enrol
 
 static outcome read_mode(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
 {
+	(void)out;
 	if (!json_is_string(value) || strcmp(json_string_value(value), "C"))
 		return bad_field(f, name, "must be \"C\": evidence beside the CSR");
-	out->mode = BINDING_CSR;
 	return DONE;
 }
 

@@ -311,14 +311,13 @@ static outcome write_key(struct decision *x, struct fault *f)
 static outcome write_verdict(struct decision *x, struct fault *f)
 {
 	static const char sql[] =
-		"INSERT INTO verdicts (evidence, assurance, evidence_sha256, mode, nonce, audience, "
-		"ear_sha256, ear) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+		"INSERT INTO verdicts (evidence, assurance, evidence_sha256, nonce, audience, "
+		"ear_sha256, ear) VALUES (?, ?, ?, ?, ?, ?, ?)";
 	const struct store_reservation *in = &x->r->in;
 	struct query q = query_start(&x->w->conn, sql);
 	query_text(&q, in->evidence ? evidence_type_name(in->evidence) : "none");
 	query_int(&q, in->assurance);
 	query_blob(&q, in->evidence_sha256, SHA256_SIZE);
-	query_int(&q, in->mode);
 	query_blob(&q, in->nonce, NONCE_SIZE);
 	query_text(&q, in->audience);
 	query_blob(&q, x->r->ear_sha256, SHA256_SIZE);

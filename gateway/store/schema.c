@@ -43,7 +43,6 @@ const char store_schema[] =
 	"'cose-csr'),"
 	"  assurance INTEGER NOT NULL CHECK (assurance BETWEEN 0 AND 3),"
 	"  evidence_sha256 BLOB NOT NULL,"
-	"  mode INTEGER NOT NULL,"
 	"  nonce BLOB NOT NULL,"
 	"  audience TEXT NOT NULL,"
 	"  ear_sha256 BLOB NOT NULL,"

@@ -55,7 +55,6 @@ struct store_reservation {
 	const char *profile;	     /* "device" or "unattested" */
 	enum evidence_type evidence; /* 0 where there is none (unattested) */
 	unsigned assurance;	     /* level 0 to 3 */
-	enum binding_mode mode;
 	uint8_t nonce[NONCE_SIZE];
 	const char *audience;
 	uint8_t evidence_sha256[SHA256_SIZE];

@@ -32,8 +32,8 @@ def spki(key):
     return key.public_key().public_bytes(DER, SPKI)
 
 
-def binding(nonce, audience, csr, mode=b"C"):
-    return hashlib.sha256(LABEL + mode + nonce + hashlib.sha256(audience.encode()).digest()
+def binding(nonce, audience, csr):
+    return hashlib.sha256(LABEL + b"C" + nonce + hashlib.sha256(audience.encode()).digest()
                           + hashlib.sha256(csr).digest()).digest()
 
 

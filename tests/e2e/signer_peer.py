@@ -107,17 +107,14 @@ def make_request(ear_key, **changes):
     key = changes.pop("key", None) or ec.generate_private_key(ec.SECP256R1())
     rot = changes.pop("rot", None) or ec.generate_private_key(ec.SECP256R1())
     csr = changes.pop("csr", None) or make_csr(key)
-    nonce, mode = os.urandom(32), changes.pop("mode", 0x43)
-    audience, now = changes.pop("audience", ORIGIN), int(time.time())
-    of = csr if mode == 0x43 else key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    bound = binding(nonce, audience, of, bytes([mode]))
+    nonce, audience, now = os.urandom(32), changes.pop("audience", ORIGIN), int(time.time())
+    bound = binding(nonce, audience, csr)
     claims = ear_claims(changes.pop("bound", bound), changes.pop("instance", instance_id(rot)), changes.pop("iat", None),
                         changes.pop("status", "affirming"))
     claims.update(changes.pop("claims", {}))
     request = {
         0: 1, 1: "issue", 2: os.urandom(16), 3: "device", 4: b"\x01" + os.urandom(15), 5: now - HOUR, 6: now + YEAR,
-        7: csr, 8: jws(ear_key, claims), 9: mode, 10: nonce, 11: audience}
+        7: csr, 8: jws(ear_key, claims), 9: nonce, 10: audience}
     names = {"intent": 2, "profile": 3, "serial": 4, "not_before": 5, "not_after": 6}
     request.update({names[name]: value for name, value in changes.items()})
     return {**request, **fields}

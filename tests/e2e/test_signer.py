@@ -95,10 +95,9 @@ def test_certificate_is_exactly_the_profile(signer, tmp_path):
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
-@pytest.mark.parametrize("mode", [0x43, 0x4b])
-def test_all_curves_and_bindings_are_signed(signer, curve, mode):
+def test_all_curves_are_signed(signer, curve):
     key = ec.generate_private_key(curve())
-    certificate = load(signer.ask(signer.request(key=key, mode=mode)))
+    certificate = load(signer.ask(signer.request(key=key)))
     assert certificate.public_key().curve.name == curve.name
 
 
@@ -162,9 +161,8 @@ NOW = int(time.time())
 
 REFUSALS = {
     "wrong EAR key": (dict(ear_key=STRANGER), "ear-signature"),
-    "other nonce": (dict(fields={10: bytes(32)}), "ear-nonce"),
+    "other nonce": (dict(fields={9: bytes(32)}), "ear-nonce"),
     "other CSR": (dict(fields={7: make_csr(STRANGER)}), "ear-nonce"),
-    "other mode": (dict(fields={9: 0x4b}), "ear-nonce"),
     "old EAR": (dict(iat=NOW - 1000), "ear-age"),
     "EAR of the future": (dict(iat=NOW + 1000), "ear-age"),
     "contraindicated": (dict(status="contraindicated"), "ear-not-affirming"),

@@ -13,7 +13,6 @@ static struct signer_request issue_request(void)
 				   .not_after = 1826899200,
 				   .csr = {csr, sizeof csr},
 				   .ear = bytes_str("a.b.c"),
-				   .mode = BINDING_KEY,
 				   .audience = "https://enrol.example.com"};
 	memset(r.intent, 1, sizeof r.intent);
 	memset(r.serial, 2, sizeof r.serial);
@@ -53,7 +52,6 @@ static void test_requests_come_through_unchanged(void **state)
 			assert_true(bytes_equal(got.csr, r->csr) && bytes_equal(got.ear, r->ear));
 		}
 		if (r->op == SIGNER_ISSUE && r->ear.n) {
-			assert_int_equal(got.mode, r->mode);
 			assert_memory_equal(got.nonce, r->nonce, sizeof r->nonce);
 			assert_string_equal(got.audience, r->audience);
 		}
@@ -158,10 +156,12 @@ static struct buf map_of(const struct entry *entries, size_t count)
 	return b;
 }
 
-static const struct entry whole_issue[12] = {
-	{0, 'u', 1, NULL},  {1, 't', 0, "issue"}, {2, 'b', 16, NULL},  {3, 't', 0, "device"},
-	{4, 'b', 16, NULL}, {5, 'u', 1, NULL},	  {6, 'u', 2, NULL},   {7, 'b', 9, NULL},
-	{8, 't', 9, NULL},  {9, 'u', 0x43, NULL}, {10, 'b', 32, NULL}, {11, 't', 9, NULL},
+enum { WHOLE = 11 };
+
+static const struct entry whole_issue[WHOLE] = {
+	{0, 'u', 1, NULL},  {1, 't', 0, "issue"}, {2, 'b', 16, NULL}, {3, 't', 0, "device"},
+	{4, 'b', 16, NULL}, {5, 'u', 1, NULL},	  {6, 'u', 2, NULL},  {7, 'b', 9, NULL},
+	{8, 't', 9, NULL},  {9, 'b', 32, NULL},	  {10, 't', 9, NULL},
 };
 
 static void request_must_be(bool ok, const struct entry *entries, size_t count, const char *what)
@@ -181,35 +181,35 @@ static void test_every_field_must_be_there_and_be_right(void **state)
 {
 	(void)state;
 	static const struct entry wrong[] = {
-		{0, 'u', 2, NULL},    {0, 't', 1, NULL},	  {1, 't', 0, "sign"},	{1, 'b', 4, NULL},
-		{2, 'b', 15, NULL},   {2, 'b', 17, NULL},	  {3, 't', 16, NULL},	{4, 'b', 15, NULL},
-		{5, 't', 1, NULL},    {6, 'u', 1ULL << 63, NULL}, {7, 'b', 0, NULL},	{7, 't', 9, NULL},
-		{8, 't', 0, NULL},    {8, 'b', 9, NULL},	  {9, 'u', 0x44, NULL}, {10, 'b', 31, NULL},
-		{11, 't', 256, NULL}, {12, 'u', 1, NULL},	  {-1, 'u', 1, NULL},
+		{0, 'u', 2, NULL},    {0, 't', 1, NULL},	  {1, 't', 0, "sign"}, {1, 'b', 4, NULL},
+		{2, 'b', 15, NULL},   {2, 'b', 17, NULL},	  {3, 't', 16, NULL},  {4, 'b', 15, NULL},
+		{5, 't', 1, NULL},    {6, 'u', 1ULL << 63, NULL}, {7, 'b', 0, NULL},   {7, 't', 9, NULL},
+		{8, 't', 0, NULL},    {8, 'b', 9, NULL},	  {9, 'b', 31, NULL},  {9, 't', 32, NULL},
+		{10, 't', 256, NULL}, {11, 'u', 1, NULL},	  {-1, 'u', 1, NULL},
 	};
-	struct entry entries[13];
-	request_must_be(true, whole_issue, 12, "the whole");
+	struct entry entries[WHOLE + 1];
+	request_must_be(true, whole_issue, WHOLE, "the whole");
 	request_must_be(true, whole_issue, 8, "without evidence");
-	for (size_t left_out = 0; left_out < 12; left_out++) {
+	for (size_t left_out = 0; left_out < WHOLE; left_out++) {
 		size_t n = 0;
-		for (size_t i = 0; i < 12; i++)
+		for (size_t i = 0; i < WHOLE; i++)
 			if (i != left_out)
 				entries[n++] = whole_issue[i];
 		request_must_be(false, entries, n, "one field less");
 	}
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-		size_t n = 12, at = wrong[i].key >= 0 && wrong[i].key < 12 ? (size_t)wrong[i].key : n++;
+		size_t n = WHOLE, at = wrong[i].key >= 0 && wrong[i].key < WHOLE ? (size_t)wrong[i].key : n++;
 		memcpy(entries, whole_issue, sizeof whole_issue);
 		entries[at] = wrong[i];
 		request_must_be(false, entries, n, "a wrong field");
 	}
 	memcpy(entries, whole_issue, sizeof whole_issue);
-	entries[12] = whole_issue[3];
-	request_must_be(false, entries, 13, "a field twice");
+	entries[WHOLE] = whole_issue[3];
+	request_must_be(false, entries, WHOLE + 1, "a field twice");
 	entries[1].text = "find";
 	request_must_be(true, entries, 3, "find");
 	request_must_be(false, entries, 4, "find with a profile");
-	request_must_be(false, entries, 12, "find with all of an issue");
+	request_must_be(false, entries, WHOLE, "find with all of an issue");
 }
 
 /* The audience is compared as a C string: a NUL would cut it. */

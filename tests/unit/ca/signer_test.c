@@ -94,10 +94,9 @@ static void attest(struct asked *a, int64_t now)
 	struct ear_verdict verdict = {.type = EVIDENCE_PSA_TOKEN, .instance_id = a->instance, .now = now};
 	free(a->ear);
 	crypto_random(a->request.nonce, NONCE_SIZE);
-	binding_compute(BINDING_CSR, a->request.nonce, ORIGIN, buf_view(&a->csr), verdict.nonce);
+	binding_compute(a->request.nonce, ORIGIN, buf_view(&a->csr), verdict.nonce);
 	done(ear_build(&verdict, ear_key, NULL, &a->ear, &f), &f);
 	a->request.ear = bytes_str(a->ear);
-	a->request.mode = BINDING_CSR;
 	strcpy(a->request.audience, ORIGIN);
 	encode(a);
 }

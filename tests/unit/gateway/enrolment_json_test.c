@@ -44,7 +44,6 @@ static void test_an_enrolment_is_read(void **state)
 	assert_int_equal(out.evidence.n, 3);
 	assert_int_equal(out.nonce[31], 31);
 	assert_string_equal(out.audience, "https://enrol.example.com");
-	assert_int_equal(out.mode, BINDING_CSR);
 	assert_int_equal(out.lifetime_s, 3600);
 	assert_false(out.renews);
 }

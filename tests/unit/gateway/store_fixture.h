@@ -167,7 +167,6 @@ static UNUSED_OK void fixture_reservation(const struct ask *a, struct store_rese
 	*r = (struct store_reservation){.profile = "device",
 					.evidence = EVIDENCE_COSE_CSR,
 					.assurance = 1,
-					.mode = BINDING_CSR,
 					.audience = "https://gw.example",
 					.ear = "e.a.r",
 					.renews = a->renews};
