@@ -3,7 +3,7 @@
 #include "standing.h"
 
 static int change_device(struct ctl *c, const struct arguments *a, const char *suffix, const char *done,
-			 json_t *body)
+			 json_t *body, const char *next)
 {
 	struct standing_change what = {
 		.method = "POST",
@@ -11,6 +11,7 @@ static int change_device(struct ctl *c, const struct arguments *a, const char *s
 		.name = a->words[0],
 		.suffix = suffix,
 		.done = done,
+		.next = next,
 	};
 	return standing_change(c, a, &what, body);
 }
@@ -27,23 +28,25 @@ static int revoke(struct ctl *c, const struct arguments *a)
 		return ctl_usage("revoke is final and needs --reason: unspecified, key-compromise, "
 				 "affiliation-changed, "
 				 "superseded, cessation-of-operation or privilege-withdrawn");
-	return change_device(c, a, "/revoke", "revoked for good", reason_body(a, ""));
+	return change_device(c, a, "/revoke", "revoked for good", reason_body(a, ""), NULL);
 }
 
 static int suspend(struct ctl *c, const struct arguments *a)
 {
-	return change_device(c, a, "/suspend", "suspended", reason_body(a, "suspended-by-operator"));
+	return change_device(c, a, "/suspend", "suspended", reason_body(a, "suspended-by-operator"), NULL);
 }
 
 static int resume(struct ctl *c, const struct arguments *a)
 {
-	return change_device(c, a, "/resume", "active", reason_body(a, "resumed-by-operator"));
+	return change_device(c, a, "/resume", "active", reason_body(a, "resumed-by-operator"), NULL);
 }
 
 static int allow_reenrol(struct ctl *c, const struct arguments *a)
 {
 	return change_device(c, a, "/allow-reenrol", "allowed to enrol once with a new key",
-			     reason_body(a, "allowed-by-operator"));
+			     reason_body(a, "allowed-by-operator"),
+			     "next: the device comes with a new key, once (the thermometer: mooring-device "
+			     "run --new-key)");
 }
 
 static const struct option_spec revoke_options[] = {
@@ -111,9 +114,11 @@ const struct command standing_commands[] = {
 		.summary = "let a repaired or revoked device enrol once with a new key",
 		.help = "The next enrolment of this device, still with fresh evidence of its RoT, gets\n"
 			"a certificate for a new key; the device's generation goes up and what it had\n"
-			"before ends. The grant is used up by it. The device has to make the new key:\n"
-			"with the key whose certificate was revoked it is refused again. (The example\n"
-			"thermometer makes one when DIR/secure/device-*.key is gone.)",
+			"before ends. The grant is used up by it.\n\n"
+			"The device has to come with the new key: the example thermometer does when it is\n"
+			"run once with --new-key (`mooring-device run --new-key`). With the key that was\n"
+			"revoked it is refused again after key-compromise: it prints `key-refused`, and\n"
+			"`explain` says `key-revoked`. After any other reason the old key would do, too.",
 		.examples = "  mooringctl allow-reenrol ajv7zq2kmeuxo4wd6tgc5hyb --reason 'board swapped'\n",
 		.options = reason_options,
 		.words_min = 1,

@@ -99,6 +99,8 @@ static int report(const struct ctl *c, const struct standing_change *what, json_
 		puts("effective");
 	else
 		print_missing(brokers, api_number(answer, "seq"));
+	if (what->next)
+		puts(what->next);
 	json_decref(answer);
 	return effective ? EXIT_DONE : EXIT_NOT_YET_EFFECTIVE;
 }

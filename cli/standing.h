@@ -23,8 +23,9 @@ enum { STANDING_WAIT_MAX_MS = 30000, STANDING_WAIT_MS = 2000, STANDING_HEARD_SIZ
 struct standing_change {
 	const char *method, *prefix, *name, *suffix;
 	const char *done;
-	bool in_body; /* the name stands in the body, not in the path */
-	long wait_ms; /* where --wait does not say it; 0: STANDING_WAIT_MS */
+	bool in_body;	  /* the name stands in the body, not in the path */
+	const char *next; /* what comes now, for people; NULL: nothing */
+	long wait_ms;	  /* where --wait does not say it; 0: STANDING_WAIT_MS */
 };
 int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,
 		    json_t *body);

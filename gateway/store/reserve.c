@@ -278,9 +278,16 @@ static outcome check_revoked_key(struct decision *x, struct fault *f)
 	bool revoked = column_int(&q) == STORE_REVOKED;
 	bool compromised = !strcmp(column_text(&q), "key-compromise");
 	query_end(&q);
-	if (revoked && (compromised || !x->uses_grant))
-		return refuse_logged(x, REASON_KEY_IN_USE,
-				     "the key's certificate was revoked: make a new key", f);
+	if (revoked && compromised)
+		return refuse_logged(x, REASON_KEY_REVOKED,
+				     "the key was revoked for key-compromise, which no grant lifts: the device has "
+				     "to come with a new key (mooring-device run --new-key)",
+				     f);
+	if (revoked && !x->uses_grant)
+		return refuse_logged(x, REASON_KEY_REVOKED,
+				     "the key's certificate was revoked: allow a re-enrolment (mooringctl "
+				     "allow-reenrol), and have the device come with a new key",
+				     f);
 	return DONE;
 }
 

@@ -78,7 +78,7 @@ struct store_reserved {
 
 /* Refusals: DEVICE_REVOKED (tombstone), DEVICE_QUARANTINED, DEVICE_ON_HOLD (suspended by an operator),
  * DEVICE_SUSPENDED (withdrawn by the attestation service), CLONE_SUSPECT (raises the alarm and, by option,
- * quarantines, in the same transaction), KEY_IN_USE, RENEWAL_UNKNOWN, RENEWAL_STATE, OVERLOADED. Each of
+ * quarantines, in the same transaction), KEY_IN_USE, KEY_REVOKED, RENEWAL_UNKNOWN, RENEWAL_STATE, OVERLOADED. Each of
  * these refusals has its log entry already: do not call store_refused for them. */
 void store_reserve(struct store *s, const struct store_reservation *r,
 		   void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg),
@@ -333,14 +333,31 @@ void store_feed_snapshot(struct store *s, int64_t cursor, int64_t end, size_t li
 void store_connected(struct store *s, const uint8_t (*fingerprints)[FINGERPRINT_SIZE], size_t count,
 		     const char *broker, store_changed_done *done, void *arg);
 
-/* Brokers that ever had a feed, so that a revocation is never called effective while one of them is away. */
+/* Brokers that ever had a feed, so that a revocation is never called effective while one of them is away. This one
+ * asks for a feed, with a certificate of this key (SHA-256 of SubjectPublicKeyInfo): REASON_BROKER_REVOKED. */
 void store_broker_add(struct store *s, const struct store_caller *who, const char *name,
-		      store_changed_done *done, void *arg);
+		      const uint8_t spki_sha256[SHA256_SIZE], store_changed_done *done, void *arg);
 void store_broker_remove(struct store *s, const struct store_caller *who, const char *name,
 			 store_changed_done *done, void *arg);
 void store_brokers(struct store *s,
 		   void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg),
 		   void *arg);
+
+/* For good: no feed for this key, whatever its certificate; with spki_sha256 NULL, no feed for the name, whatever its
+ * key, and no change waits for it any more. */
+void store_broker_revoke(struct store *s, const struct store_caller *who, const char *name,
+			 const uint8_t *spki_sha256, const char *reason, store_changed_done *done, void *arg);
+struct store_revoked_broker {
+	const char *name;
+	bool whole; /* the name; no key */
+	uint8_t spki_sha256[SHA256_SIZE];
+	int64_t revoked_at_ms;
+	const char *reason, *actor;
+};
+void store_brokers_revoked(struct store *s,
+			   void (*done)(const struct store_revoked_broker *revoked, size_t count,
+					const struct fault *f, void *arg),
+			   void *arg);
 
 /* After an older copy of the database was put back, knowingly: the feeds' epoch is raised, so that brokers
  * take this log's state for theirs, whatever they know. Until then they are refused. What was revoked since

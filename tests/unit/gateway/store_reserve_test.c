@@ -177,7 +177,8 @@ static void test_grant_raises_the_generation_once(void **state)
 	revoke_device(1, "key-compromise");
 	allow_reenrol(1);
 	reserve((struct ask){.device = 1, .key = 1}, &g);
-	assert_refused(&g, REASON_KEY_IN_USE); /* the compromised key itself */
+	assert_refused(&g, REASON_KEY_REVOKED); /* the compromised key itself */
+	assert_non_null(strstr(g.fault.text, "--new-key"));
 	enrol((struct ask){.device = 1, .key = 2}, new);
 	assert_int_equal(generation_of(new), 2);
 	assert_int_equal(state_of(old), STORE_REVOKED);
@@ -325,7 +326,7 @@ static void test_superseded_key_does_not_return(void **state)
 			&g);
 	got_wait(&g);
 	reserve((struct ask){.device = 1, .key = 1, .renews = new}, &g);
-	assert_refused(&g, REASON_KEY_IN_USE);
+	assert_refused(&g, REASON_KEY_REVOKED);
 	reserve((struct ask){.device = 1, .key = 1}, &g);
 	assert_refused(&g, REASON_CLONE_SUSPECT);
 }
