@@ -14,11 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-uint32_t journal_be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 void journal_chain_next(const uint8_t chain[CHAIN_SIZE], struct bytes length, struct bytes record,
 			uint8_t out[CHAIN_SIZE])
 {
@@ -31,7 +26,7 @@ static void add_frame(struct buf *out, uint8_t chain[CHAIN_SIZE], struct bytes r
 	uint8_t length[4] = {(uint8_t)(record.n >> 24), (uint8_t)(record.n >> 16), (uint8_t)(record.n >> 8),
 			     (uint8_t)record.n};
 	buf_add(out, length, sizeof length);
-	buf_be32(out, (uint32_t)record.n ^ journal_be32(chain));
+	buf_be32(out, (uint32_t)record.n ^ bytes_be32(chain));
 	journal_chain_next(chain, bytes_of(length, sizeof length), record, chain);
 	buf_bytes(out, record);
 	buf_add(out, chain, CHAIN_SIZE);
@@ -265,7 +260,7 @@ outcome journal_read(struct journal *j, uint64_t offset, struct buf *raw, struct
 	outcome o = read_frame(j, offset, raw, f);
 	if (!o.ok)
 		return o;
-	size_t n = raw->n < FRAME_HEAD ? 0 : journal_be32(raw->p);
+	size_t n = raw->n < FRAME_HEAD ? 0 : bytes_be32(raw->p);
 	if (n == 0 || n > raw->n - FRAME_HEAD)
 		return refuse(f, REASON_JOURNAL, "%s: no record at byte %llu", j->path,
 			      (unsigned long long)offset);

@@ -28,7 +28,6 @@ struct journal {
 	bool lost; /* what is on disk after facts.bytes is not known */
 };
 
-uint32_t journal_be32(const uint8_t *p);
 void journal_chain_next(const uint8_t chain[CHAIN_SIZE], struct bytes length, struct bytes record,
 			uint8_t out[CHAIN_SIZE]);
 

@@ -56,9 +56,9 @@ static bool head_ok(struct bytes in, const uint8_t chain[CHAIN_SIZE], size_t *re
 {
 	if (in.n < FRAME_HEAD)
 		return false;
-	uint32_t n = journal_be32(in.p);
+	uint32_t n = bytes_be32(in.p);
 	*record_size = n;
-	return n > 0 && n <= RECORD_MAX && (n ^ journal_be32(chain)) == journal_be32(in.p + 4);
+	return n > 0 && n <= RECORD_MAX && (n ^ bytes_be32(chain)) == bytes_be32(in.p + 4);
 }
 
 /* The next frame's record, if it verifies; then the chain and the position move on. */

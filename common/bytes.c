@@ -16,6 +16,11 @@ struct bytes bytes_str(const char *s)
 	return (struct bytes){(const uint8_t *)s, strlen(s)};
 }
 
+uint32_t bytes_be32(const uint8_t p[4])
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 bool bytes_equal(struct bytes a, struct bytes b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);

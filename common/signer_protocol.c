@@ -1,10 +1,24 @@
 #include "signer_protocol.h"
 
-#include "cbor.h"
+#include "cbor_fields.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { VERSION = 1 };
+enum { VERSION = 1, NAME_SIZE = 8, REASON_SIZE = 64 };
+
+static const char *const op_names[] = {
+	[SIGNER_ISSUE] = "issue", [SIGNER_FIND] = "find", [SIGNER_VOID] = "void"};
+static const char *const status_names[] = {
+	[SIGNER_OK] = "ok", [SIGNER_NONE] = "none", [SIGNER_REFUSED] = "refused"};
+
+/* ---- the two messages, as they go over the socket ---- */
+
+struct request {
+	int64_t version;
+	char op[NAME_SIZE];
+	struct signer_request is;
+};
 
 enum request_key {
 	KEY_VERSION,
@@ -21,6 +35,28 @@ enum request_key {
 	REQUEST_KEYS
 };
 
+static const struct cbor_fields_row request_rows[REQUEST_KEYS] = {
+	[KEY_VERSION] = {CBOR_FIELD_UINT, offsetof(struct request, version), 0},
+	[KEY_OP] = {CBOR_FIELD_TEXT, offsetof(struct request, op), NAME_SIZE},
+	[KEY_INTENT] = {CBOR_FIELD_FIXED, offsetof(struct request, is.intent), INTENT_ID_SIZE},
+	[KEY_PROFILE] = {CBOR_FIELD_TEXT, offsetof(struct request, is.profile), SIGNER_PROFILE_MAX + 1},
+	[KEY_SERIAL] = {CBOR_FIELD_FIXED, offsetof(struct request, is.serial), SERIAL_SIZE},
+	[KEY_NOT_BEFORE] = {CBOR_FIELD_UINT, offsetof(struct request, is.not_before), 0},
+	[KEY_NOT_AFTER] = {CBOR_FIELD_UINT, offsetof(struct request, is.not_after), 0},
+	[KEY_CSR] = {CBOR_FIELD_BYTES, offsetof(struct request, is.csr), SIGNER_MESSAGE_MAX},
+	[KEY_EAR] = {CBOR_FIELD_TEXT_VIEW, offsetof(struct request, is.ear), SIGNER_MESSAGE_MAX},
+	[KEY_NONCE] = {CBOR_FIELD_FIXED, offsetof(struct request, is.nonce), NONCE_SIZE},
+	[KEY_AUDIENCE] = {CBOR_FIELD_TEXT, offsetof(struct request, is.audience), ORIGIN_MAX + 1},
+};
+static const struct cbor_fields request_fields = {request_rows, REQUEST_KEYS, REASON_SIGNER_PROTOCOL};
+
+struct answer {
+	int64_t version;
+	char status[NAME_SIZE];
+	struct signer_answer is;
+	char reason[REASON_SIZE];
+};
+
 enum answer_key {
 	ANSWER_VERSION,
 	ANSWER_STATUS,
@@ -31,36 +67,27 @@ enum answer_key {
 	ANSWER_KEYS
 };
 
-#define BIT(key) (1u << (key))
+static const struct cbor_fields_row answer_rows[ANSWER_KEYS] = {
+	[ANSWER_VERSION] = {CBOR_FIELD_UINT, offsetof(struct answer, version), 0},
+	[ANSWER_STATUS] = {CBOR_FIELD_TEXT, offsetof(struct answer, status), NAME_SIZE},
+	[ANSWER_INTENT] = {CBOR_FIELD_FIXED, offsetof(struct answer, is.intent), INTENT_ID_SIZE},
+	[ANSWER_CERTIFICATE] = {CBOR_FIELD_BYTES, offsetof(struct answer, is.certificate),
+				SIGNER_MESSAGE_MAX},
+	[ANSWER_REASON] = {CBOR_FIELD_TEXT, offsetof(struct answer, reason), REASON_SIZE},
+	[ANSWER_SENTENCE] = {CBOR_FIELD_TEXT, offsetof(struct answer, is.refusal.text), FAULT_TEXT_MAX},
+};
+static const struct cbor_fields answer_fields = {answer_rows, ANSWER_KEYS, REASON_SIGNER_PROTOCOL};
+
+#define BIT CBOR_FIELD_BIT
 #define HEAD_KEYS (BIT(KEY_VERSION) | BIT(KEY_OP) | BIT(KEY_INTENT))
 #define ISSUE_KEYS                                                                                           \
 	(HEAD_KEYS | BIT(KEY_PROFILE) | BIT(KEY_SERIAL) | BIT(KEY_NOT_BEFORE) | BIT(KEY_NOT_AFTER) |         \
 	 BIT(KEY_CSR))
 #define EAR_KEYS (BIT(KEY_EAR) | BIT(KEY_NONCE) | BIT(KEY_AUDIENCE))
 #define ANSWER_HEAD_KEYS (BIT(ANSWER_VERSION) | BIT(ANSWER_STATUS) | BIT(ANSWER_INTENT))
+#define ANSWER_REFUSED_KEYS (ANSWER_HEAD_KEYS | BIT(ANSWER_REASON) | BIT(ANSWER_SENTENCE))
 
-static const char *const op_names[] = {
-	[SIGNER_ISSUE] = "issue", [SIGNER_FIND] = "find", [SIGNER_VOID] = "void"};
-static const char *const status_names[] = {
-	[SIGNER_OK] = "ok", [SIGNER_NONE] = "none", [SIGNER_REFUSED] = "refused"};
-
-static void put_bytes(struct buf *b, int key, const void *p, size_t n)
-{
-	cbor_put_uint(b, (uint64_t)key);
-	cbor_put_bstr(b, bytes_of(p, n));
-}
-
-static void put_text(struct buf *b, int key, const char *text)
-{
-	cbor_put_uint(b, (uint64_t)key);
-	cbor_put_tstr(b, text);
-}
-
-static void put_number(struct buf *b, int key, uint64_t n)
-{
-	cbor_put_uint(b, (uint64_t)key);
-	cbor_put_uint(b, n);
-}
+/* ---- writing ---- */
 
 static outcome frame(struct buf *message, struct buf *out, struct fault *f)
 {
@@ -78,51 +105,35 @@ static outcome frame(struct buf *message, struct buf *out, struct fault *f)
 
 outcome signer_request_encode(const struct signer_request *r, struct buf *out, struct fault *f)
 {
+	struct request wire = {.version = VERSION, .is = *r};
 	struct buf m = {0};
-	bool issue = r->op == SIGNER_ISSUE, attested = issue && r->ear.n;
-	cbor_put_map(&m, attested ? 11 : issue ? 8 : 3);
-	put_number(&m, KEY_VERSION, VERSION);
-	put_text(&m, KEY_OP, op_names[r->op]);
-	put_bytes(&m, KEY_INTENT, r->intent, sizeof r->intent);
-	if (issue) {
-		put_text(&m, KEY_PROFILE, r->profile);
-		put_bytes(&m, KEY_SERIAL, r->serial, sizeof r->serial);
-		put_number(&m, KEY_NOT_BEFORE, (uint64_t)r->not_before);
-		put_number(&m, KEY_NOT_AFTER, (uint64_t)r->not_after);
-		put_bytes(&m, KEY_CSR, r->csr.p, r->csr.n);
-	}
-	if (attested) {
-		cbor_put_uint(&m, KEY_EAR);
-		cbor_put_text(&m, r->ear);
-		put_bytes(&m, KEY_NONCE, r->nonce, sizeof r->nonce);
-		put_text(&m, KEY_AUDIENCE, r->audience);
-	}
+	uint32_t keys = r->op != SIGNER_ISSUE ? HEAD_KEYS : r->ear.n ? ISSUE_KEYS | EAR_KEYS : ISSUE_KEYS;
+	snprintf(wire.op, sizeof wire.op, "%s", op_names[r->op]);
+	cbor_fields_write(&m, &request_fields, keys, &wire);
 	return frame(&m, out, f);
 }
 
 outcome signer_answer_encode(const struct signer_answer *a, struct buf *out, struct fault *f)
 {
+	struct answer wire = {.version = VERSION, .is = *a};
 	struct buf m = {0};
-	bool refused = a->status == SIGNER_REFUSED, certificate = !refused && a->certificate.n;
-	cbor_put_map(&m, refused ? 5 : certificate ? 4 : 3);
-	put_number(&m, ANSWER_VERSION, VERSION);
-	put_text(&m, ANSWER_STATUS, status_names[a->status]);
-	put_bytes(&m, ANSWER_INTENT, a->intent, sizeof a->intent);
-	if (certificate)
-		put_bytes(&m, ANSWER_CERTIFICATE, a->certificate.p, a->certificate.n);
-	if (refused) {
-		put_text(&m, ANSWER_REASON, reason_code(a->refusal.reason));
-		put_text(&m, ANSWER_SENTENCE, a->refusal.text);
-	}
+	uint32_t keys = a->status == SIGNER_REFUSED ? ANSWER_REFUSED_KEYS
+			: a->certificate.n	    ? ANSWER_HEAD_KEYS | BIT(ANSWER_CERTIFICATE)
+						    : ANSWER_HEAD_KEYS;
+	snprintf(wire.status, sizeof wire.status, "%s", status_names[a->status]);
+	snprintf(wire.reason, sizeof wire.reason, "%s", reason_code(a->refusal.reason));
+	cbor_fields_write(&m, &answer_fields, keys, &wire);
 	return frame(&m, out, f);
 }
+
+/* ---- reading ---- */
 
 outcome signer_frame(struct bytes in, struct bytes *message, struct fault *f)
 {
 	*message = (struct bytes){0};
 	if (in.n < SIGNER_PREFIX_SIZE)
 		return DONE;
-	size_t n = (size_t)in.p[0] << 24 | (size_t)in.p[1] << 16 | (size_t)in.p[2] << 8 | in.p[3];
+	size_t n = bytes_be32(in.p);
 	if (n == 0 || n > SIGNER_MESSAGE_MAX)
 		return refuse(f, REASON_SIGNER_PROTOCOL, "a message length of %zu is not 1 to %d", n,
 			      SIGNER_MESSAGE_MAX);
@@ -131,184 +142,71 @@ outcome signer_frame(struct bytes in, struct bytes *message, struct fault *f)
 	return DONE;
 }
 
-/* What a decoder fills, and the set of keys seen. */
-struct decoding {
-	struct signer_request *request;
-	struct signer_answer *answer;
-	unsigned seen;
-};
-
-static outcome get_fixed(struct cbor_reader *v, uint8_t *out, size_t n, struct fault *f)
+/* The number of one of `count` names, which begin at 1; 0 for any other. */
+static unsigned find_name(const char *name, const char *const *names, unsigned count)
 {
-	struct cbor_item item;
-	outcome got = cbor_expect(v, CBOR_BSTR, &item, f);
-	if (!got.ok)
-		return got;
-	if (item.bytes.n != n)
-		return refuse(f, REASON_SIGNER_PROTOCOL, "%zu bytes where %zu belong", item.bytes.n, n);
-	memcpy(out, item.bytes.p, n);
-	return DONE;
-}
-
-static outcome get_text(struct cbor_reader *v, char *out, size_t room, struct fault *f)
-{
-	struct cbor_item item;
-	outcome got = cbor_expect(v, CBOR_TSTR, &item, f);
-	if (!got.ok)
-		return got;
-	if (item.bytes.n >= room || memchr(item.bytes.p, 0, item.bytes.n))
-		return refuse(f, REASON_SIGNER_PROTOCOL, "a text is longer than %zu bytes or holds a NUL",
-			      room - 1);
-	memcpy(out, item.bytes.p, item.bytes.n);
-	out[item.bytes.n] = '\0';
-	return DONE;
-}
-
-static outcome get_view(struct cbor_reader *v, enum cbor_type type, struct bytes *out, struct fault *f)
-{
-	struct cbor_item item;
-	outcome got = cbor_expect(v, type, &item, f);
-	if (!got.ok)
-		return got;
-	if (item.bytes.n == 0)
-		return refuse(f, REASON_SIGNER_PROTOCOL, "an empty string where contents belong");
-	*out = item.bytes;
-	return DONE;
-}
-
-static outcome get_uint(struct cbor_reader *v, int64_t *out, struct fault *f)
-{
-	outcome got = cbor_int(v, out, f);
-	return got.ok && *out < 0 ? refuse(f, REASON_SIGNER_PROTOCOL, "a negative number") : got;
-}
-
-static outcome get_version(struct cbor_reader *v, struct fault *f)
-{
-	int64_t version;
-	outcome got = get_uint(v, &version, f);
-	return got.ok && version != VERSION ? refuse(f, REASON_SIGNER_PROTOCOL, "version %lld, not %d",
-						     (long long)version, VERSION)
-					    : got;
-}
-
-/* One of `count` names, from index 1. */
-static outcome get_name(struct cbor_reader *v, const char *const *names, size_t count, unsigned *out,
-			struct fault *f)
-{
-	char text[16];
-	outcome got = get_text(v, text, sizeof text, f);
-	if (!got.ok)
-		return got;
 	for (unsigned i = 1; i < count; i++)
-		if (!strcmp(text, names[i])) {
-			*out = i;
-			return DONE;
-		}
-	return refuse(f, REASON_SIGNER_PROTOCOL, "an unknown operation or status");
+		if (!strcmp(name, names[i]))
+			return i;
+	return 0;
 }
 
-static outcome request_value(struct signer_request *r, int64_t key, struct cbor_reader *v, struct fault *f)
+static outcome check_head(int64_t version, unsigned name, const char *text, struct fault *f)
 {
-	unsigned op;
-	outcome got;
-	switch (key) {
-	case KEY_VERSION:
-		return get_version(v, f);
-	case KEY_OP:
-		got = get_name(v, op_names, sizeof op_names / sizeof *op_names, &op, f);
-		if (got.ok)
-			r->op = (enum signer_op)op;
-		return got;
-	case KEY_INTENT:
-		return get_fixed(v, r->intent, sizeof r->intent, f);
-	case KEY_PROFILE:
-		return get_text(v, r->profile, sizeof r->profile, f);
-	case KEY_SERIAL:
-		return get_fixed(v, r->serial, sizeof r->serial, f);
-	case KEY_NOT_BEFORE:
-		return get_uint(v, &r->not_before, f);
-	case KEY_NOT_AFTER:
-		return get_uint(v, &r->not_after, f);
-	case KEY_CSR:
-		return get_view(v, CBOR_BSTR, &r->csr, f);
-	case KEY_EAR:
-		return get_view(v, CBOR_TSTR, &r->ear, f);
-	case KEY_NONCE:
-		return get_fixed(v, r->nonce, sizeof r->nonce, f);
-	default:
-		return get_text(v, r->audience, sizeof r->audience, f);
-	}
+	if (version != VERSION)
+		return refuse(f, REASON_SIGNER_PROTOCOL, "version %lld, not %d", (long long)version, VERSION);
+	if (!name)
+		return refuse(f, REASON_SIGNER_PROTOCOL, "an unknown operation or status: \"%s\"", text);
+	return DONE;
 }
 
-static outcome answer_value(struct signer_answer *a, int64_t key, struct cbor_reader *v, struct fault *f)
+static bool request_is_whole(enum signer_op op, uint32_t keys)
 {
-	unsigned status;
-	char code[64];
-	outcome got;
-	switch (key) {
-	case ANSWER_VERSION:
-		return get_version(v, f);
-	case ANSWER_STATUS:
-		got = get_name(v, status_names, sizeof status_names / sizeof *status_names, &status, f);
-		if (got.ok)
-			a->status = (enum signer_status)status;
-		return got;
-	case ANSWER_INTENT:
-		return get_fixed(v, a->intent, sizeof a->intent, f);
-	case ANSWER_CERTIFICATE:
-		return get_view(v, CBOR_BSTR, &a->certificate, f);
-	case ANSWER_REASON:
-		got = get_text(v, code, sizeof code, f);
-		a->refusal.reason = got.ok ? reason_find(code) : REASON_NONE;
-		return got.ok && a->refusal.reason == REASON_NONE
-			       ? refuse(f, REASON_SIGNER_PROTOCOL, "a refusal with an unknown reason code")
-			       : got;
-	default:
-		return get_text(v, a->refusal.text, sizeof a->refusal.text, f);
-	}
-}
-
-static outcome take_field(void *arg, struct cbor_label label, struct cbor_reader *value, struct fault *f)
-{
-	struct decoding *d = arg;
-	int64_t keys = d->request ? REQUEST_KEYS : ANSWER_KEYS;
-	if (label.text.p || label.number < 0 || label.number >= keys)
-		return refuse(f, REASON_SIGNER_PROTOCOL, "an unknown key");
-	d->seen |= BIT(label.number);
-	return d->request ? request_value(d->request, label.number, value, f)
-			  : answer_value(d->answer, label.number, value, f);
-}
-
-static outcome decode(struct bytes message, struct decoding *d, struct fault *f)
-{
-	struct cbor_reader r = cbor_reader(message);
-	outcome read = cbor_map(&r, take_field, d, f);
-	return read.ok ? cbor_end(&r, f) : read;
+	return op == SIGNER_ISSUE ? keys == ISSUE_KEYS || keys == (ISSUE_KEYS | EAR_KEYS) : keys == HEAD_KEYS;
 }
 
 outcome signer_request_decode(struct bytes message, struct signer_request *out, struct fault *f)
 {
+	struct request wire = {0};
+	uint32_t keys;
 	*out = (struct signer_request){0};
-	struct decoding d = {.request = out};
-	outcome read = decode(message, &d, f);
-	if (!read.ok)
-		return read;
-	bool fits = out->op == SIGNER_ISSUE ? d.seen == ISSUE_KEYS || d.seen == (ISSUE_KEYS | EAR_KEYS)
-					    : d.seen == HEAD_KEYS;
-	return fits ? DONE : refuse(f, REASON_SIGNER_PROTOCOL, "the keys %#x do not make a request", d.seen);
+	outcome o = cbor_fields_read(message, &request_fields, &wire, &keys, f);
+	unsigned op = find_name(wire.op, op_names, sizeof op_names / sizeof *op_names);
+	if (o.ok)
+		o = check_head(wire.version, op, wire.op, f);
+	if (o.ok && !request_is_whole((enum signer_op)op, keys))
+		o = refuse(f, REASON_SIGNER_PROTOCOL, "the keys %#x do not make a request", keys);
+	if (!o.ok)
+		return o;
+	wire.is.op = (enum signer_op)op;
+	*out = wire.is;
+	return DONE;
+}
+
+static bool answer_is_whole(enum signer_status status, uint32_t keys)
+{
+	if (status == SIGNER_OK)
+		return (keys & ~BIT(ANSWER_CERTIFICATE)) == ANSWER_HEAD_KEYS;
+	return keys == (status == SIGNER_REFUSED ? ANSWER_REFUSED_KEYS : ANSWER_HEAD_KEYS);
 }
 
 outcome signer_answer_decode(struct bytes message, struct signer_answer *out, struct fault *f)
 {
+	struct answer wire = {0};
+	uint32_t keys;
 	*out = (struct signer_answer){0};
-	struct decoding d = {.answer = out};
-	outcome read = decode(message, &d, f);
-	if (!read.ok)
-		return read;
-	unsigned rest = d.seen & ~ANSWER_HEAD_KEYS;
-	bool fits = (d.seen & ANSWER_HEAD_KEYS) == ANSWER_HEAD_KEYS &&
-		    (out->status == SIGNER_OK	  ? (rest & ~BIT(ANSWER_CERTIFICATE)) == 0
-		     : out->status == SIGNER_NONE ? rest == 0
-						  : rest == (BIT(ANSWER_REASON) | BIT(ANSWER_SENTENCE)));
-	return fits ? DONE : refuse(f, REASON_SIGNER_PROTOCOL, "the keys %#x do not make an answer", d.seen);
+	outcome o = cbor_fields_read(message, &answer_fields, &wire, &keys, f);
+	unsigned status = find_name(wire.status, status_names, sizeof status_names / sizeof *status_names);
+	if (o.ok)
+		o = check_head(wire.version, status, wire.status, f);
+	if (o.ok && !answer_is_whole((enum signer_status)status, keys))
+		o = refuse(f, REASON_SIGNER_PROTOCOL, "the keys %#x do not make an answer", keys);
+	wire.is.refusal.reason = reason_find(wire.reason);
+	if (o.ok && status == SIGNER_REFUSED && wire.is.refusal.reason == REASON_NONE)
+		o = refuse(f, REASON_SIGNER_PROTOCOL, "a refusal with an unknown reason code");
+	if (!o.ok)
+		return o;
+	wire.is.status = (enum signer_status)status;
+	*out = wire.is;
+	return DONE;
 }

@@ -31,11 +31,6 @@ static void put_bytes(struct buf *out, struct bytes v)
 	buf_bytes(out, v);
 }
 
-static uint32_t get_be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 static bool take(struct bytes *in, size_t n, const uint8_t **out)
 {
 	if (in->n < n)
@@ -75,7 +70,7 @@ void psa_answer_encode(struct buf *out, const struct psa_answer *answer)
 
 bool psa_length_decode(const uint8_t head[PSA_LENGTH_SIZE], size_t *length)
 {
-	*length = get_be32(head);
+	*length = bytes_be32(head);
 	return *length > 0 && *length <= PSA_MESSAGE_MAX;
 }
 
@@ -95,7 +90,7 @@ bool psa_request_decode(struct bytes body, struct psa_request *out)
 	if (head[1] < PSA_GENERATE_KEY || head[1] >= PSA_CALL_COUNT)
 		return false;
 	out->call = (enum psa_call)head[1];
-	out->key = get_be32(head + 2);
+	out->key = bytes_be32(head + 2);
 	return take_bytes(&body, &out->input) && take_bytes(&body, &out->second) && body.n == 0 &&
 	       in_shape(out);
 }
@@ -105,7 +100,7 @@ bool psa_answer_decode(struct bytes body, struct psa_answer *out)
 	const uint8_t *head;
 	if (!take(&body, 5, &head) || head[0] != PSA_PROTOCOL_VERSION)
 		return false;
-	out->status = (enum psa_status)(int32_t)get_be32(head + 1);
+	out->status = (enum psa_status)(int32_t)bytes_be32(head + 1);
 	return take_bytes(&body, &out->output) && body.n == 0;
 }
 

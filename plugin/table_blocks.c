@@ -42,7 +42,7 @@ static void put_head(uint8_t head[HEAD_SIZE], uint32_t n)
 static bool take_head(const uint8_t head[HEAD_SIZE], size_t *n)
 {
 	uint8_t expected[HEAD_SIZE];
-	*n = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+	*n = bytes_be32(head);
 	put_head(expected, (uint32_t)*n);
 	return *n > 0 && *n <= BLOCK_PAYLOAD_MAX && !memcmp(head, expected, HEAD_SIZE);
 }
