@@ -22,6 +22,14 @@ static const struct daemon_about about = {
 	"parties, signed\n"
 	"withdrawals for them to follow, and the device records' admin interface. It has no network of its "
 	"own.\n",
+	"  state_dir/attestd.db    the device records, what was suspended, the access keys. Back it up with "
+	"SQLite's\n"
+	"                          own backup, not with cp\n"
+	"  state_dir/attestd.db.*  beside it: its write-ahead log, and the signatures of admin requests that "
+	"must not\n"
+	"                          come again\n"
+	"  ear_key, ear_key_next   what it signs its verdicts with, mode 0600\n"
+	"  socket                  the Unix socket for its edge\n",
 };
 
 static outcome enter_sandbox(const struct attestd_config *c, bool insecure, struct fault *f)

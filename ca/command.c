@@ -1,12 +1,24 @@
 #include "commands.h"
 
+#include "nearest.h"
+
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int command_usage(const char *what)
 {
-	fprintf(stderr, "mooring-ca: %s; mooring-ca --help shows examples\n", what);
+	const char *stop = what[strlen(what) - 1] == '?' ? "" : ";";
+	fprintf(stderr, "mooring-ca: %s%s mooring-ca --help shows examples\n", what, stop);
 	return EXIT_USAGE;
+}
+
+int command_wrong_option(char *const *argv, const struct option *table)
+{
+	char wrong[NEAREST_TEXT_MAX], text[NEAREST_TEXT_MAX + 32];
+	nearest_option(argv, table, wrong);
+	snprintf(text, sizeof text, "%s: %s", argv[0], wrong);
+	return command_usage(text);
 }
 
 int command_failed(const struct fault *f)

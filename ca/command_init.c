@@ -175,7 +175,7 @@ int command_init(int argc, char **argv)
 		else if (o == 't')
 			c.trust_domain = optarg;
 		else
-			return command_usage("init: unknown option");
+			return command_wrong_option(argv, table);
 	}
 	if (!c.dir || !c.name || !c.trust_domain || optind < argc)
 		return command_usage("init needs --dir, --name and --trust-domain");

@@ -132,7 +132,22 @@ static outcome issue_service(struct issue *c, struct fault *f)
 	return o;
 }
 
-static const char *parse_issue(int argc, char **argv, struct issue *c)
+static const char *check_usage(int argc, char **argv, const char *days_end, struct issue *c)
+{
+	if (optind != argc - 1 || !c->dir || !c->out)
+		return "issue-service needs NAME, --dir and --out";
+	c->name = argv[optind];
+	if (c->server == c->client)
+		return "issue-service needs --server or --client: a certificate is for one of them";
+	if (c->client && c->host_count)
+		return "issue-service: --san is for --server";
+	if ((days_end && *days_end) || c->days < 1 || c->days > DAYS_MAX)
+		return "issue-service: --days is 1 to 398";
+	return NULL;
+}
+
+/* 0, or the exit code of wrong usage. */
+static int parse_issue(int argc, char **argv, struct issue *c)
 {
 	static const struct option table[] = {
 		{"dir", required_argument, NULL, 'd'},	{"out", required_argument, NULL, 'o'},
@@ -157,27 +172,20 @@ static const char *parse_issue(int argc, char **argv, struct issue *c)
 		else if (o == 'C')
 			c->client = true;
 		else
-			return o == 's' ? "issue-service: too many --san" : "issue-service: unknown option";
+			return o == 's' ? command_usage("issue-service: too many --san")
+					: command_wrong_option(argv, table);
 	}
-	if (optind != argc - 1 || !c->dir || !c->out)
-		return "issue-service needs NAME, --dir and --out";
-	c->name = argv[optind];
-	if (c->server == c->client)
-		return "issue-service needs --server or --client: a certificate is for one of them";
-	if (c->client && c->host_count)
-		return "issue-service: --san is for --server";
-	if ((end && *end) || c->days < 1 || c->days > DAYS_MAX)
-		return "issue-service: --days is 1 to 398";
-	return NULL;
+	const char *wrong = check_usage(argc, argv, end, c);
+	return wrong ? command_usage(wrong) : 0;
 }
 
 int command_issue_service(int argc, char **argv)
 {
 	struct issue c = {.days = DAYS_DEFAULT, .now = clock_wall_s()};
 	struct fault f;
-	const char *wrong = parse_issue(argc, argv, &c);
+	int wrong = parse_issue(argc, argv, &c);
 	if (wrong)
-		return command_usage(wrong);
+		return wrong;
 	if (!issue_service(&c, &f).ok)
 		return command_failed(&f);
 	printf("%s.key %s.pem\n", c.out, c.out);
@@ -214,7 +222,7 @@ int command_issue_ca(int argc, char **argv)
 		else if (o == 'o')
 			out = optarg;
 		else
-			return command_usage("issue-ca: unknown option");
+			return command_wrong_option(argv, table);
 	}
 	if (optind != argc - 1 || !dir || !out)
 		return command_usage("issue-ca needs device, unattested or service, and --dir and --out");

@@ -145,7 +145,7 @@ int command_status(int argc, char **argv)
 		else if (o == 'j')
 			s.json = true;
 		else
-			code = command_usage("status: unknown option");
+			code = command_wrong_option(argv, table);
 	}
 	while (code < 0 && count && optind < argc)
 		files[count++] = argv[optind++];

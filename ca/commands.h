@@ -7,6 +7,8 @@
 
 #include "fault.h"
 
+#include <getopt.h>
+
 enum { EXIT_USAGE = 2 };
 
 int command_init(int argc, char **argv);
@@ -16,6 +18,8 @@ int command_status(int argc, char **argv);
 
 /* Prints "mooring-ca: ..." and returns the code. */
 int command_usage(const char *what);
+/* What getopt_long has just called wrong, for the command in argv[0]. */
+int command_wrong_option(char *const *argv, const struct option *table);
 int command_failed(const struct fault *f);
 
 #endif

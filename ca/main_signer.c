@@ -35,6 +35,12 @@ static const struct daemon_about about = {
 	"\n"
 	"Keys are made with mooring-ca init. issuer_key takes a path, or a pkcs11: URI to keep the key in "
 	"hardware.\n",
+	"  issuer_key              the device CA's private key, mode 0600; read before anything else is "
+	"done\n"
+	"  state_dir/journal       every certificate ever signed, complete, hash-chained: back it up. "
+	"Damaged, it\n"
+	"                          is not started with\n"
+	"  socket                  the Unix socket for the gateway\n",
 };
 
 /* Before a key is in memory: no core files, no tracing by equals, and no swap where we may ask for that. */

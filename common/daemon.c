@@ -1,36 +1,58 @@
 #include "daemon.h"
 
+#include "nearest.h"
 #include "version.h"
 
 #include <getopt.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* "gateway", as its configuration file is called. */
+static const char *short_name(const struct daemon_about *a)
+{
+	return a->name + strlen("mooring-");
+}
 
 static void print_help(const struct daemon_about *a)
 {
-	printf("%s - %s\n"
+	printf("usage: %s --config FILE [-t | --print-config] [--insecure-single-user]\n"
 	       "\n"
-	       "  %s --config FILE                  run\n"
-	       "  %s --config FILE -t               test the configuration and the files it names, and end\n"
-	       "  %s --config FILE --print-config   print the configuration with the meaning of every key\n"
+	       "%s - %s\n"
 	       "\n"
 	       "%s"
 	       "\n"
-	       "  --config FILE             configuration (YAML)\n"
-	       "  -t, --test                check everything that can be checked without running\n"
-	       "  --print-config            print the configuration in full\n"
-	       "  --insecure-single-user    run even where nothing confines this process: for trying out\n"
+	       "Started as root it becomes run_as_uid. SIGTERM ends it. Log lines are JSON, on standard "
+	       "error.\n"
+	       "\n"
+	       "Options\n"
+	       "  --config FILE           configuration (YAML)\n"
+	       "  -t, --test              test it, and the files that it names, and end\n"
+	       "  --print-config          print it in full, with meaning, range and default of every key, "
+	       "and end\n"
+	       "  --insecure-single-user  run even where nothing confines this process: for trying out\n"
 	       "  --help, --version\n"
 	       "\n"
-	       "Started as root it becomes run_as_uid. SIGTERM ends it; exit 0. Log lines are JSON, on "
-	       "standard error.\n",
-	       a->name, a->summary, a->name, a->name, a->name, a->story);
+	       "Exit code\n"
+	       "  0 ended by SIGTERM or SIGINT; with -t: the configuration is good. 1 refused to start, "
+	       "failed; with\n"
+	       "  -t: the log line names file and line. 2 wrong usage\n"
+	       "\n"
+	       "Files\n"
+	       "%s"
+	       "\n"
+	       "Examples\n"
+	       "  %s --config /etc/mooring/%s.yaml -t\n"
+	       "  %s --config /etc/mooring/%s.yaml\n",
+	       a->name, a->name, a->summary, a->story, a->files, a->name, short_name(a), a->name,
+	       short_name(a));
 }
 
 static int mistake(const struct daemon_about *a, const char *what)
 {
-	fprintf(stderr, "%s: %s; %s --help says more\n", a->name, what, a->name);
+	const char *stop = what[strlen(what) - 1] == '?' ? "" : ";";
+	fprintf(stderr, "%s: %s%s %s --help says more\n", a->name, what, stop, a->name);
 	return DAEMON_USAGE;
 }
 
@@ -52,6 +74,7 @@ int daemon_options(int argc, char **argv, const struct daemon_about *about, stru
 		{"version", no_argument, NULL, 'v'},
 		{NULL, 0, NULL, 0},
 	};
+	char wrong[NEAREST_TEXT_MAX];
 	*out = (struct daemon_options){0};
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, "t", table, NULL)) != -1;) {
@@ -75,7 +98,8 @@ int daemon_options(int argc, char **argv, const struct daemon_about *about, stru
 			printf("%s %s\n", about->name, MOORING_VERSION);
 			return EXIT_SUCCESS;
 		default:
-			return mistake(about, "unknown option, or one without its value");
+			nearest_option(argv, table, wrong);
+			return mistake(about, wrong);
 		}
 	}
 	if (optind < argc)

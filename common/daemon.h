@@ -14,6 +14,7 @@ struct daemon_about {
 	const char *name;    /* "mooring-signer" */
 	const char *summary; /* one line, what it is */
 	const char *story;   /* whole lines: what it does, what an operator has to know */
+	const char *files;   /* whole lines: what it reads and writes besides its configuration */
 };
 
 struct daemon_options {

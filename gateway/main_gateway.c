@@ -27,10 +27,17 @@ enum { STOP_GRACE_MS = 10000, CONNECTIONS_MAX = 4096 };
 
 static const struct daemon_about about = {
 	"mooring-gateway",
-	"the enrolment gateway: has devices attested and certified, keeps the records, tells the brokers",
+	"the enrolment gateway: has devices attested and certified, keeps records, tells brokers",
 	"It answers its edge (nginx) on a Unix socket, asks the attestation service over HTTPS and the "
 	"signer on its\n"
 	"Unix socket. It holds no issuing key. At start it finishes or closes what a crash left open.\n",
+	"  state_dir/gateway.db    the store: devices, certificates, policies, the log. Back it up with "
+	"SQLite's own\n"
+	"                          backup, not with cp\n"
+	"  state_dir/gateway.db.*  beside it: its write-ahead log, space kept for when the disk is full, and "
+	"the\n"
+	"                          signatures of admin requests that must not come again\n"
+	"  socket                  the Unix socket for the edge\n",
 };
 
 /* Everything durable is opened as the gateway's own user: what root made could not be written later. */

@@ -154,7 +154,7 @@ def test_status_warns_of_what_expires_soon(ca, tmp_path):
 
 @pytest.mark.parametrize("arguments, code, says", [
     ([], 2, "a command is missing"),
-    (["sign"], 2, "no such command"),
+    (["sign"], 2, 'there is no command "sign"'),
     (["init", "--dir", "x"], 2, "needs"),
     (["init", "--dir", "/nonexistent/ca", "--name", "x", "--trust-domain", "example.com"], 1, "/nonexistent/ca"),
     (["init", "--dir", "{tmp}", "--name", "x", "--trust-domain", "Example.com"], 1, "lower case"),
