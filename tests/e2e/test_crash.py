@@ -2,7 +2,7 @@
 
 strace kills a daemon as one of its threads enters its k-th system call of a kind; k grows until an enrolment survives. In the
 gateway the first fdatasync is *reserve*, the second *record*, writev is *sign*, the last sendto *respond*; in the signer they
-are the journal and its answer; in the attestation service the session and the verdict on their way.
+are the journal and its answer; in the attestation service the evidence and the verdict on their way.
 """
 
 import concurrent.futures
@@ -56,9 +56,9 @@ def enrol_until_done(client, device):
 # The daemon, the call, how many calls from one death to the next, and how many deaths there are at least.
 STEPS = [
     ("gateway", "fdatasync", 1, 2), ("gateway", "pwrite64", 4, 8), ("gateway", "write", 1, 3), ("gateway", "writev", 1, 1),
-    ("gateway", "sendto", 1, 3), ("gateway", "readv", 1, 1),
+    ("gateway", "sendto", 1, 2), ("gateway", "readv", 1, 1),
     ("signer", "fdatasync", 1, 1), ("signer", "write", 1, 1), ("signer", "sendto", 1, 1),
-    ("attestd", "sendto", 1, 2), ("attestd", "recvfrom", 1, 2),
+    ("attestd", "sendto", 1, 1), ("attestd", "recvfrom", 1, 1),
 ]
 
 

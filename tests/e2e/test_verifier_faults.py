@@ -125,7 +125,8 @@ AT_SESSION = {
     "NUL bytes": (lambda x: x.open(body=bytes(500)), LIES),
     "deep JSON": (lambda x: x.open(body=b"[" * 30000), LIES),
     "another nonce": (lambda x: x.open(body={**x.session(), "nonce": b64url(bytes(32))}), LIES),
-    "complete before evidence": (lambda x: x.open(body=x.session("complete", result="a.b.c")), LIES),
+    "complete with a result that is no JWT": (lambda x: x.open(body=x.session("complete", result="a.b.c")), "ear-malformed"),
+    "complete without a result": (lambda x: x.open(body=x.session("complete")), LIES),
     "Location at another host": (lambda x: x.open(location="https://localhost:1/session/1"), LIES),
     "Location by another scheme": (lambda x: x.open(location=f"http://127.0.0.1:{x.service.stack.ports['attestation']}/session/1"), LIES),
     "Location that looks alike": (lambda x: x.open(location=f"{x.service.stack.attestation}1/session/1"), LIES),
@@ -195,7 +196,7 @@ RESULTS = {
 }
 CASES = {f"session: {name}": (Plan(session=act), 503, reason) for name, (act, reason) in AT_SESSION.items()}
 CASES |= {f"evidence: {name}": (Plan(evidence=act), 503, reason) for name, (act, reason) in AT_EVIDENCE.items()}
-CASES |= {f"claims: {name}": (Plan(claims=change), status, reason) for name, (change, status, reason) in CLAIMS.items()}
+CASES |= {f"claims: {name}": (Plan(claims=change, at_once=True), status, reason) for name, (change, status, reason) in CLAIMS.items()}
 CASES |= {f"result: {name}": (Plan(result=make), 503, reason) for name, (make, reason) in RESULTS.items()}
 
 

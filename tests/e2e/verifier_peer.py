@@ -25,11 +25,13 @@ TYPES = ["application/eat-cwt; profile=\"http://arm.com/psa/2.0.0\""]
 @dataclasses.dataclass
 class Plan:
     """What is done at one device's request, each time honest where None. `session` and `evidence` take the exchange; `claims`
-    changes the result before it is signed; `result` makes the compact JWT itself."""
+    changes the result before it is signed; `result` makes the compact JWT itself; `at_once` answers the evidence that came with
+    the request for the session."""
     session: object = None
     evidence: object = None
     claims: object = None
     result: object = None
+    at_once: bool = False
 
 
 class Exchange:
@@ -111,7 +113,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         plan = service.plans.get(nonce, Plan())
         exchange = Exchange(self, service, nonce, body)
         service.calls.append((nonce, "session" if opens else "evidence"))
-        if opens:
+        if opens and plan.at_once:
+            exchange.open(body=exchange.session("complete", result=service.result(exchange, plan)))
+        elif opens:
             (plan.session or Exchange.open)(exchange)
         elif plan.evidence:
             plan.evidence(exchange)
