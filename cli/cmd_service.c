@@ -100,44 +100,6 @@ static int service_list(struct ctl *c, const struct arguments *a)
 	return EXIT_DONE;
 }
 
-static int broker_list(struct ctl *c, const struct arguments *a)
-{
-	static const char *const headings[] = {"BROKER", "FEED", "FOR", "CONFIRMED", "LAST HEARD OF"};
-	json_t *answer = NULL, *broker;
-	size_t i;
-	(void)a;
-	int code = api_call(c, "GET", "/v1/admin/brokers", NULL, &answer);
-	if (code != EXIT_DONE)
-		return code;
-	if (c->json)
-		return api_print_json(answer);
-	struct table *t = table_new(headings, 5);
-	json_array_foreach(json_object_get(answer, "brokers"), i, broker) {
-		char seq[32], since[32], heard[STANDING_HEARD_SIZE];
-		const char *state = api_text(broker, "state");
-		snprintf(seq, sizeof seq, "%" PRId64, api_number(broker, "seq"));
-		snprintf(since, sizeof since, "%" PRId64 " s", api_number(broker, "connected_s"));
-		const char *cells[] = {api_text(broker, "name"), state, strcmp(state, "live") ? "" : since,
-				       seq, standing_heard(broker, heard)};
-		table_row(t, cells, 1, text_state_colour(state));
-	}
-	table_end(t, c->colour, "no broker has ever had a feed");
-	json_decref(answer);
-	return EXIT_DONE;
-}
-
-static int broker_remove(struct ctl *c, const struct arguments *a)
-{
-	struct standing_change what = {
-		.method = "DELETE",
-		.prefix = "/v1/admin/brokers/",
-		.name = a->words[0],
-		.suffix = "",
-		.done = "forgotten broker",
-	};
-	return standing_change(c, a, &what, NULL);
-}
-
 static int epoch_raise(struct ctl *c, const struct arguments *a)
 {
 	const char *reason = argument(a, "reason");
@@ -210,32 +172,6 @@ const struct command service_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = service_list,
-	},
-	{
-		.name = "brokers",
-		.arguments = "",
-		.summary = "the brokers' feeds: live or lost, and how far each has confirmed",
-		.help = "CONFIRMED is the last log entry that the broker has made effective. A broker\n"
-			"that lost its feed keeps serving from what it knows for 15 minutes (its\n"
-			"plugin_opt_staleness), then admits nobody new.",
-		.examples = "  mooringctl brokers\n",
-		.words_min = 0,
-		.words_max = 0,
-		.run = broker_list,
-	},
-	{
-		.name = "broker remove",
-		.arguments = "NAME [--wait MS]",
-		.summary = "forget a broker that is gone for good",
-		.help = "A broker that once had a feed is waited for by every change: one that will not\n"
-			"come back is taken off with this. A broker that still runs is back as soon as\n"
-			"it connects again.",
-		.examples = "  mooringctl broker remove broker-b\n",
-		.options = wait_options,
-		.words_min = 1,
-		.words_max = 1,
-		.run = broker_remove,
-		.exits = STANDING_EXITS,
 	},
 	{
 		.name = "epoch raise",

@@ -12,7 +12,8 @@
 const struct command_group ctl_groups[] = {
 	{"Devices", device_commands},
 	{"Standing of a device", standing_commands},
-	{"Brokers and back ends", service_commands},
+	{"Brokers", broker_commands},
+	{"Back ends", service_commands},
 	{"What happened", log_commands},
 	{"Device records, at the attestation service", record_commands},
 	{"Setting up", admin_commands},

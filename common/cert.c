@@ -87,6 +87,43 @@ outcome cert_load_pem(const char *path, X509 **out, struct fault *f)
 		    : refuse(f, REASON_CRYPTO, "%s: not exactly one certificate in PEM (RFC 7468 5)", path);
 }
 
+/* What follows the first certificate, blank lines left out; n = 0 at the end, or where there is none. */
+static struct bytes after_first(struct bytes pem)
+{
+	static const char end[] = "-----END CERTIFICATE-----";
+	const uint8_t *at = pem.n ? memmem(pem.p, pem.n, end, sizeof end - 1) : NULL;
+	if (!at)
+		return bytes_of(NULL, 0);
+	at += sizeof end - 1;
+	while (at < pem.p + pem.n && (*at == '\n' || *at == '\r'))
+		at++;
+	return bytes_of(at, (size_t)(pem.p + pem.n - at));
+}
+
+outcome cert_load_pems(const char *path, X509 **out, size_t room, size_t *count, struct fault *f)
+{
+	struct buf text = {0};
+	struct bytes rest, after;
+	*count = 0;
+	outcome o = file_read(path, PEM_FILE_MAX, &text, f);
+	if (!o.ok)
+		return o;
+	for (rest = buf_view(&text); o.ok && (rest.n || !*count); rest = after) {
+		after = after_first(rest);
+		if (*count == room)
+			o = refuse(f, REASON_CRYPTO, "%s: more than %zu certificates", path, room);
+		else if ((out[*count] = cert_from_pem(bytes_of(rest.p, rest.n - after.n))))
+			++*count;
+		else
+			o = refuse(f, REASON_CRYPTO, "%s: certificate %zu is not one in PEM (RFC 7468 5)", path,
+				   *count + 1);
+	}
+	buf_free(&text);
+	while (!o.ok && *count)
+		X509_free(out[--*count]);
+	return o;
+}
+
 bool cert_to_pem(struct bytes der, struct buf *out)
 {
 	char text[BASE64_SIZE(CERT_DER_MAX)];
@@ -112,6 +149,17 @@ bool cert_to_der(X509 *cert, struct buf *out)
 	OPENSSL_free(der);
 	ERR_clear_error();
 	return n > 0 && !out->failed;
+}
+
+bool cert_spki_sha256(X509 *cert, uint8_t out[SHA256_SIZE])
+{
+	uint8_t *der = NULL;
+	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+	if (n <= 0)
+		return false;
+	sha256(bytes_of(der, (size_t)n), out);
+	OPENSSL_free(der);
+	return true;
 }
 
 bool cert_common_name(X509 *cert, char *out, size_t room)

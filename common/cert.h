@@ -22,11 +22,15 @@ void cert_thing_name(struct bytes salt, const uint8_t instance_id[INSTANCE_ID_SI
 X509 *cert_from_der(struct bytes der);
 X509 *cert_from_pem(struct bytes pem);
 MUST_USE outcome cert_load_pem(const char *path, X509 **out, struct fault *f);
+/* One to `room` certificates one after the other, such as a leaf and its issuer; the caller frees each of the *count. */
+MUST_USE outcome cert_load_pems(const char *path, X509 **out, size_t room, size_t *count, struct fault *f);
 /* Appends PEM. */
 MUST_USE bool cert_to_pem(struct bytes der, struct buf *out);
 /* Whole encoding; caller frees (buf_free). */
 MUST_USE bool cert_to_der(X509 *cert, struct buf *out);
 
+/* SHA-256 of the SubjectPublicKeyInfo; false without memory. */
+MUST_USE bool cert_spki_sha256(X509 *cert, uint8_t out[SHA256_SIZE]);
 /* Common name into `out`; false where there is none, more than one, or it does not fit. */
 MUST_USE bool cert_common_name(X509 *cert, char *out, size_t room);
 /* The one URI among the subject alternative names; false where there is none, more than one, or it does not fit. */

@@ -89,6 +89,8 @@ static outcome verify(const struct peers *p, struct bytes pem, const char *role,
 		r = refuse(f, REASON_PEER_CERTIFICATE, "the client certificate: %s", why.text);
 	if (r.ok)
 		r = check_name(p, cert, role, out, f);
+	if (r.ok && !cert_spki_sha256(cert, out->spki_sha256))
+		r = refuse(f, REASON_NO_MEMORY, "no memory for a certificate");
 	if (r.ok)
 		cert_dates(cert, &out->not_before, &out->not_after);
 	X509_free(cert);

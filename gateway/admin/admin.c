@@ -26,6 +26,7 @@ static const struct {
 	{{"POST", "/v1/admin/services"}, ADMIN_ROLE_ADMIN, admin_service_add},
 	{{"POST", "/v1/admin/epoch"}, ADMIN_ROLE_ADMIN, admin_epoch_raise},
 	{{"DELETE", "/v1/admin/services/*"}, ADMIN_ROLE_ADMIN, admin_service_remove},
+	{{"POST", "/v1/admin/brokers/*/revoke"}, ADMIN_ROLE_OPERATOR, admin_broker_revoke},
 	{{"DELETE", "/v1/admin/brokers/*"}, ADMIN_ROLE_ADMIN, admin_broker_remove},
 };
 
@@ -65,6 +66,16 @@ outcome admin_take_common(struct admin_request *a, const json_t *body, bool reas
 		return refuse(f, REASON_BAD_FIELD, "wait_ms: a number from 0 to %d is required",
 			      ADMIN_WAIT_MAX_MS);
 	return DONE;
+}
+
+bool admin_take_wait(struct admin_request *a)
+{
+	struct fault f;
+	outcome o = scgi_query_number(a->request, "wait_ms", ADMIN_WAIT_MAX_MS, ADMIN_WAIT_DEFAULT_MS,
+				      &a->wait_ms, &f);
+	if (!o.ok)
+		admin_refuse(a, &f);
+	return o.ok;
 }
 
 /* ---- answers ---- */

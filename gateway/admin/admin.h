@@ -8,17 +8,19 @@
  *   GET requests/{request id}             {"entries": [entry]}: all that the log has of it
  *   GET log?after=&limit=                 {"entries": [entry]}
  *   GET alarms?after=&limit=              {"alarms": [entry]}
- *   GET brokers                           {"brokers": [broker]}
+ *   GET brokers                           {"brokers": [broker], "revoked": [revoked broker]}
  *   GET services                          {"services": [service]}
  * operator, each answered with a change:
  *   POST devices/{thing}/suspend          {"reason"}
  *   POST devices/{thing}/resume           {}
  *   POST devices/{thing}/revoke           {"reason": RFC 5280 5.3.1 name, "key-compromise"}
+ *   POST brokers/{name}/revoke            {"reason", "spki_sha256"}: the key of one certificate; without it, the
+ *                                         name for good. Its feed ends; no broker is waited for
  * admin, each answered with a change:
  *   POST devices/{thing}/allow-reenrol    {"reason"}
  *   POST services                         {"name", "certificatePem", "policy": document}
  *   DELETE services/{name}
- *   DELETE brokers/{name}
+ *   DELETE brokers/{name}                 one that has no feed
  *   POST epoch                            {"reason"}: after an older copy of the database was put back, and
  *                                         what was revoked since is revoked again, brokers are fed from it
  *
@@ -33,8 +35,10 @@
  *   entry        seq, time_ms, kind, actor, request_id, instance_id, thing, certificateId, reason, detail,
  *                hash, as common/log_chain.h hashes them: `detail` is the JSON text that was stored,
  *                instance_id and certificateId are "" where there is none
- *   broker       name, state (live, lost), connected_s, lag_s, seq; lag_s is null for a broker that was not
- *                heard of since this gateway started
+ *   broker       name, state (live, lost), connected_s, lag_s, seq, spki_sha256 (of its certificate's key; null where
+ *                lost); lag_s is null for a broker that was not heard of since this gateway started
+ *   revoked      name, spki_sha256 (null: the whole name), revoked_at_ms, reason, actor
+ *   broker
  *   service      name, certificateId, not_before, not_after, policy (text)
  *   change       seq, recorded_at_ms, certificates (how many changed), effective, brokers: [{name, state
  *                (effective, pending, lost), lag_s, effective_ms}], certificateId for a new service;

@@ -31,6 +31,7 @@ struct admin_request {
 	int64_t wait_ms;
 	int64_t page_limit;
 	struct store_changed change;
+	json_t *revoked; /* brokers, on their way into a list */
 	char certificate_id[HEX_SIZE(FINGERPRINT_SIZE)]; /* "" where the answer names none */
 };
 
@@ -47,6 +48,7 @@ void admin_service_add(struct admin_request *a);
 void admin_service_remove(struct admin_request *a);
 void admin_broker_list(struct admin_request *a);
 void admin_broker_remove(struct admin_request *a);
+void admin_broker_revoke(struct admin_request *a);
 void admin_explain(struct admin_request *a);
 void admin_log(struct admin_request *a);
 void admin_alarms(struct admin_request *a);
@@ -54,6 +56,10 @@ void admin_alarms(struct admin_request *a);
 /* Answers 200 with the value, which is taken over; NULL is an internal error. */
 void admin_answer(struct admin_request *a, json_t *value);
 void admin_refuse(struct admin_request *a, const struct fault *f);
+/* The answer to a change (a->change), with how these brokers stand. */
+void admin_answer_change(struct admin_request *a, const struct feed_broker *brokers, size_t count);
+/* "wait_ms" from the query; false where it was refused, and answered. */
+MUST_USE bool admin_take_wait(struct admin_request *a);
 /* Done-function of every change: waits for the brokers, then answers. */
 void admin_changed(const struct store_changed *answer, const struct fault *f, void *admin_request);
 

@@ -54,30 +54,3 @@ void admin_alarms(struct admin_request *a)
 	if (take_page(a, &q))
 		store_log(a->gateway->store, &q, on_alarms, a);
 }
-
-/* ---- brokers ---- */
-
-static json_t *broker_json(const struct feed_broker *b)
-{
-	json_t *lag = b->lag_s < 0 ? json_null() : json_integer(b->lag_s);
-	return json_pack("{s:s, s:s, s:I, s:o, s:I}", "name", b->name, "state", b->live ? "live" : "lost",
-			 "connected_s", (json_int_t)b->connected_s, "lag_s", lag, "seq", (json_int_t)b->seq);
-}
-
-static void on_brokers(const struct feed_broker *brokers, size_t count, void *arg)
-{
-	json_t *list = json_array();
-	bool failed = !list;
-	for (size_t i = 0; !failed && i < count; i++)
-		failed = json_array_append_new(list, broker_json(&brokers[i])) != 0;
-	if (failed) {
-		json_decref(list);
-		list = NULL;
-	}
-	admin_answer(arg, list ? json_pack("{s:o}", "brokers", list) : NULL);
-}
-
-void admin_broker_list(struct admin_request *a)
-{
-	feed_wait(a->gateway->feed, NULL, 0, on_brokers, a);
-}

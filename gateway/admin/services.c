@@ -93,35 +93,10 @@ void admin_service_add(struct admin_request *a)
 
 /* ---- removing ---- */
 
-static bool take_wait(struct admin_request *a)
-{
-	struct fault f;
-	outcome o = scgi_query_number(a->request, "wait_ms", ADMIN_WAIT_MAX_MS, ADMIN_WAIT_DEFAULT_MS,
-				      &a->wait_ms, &f);
-	if (!o.ok)
-		admin_refuse(a, &f);
-	return o.ok;
-}
-
 void admin_service_remove(struct admin_request *a)
 {
-	if (take_wait(a))
+	if (admin_take_wait(a))
 		store_service_remove(a->gateway->store, &a->who, a->name, admin_changed, a);
-}
-
-/* A broker that is gone for good: until then every change waits for it in vain. */
-static void on_broker_removed(const struct store_changed *answer, const struct fault *f, void *arg)
-{
-	struct admin_request *a = arg;
-	if (!f)
-		feed_forget(a->gateway->feed, a->name);
-	admin_changed(answer, f, arg);
-}
-
-void admin_broker_remove(struct admin_request *a)
-{
-	if (take_wait(a))
-		store_broker_remove(a->gateway->store, &a->who, a->name, on_broker_removed, a);
 }
 
 /* ---- listing ---- */

@@ -42,9 +42,8 @@ static void add_before(json_t *answer, const struct store_changed *change)
 		json_object_set_new(broker, "effective_ms", json_null());
 }
 
-static void on_waited(const struct feed_broker *brokers, size_t count, void *arg)
+void admin_answer_change(struct admin_request *a, const struct feed_broker *brokers, size_t count)
 {
-	struct admin_request *a = arg;
 	bool effective;
 	json_t *list = brokers_json(brokers, count, &effective);
 	json_t *answer = json_pack("{s:I, s:I, s:I, s:b, s:o}", "seq", (json_int_t)a->change.seq,
@@ -55,6 +54,11 @@ static void on_waited(const struct feed_broker *brokers, size_t count, void *arg
 	if (answer && *a->certificate_id)
 		json_object_set_new(answer, "certificateId", json_string(a->certificate_id));
 	admin_answer(a, answer);
+}
+
+static void on_waited(const struct feed_broker *brokers, size_t count, void *arg)
+{
+	admin_answer_change(arg, brokers, count);
 }
 
 void admin_changed(const struct store_changed *answer, const struct fault *f, void *arg)

@@ -29,6 +29,7 @@ struct broker *broker_get(struct feed *feed, const char *name)
 void broker_connected(struct broker *b, struct stream *s)
 {
 	b->stream = s;
+	b->gone = false;
 	b->connected_ms = clock_monotonic_ms();
 }
 
@@ -64,6 +65,13 @@ void broker_receipted(struct broker *b, int64_t epoch, int64_t seq, int64_t at_u
 	b->receipts[at].at_us = at_us;
 }
 
+void broker_forget(struct feed *feed, const char *name)
+{
+	struct broker *b = broker_find(feed, name);
+	if (b && !b->stream)
+		b->gone = true;
+}
+
 struct forget {
 	struct feed *feed;
 	char name[PEER_NAME_SIZE];
@@ -72,17 +80,8 @@ struct forget {
 static void run_forget(void *arg)
 {
 	struct forget *x = arg;
-	struct broker **at = &x->feed->brokers;
-	while (*at && strcmp((*at)->name, x->name) != 0)
-		at = &(*at)->next;
-	struct broker *b = *at;
-	bool in_use = b && b->stream;
-	for (struct stream *s = x->feed->streams; b && s; s = s->next)
-		in_use |= s->broker == b;
-	if (b && !in_use) {
-		*at = b->next;
-		free(b);
-	}
+	broker_forget(x->feed, x->name);
+	waits_check(x->feed);
 	free(x);
 }
 
@@ -149,6 +148,8 @@ static void describe(const struct broker *b, const struct wait *w, struct feed_b
 		.seq = b->seq,
 		.effective_ms = w->ask_only ? -1 : effective_ms(b, &w->change),
 	};
+	if (b->stream)
+		memcpy(out->spki_sha256, b->stream->spki_sha256, SHA256_SIZE);
 }
 
 /* ---- waiting ---- */
@@ -171,6 +172,8 @@ static void wait_finish(struct wait *w)
 		room++;
 	w->answer = calloc(room + 1, sizeof *w->answer);
 	for (struct broker *b = feed->brokers; w->answer && b; b = b->next) {
+		if (b->gone)
+			continue;
 		describe(b, w, &w->answer[w->count]);
 		w->answer[w->count].name = strdup(b->name);
 		if (!w->answer[w->count++].name)

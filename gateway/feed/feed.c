@@ -86,6 +86,7 @@ static void run_start(void *arg)
 		store_policy_set(feed->store, &who, "default", text, on_policy, feed);
 	free(text);
 	store_brokers(feed->store, on_brokers, feed);
+	revoked_load(feed);
 }
 
 outcome feed_start(struct gateway *g, struct feed **out, struct fault *f)
@@ -145,6 +146,7 @@ void feed_stop(struct feed *feed)
 		next = b->next;
 		free(b);
 	}
+	revoked_free(feed);
 	free(feed);
 }
 
@@ -155,6 +157,7 @@ void feed_stats(struct feed *feed, struct feed_stats *out)
 		.lost = atomic_load(&feed->lost),
 		.frames = atomic_load(&feed->frames),
 		.bytes = atomic_load(&feed->bytes),
+		.revoked = atomic_load(&feed->refused_revoked),
 		.rivals = atomic_load(&feed->rivals),
 		.replaced = atomic_load(&feed->replaced),
 	};

@@ -39,6 +39,7 @@ struct feed_broker {
 	int64_t lag_s; /* since it was last heard of or, where it is live and up to date, 0; -1: not since
 			  this gateway started */
 	int64_t seq;   /* its last receipt */
+	uint8_t spki_sha256[SHA256_SIZE]; /* where live: the key of its certificate */
 	int64_t effective_ms; /* EFFECTIVE: from the durable row to the receipt; -1 otherwise */
 };
 
@@ -49,9 +50,13 @@ void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wa
 	       void *arg);
 /* The broker was removed from the store: forget it, unless it has a stream. */
 void feed_forget(struct feed *feed, const char *name);
+/* It was revoked in the store, the key or, with NULL, the name: its stream ends, before a feed_wait that comes after
+ * this is answered. */
+void feed_revoke(struct feed *feed, const char *name, const uint8_t *spki_sha256);
 
 struct feed_stats {
 	uint64_t streams, lost, frames, bytes; /* live now; ended for slowness; sent */
+	uint64_t revoked;	   /* refused since they are revoked */
 	uint64_t rivals, replaced; /* refused since the name has a feed; silent ones ended for their broker's next */
 };
 void feed_stats(struct feed *feed, struct feed_stats *out); /* any thread */

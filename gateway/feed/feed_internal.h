@@ -35,6 +35,7 @@ struct broker {
 	int64_t connected_ms;  /* monotonic: since when it has it */
 	int64_t heard_ms;      /* monotonic: last receipt, or the end of its last stream; 0: not yet */
 	int64_t contested_ms;  /* monotonic: when another was last refused its name; 0: not lately */
+	bool gone;	       /* it was taken off: nothing waits for it, unless it comes again */
 	int64_t alarmed_ms;    /* monotonic: when there was last an alarm about that; 0: never */
 	int64_t epoch, told;  /* last number sent on its stream */
 	int64_t seq;	      /* of its last receipt in this epoch */
@@ -70,6 +71,8 @@ void broker_disconnected(struct broker *b, const struct stream *s);
 void broker_told(struct broker *b, int64_t epoch, int64_t seq);
 /* It says that everything up to this number is effective. */
 void broker_receipted(struct broker *b, int64_t epoch, int64_t seq, int64_t at_us);
+/* Nothing waits for it any more. */
+void broker_forget(struct feed *feed, const char *name);
 /* Waits that may be over by now. */
 void waits_check(struct feed *feed);
 void waits_finish_all(struct feed *feed);
@@ -81,6 +84,16 @@ MUST_USE outcome claim_take(struct feed *feed, struct broker *b, struct fault *f
 /* A receipt has come on its stream. */
 void claim_heard(struct feed *feed, struct broker *b);
 
+/* ---- revoked ones (revoked.c) ---- */
+
+void revoked_load(struct feed *feed); /* as the store has them */
+void revoked_free(struct feed *feed);
+/* REASON_BROKER_REVOKED. */
+MUST_USE outcome revoked_check(const struct feed *feed, const char *name, const uint8_t spki_sha256[SHA256_SIZE],
+			       struct fault *f);
+/* Any thread. One has tried, and was refused: log, metric, alarm. */
+void revoked_report(struct feed *feed, const char *request_id, const char *name, const struct fault *why);
+
 /* ---- streams (stream.c) ---- */
 
 enum stream_state { STREAM_SNAPSHOT, STREAM_CATCHING_UP, STREAM_LIVE };
@@ -91,6 +104,7 @@ struct stream {
 	struct broker *broker;
 	struct outlet *outlet; /* NULL: the client has left */
 	enum stream_state state;
+	uint8_t spki_sha256[SHA256_SIZE]; /* of the certificate that opened it */
 	uint8_t id[FEED_STREAM_SIZE]; /* what its receipts name: only who reads the stream knows it */
 	int64_t heard_ms; /* monotonic: of its last receipt; before the first, when the edge last took something */
 	bool receipted;
@@ -136,14 +150,14 @@ struct outlet {
 	struct stream *stream;	      /* feed's thread */
 	unsigned sent;		      /* frames given to the edge's connection since it was last empty */
 	atomic_uint taken;	      /* frames taken, not yet told to the stream */
-	char broker[PEER_NAME_SIZE];
+	struct peer broker;
 	struct stream_start start;
 	uint8_t id[FEED_STREAM_SIZE];
 	struct fault fault; /* why there is no stream */
 };
 
 /* On the worker's loop: asks the feed's thread for a stream, which begins the answer or refuses. */
-void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker,
+void outlet_open(struct feed *feed, struct scgi_request *r, const struct peer *broker,
 		 const struct stream_start *start);
 /* On the feed's thread: the answer begins with what names the stream. */
 void outlet_begin(struct outlet *o, const uint8_t id[FEED_STREAM_SIZE]);
@@ -162,12 +176,14 @@ struct feed {
 	struct event heartbeat;
 	struct stream *streams;
 	struct broker *brokers;
+	struct revoked *revoked;
 	struct wait *waits;
 	int64_t last_seq; /* of the commits that this thread has seen */
 	int64_t stall_ms; /* how long a broker may leave frames lying */
 	int64_t alive_ms; /* how long after a receipt nobody else gets its name */
 	bool quiet;	  /* no more questions to the store */
-	atomic_uint_least64_t stream_count, lost, frames, bytes, rivals, replaced;
+	atomic_uint_least64_t stream_count, lost, frames, bytes, rivals, replaced, refused_revoked;
+	atomic_int_least64_t revoked_alarm_ms; /* monotonic: no alarm about a revoked broker before this */
 };
 
 #endif

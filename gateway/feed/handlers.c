@@ -72,7 +72,7 @@ static void on_head(const struct store_head *head, bool known, const struct faul
 	struct stream_start start = {.after = same_epoch ? o->after : 0, .head = *head};
 	if (same_epoch)
 		memcpy(start.head.hash, o->head, SHA256_SIZE);
-	outlet_open(o->gateway->feed, o->request, o->peer.name, &start);
+	outlet_open(o->gateway->feed, o->request, &o->peer, &start);
 	free(o);
 }
 
@@ -81,6 +81,8 @@ static void on_broker(const struct store_changed *answer, const struct fault *f,
 {
 	struct opening *o = arg;
 	(void)answer;
+	if (f && f->reason == REASON_BROKER_REVOKED)
+		revoked_report(o->gateway->feed, scgi_request_id(o->request), o->peer.name, f);
 	if (f)
 		refuse_opening(o, f);
 	else
@@ -110,5 +112,5 @@ void feed_handle_stream(struct gateway *g, struct scgi_request *r)
 		return;
 	}
 	struct store_caller who = {.request_id = scgi_request_id(r), .actor = o->peer.name};
-	store_broker_add(g->store, &who, o->peer.name, on_broker, o);
+	store_broker_add(g->store, &who, o->peer.name, o->peer.spki_sha256, on_broker, o);
 }

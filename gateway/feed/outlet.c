@@ -1,6 +1,5 @@
 #include "feed_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +12,24 @@ static void run_refuse(void *arg)
 	free(o);
 }
 
+/* Revoked it may be since the store has let it in. */
+static outcome claim(struct outlet *o, struct broker **out)
+{
+	struct feed *feed = o->feed;
+	outcome may = revoked_check(feed, o->broker.name, o->broker.spki_sha256, &o->fault);
+	if (!may.ok) {
+		revoked_report(feed, scgi_request_id(o->request), o->broker.name, &o->fault);
+		return may;
+	}
+	*out = broker_get(feed, o->broker.name);
+	return claim_take(feed, *out, &o->fault);
+}
+
 static void run_open(void *arg)
 {
 	struct outlet *o = arg;
-	struct broker *b = broker_get(o->feed, o->broker);
-	if (claim_take(o->feed, b, &o->fault).ok)
+	struct broker *b = NULL;
+	if (claim(o, &b).ok)
 		stream_open(o->feed, o, b, &o->start);
 	else
 		loop_post(o->loop, run_refuse, o);
@@ -58,7 +70,7 @@ static void on_left(void *arg)
 	loop_post(o->feed->loop, run_left, o);
 }
 
-void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker,
+void outlet_open(struct feed *feed, struct scgi_request *r, const struct peer *broker,
 		 const struct stream_start *start)
 {
 	struct outlet *o = calloc(1, sizeof *o);
@@ -72,7 +84,7 @@ void outlet_open(struct feed *feed, struct scgi_request *r, const char *broker,
 	o->loop = scgi_request_loop(r);
 	o->request = r;
 	o->start = *start;
-	snprintf(o->broker, sizeof o->broker, "%s", broker);
+	o->broker = *broker;
 	loop_post(feed->loop, run_open, o);
 }
 

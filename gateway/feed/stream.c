@@ -245,6 +245,7 @@ void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b, con
 	outlet->stream = s;
 	s->broker = b;
 	s->heard_ms = clock_monotonic_ms();
+	memcpy(s->spki_sha256, outlet->broker.spki_sha256, SHA256_SIZE);
 	crypto_random(s->id, sizeof s->id);
 	broker_connected(b, s);
 	outlet_begin(outlet, s->id);

@@ -70,6 +70,7 @@ static void write_feed(struct buf *out, struct feed *feed)
 	write_counter(out, "mooring_feed_lost_total", "Feeds ended because the broker did not read.", s.lost);
 	write_counter(out, "mooring_feed_rivals_total",
 		      "Feeds refused because the broker's name has a live one.", s.rivals);
+	write_counter(out, "mooring_feed_revoked_total", "Requests of revoked brokers.", s.revoked);
 	write_counter(out, "mooring_feed_replaced_total",
 		      "Silent feeds ended because their broker came anew.", s.replaced);
 	write_counter(out, "mooring_feed_frames_total", "Frames sent to brokers.", s.frames);

@@ -49,45 +49,6 @@ void store_log(struct store *s, const struct store_log_query *query,
 	op_read(&l->op);
 }
 
-/* ---- brokers ---- */
-
-struct brokers_op {
-	struct op op;
-	struct page page;
-	void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg);
-	void *arg;
-};
-
-static void read_name(struct op *op, struct query *q, void *into)
-{
-	*(const char **)into = op_text(op, column_text(q));
-}
-
-static outcome run_brokers(struct op *op, struct conn *c, struct fault *f)
-{
-	static const char sql[] = "SELECT name FROM brokers ORDER BY name LIMIT 500";
-	struct brokers_op *b = (struct brokers_op *)op;
-	struct query q = query_start(c, sql);
-	b->page = page_new(op, sizeof(const char *));
-	return page_fill(&b->page, &q, read_name, f);
-}
-
-static void answer_brokers(struct op *op, const struct fault *f)
-{
-	struct brokers_op *b = (struct brokers_op *)op;
-	b->done(f ? NULL : b->page.rows, f ? 0 : b->page.count, f, b->arg);
-}
-
-void store_brokers(struct store *s,
-		   void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg),
-		   void *arg)
-{
-	struct brokers_op *b = op_new(s, sizeof *b, run_brokers, answer_brokers);
-	b->done = done;
-	b->arg = arg;
-	op_read(&b->op);
-}
-
 /* ---- services ---- */
 
 struct services_op {

@@ -115,6 +115,21 @@ const char store_schema[] =
 	"  name TEXT PRIMARY KEY"
 	") STRICT, WITHOUT ROWID;"
 
+	"CREATE TABLE revoked_brokers ("
+	"  name TEXT NOT NULL,"
+	"  spki_sha256 BLOB NOT NULL CHECK (length(spki_sha256) = 0 OR length(spki_sha256) = 32)," /* empty: the
+	whole name; else a key, whatever the name of its certificate */
+	"  revoked_at_ms INTEGER NOT NULL,"
+	"  seq INTEGER NOT NULL," /* of its log entry */
+	"  reason TEXT NOT NULL,"
+	"  actor TEXT NOT NULL,"
+	"  PRIMARY KEY (name, spki_sha256)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TRIGGER revoked_brokers_have_no_update BEFORE UPDATE ON revoked_brokers BEGIN SELECT RAISE(ABORT, "
+	"'a revoked broker stays revoked'); END;"
+	"CREATE TRIGGER revoked_brokers_have_no_delete BEFORE DELETE ON revoked_brokers BEGIN SELECT RAISE(ABORT, "
+	"'a revoked broker stays revoked'); END;"
+
 	"CREATE TABLE probe (" /* written to see whether anything can be */
 	"  one INTEGER PRIMARY KEY CHECK (one = 1),"
 	"  time_ms INTEGER NOT NULL"

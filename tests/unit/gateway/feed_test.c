@@ -646,6 +646,148 @@ static void test_a_receipt_counts_for_its_own_stream_alone(void **state)
 	site_broker_free(broker);
 }
 
+/* ---- revoked brokers ---- */
+
+static void broker_key(const struct site_broker *b, char hex[HEX_SIZE(SHA256_SIZE)])
+{
+	uint8_t spki_sha256[SHA256_SIZE];
+	X509 *cert = cert_from_pem(buf_view(&b->certificate));
+	assert_true(cert_spki_sha256(cert, spki_sha256));
+	hex_encode(bytes_of(spki_sha256, sizeof spki_sha256), hex);
+	X509_free(cert);
+}
+
+/* Of the key alone where there is one. */
+static struct site_answer revoke_broker(const char *key_file, const char *name, const char *key)
+{
+	char uri[128], body[256], member[128] = "";
+	if (key)
+		snprintf(member, sizeof member, ",\"spki_sha256\":\"%s\"", key);
+	snprintf(uri, sizeof uri, "/v1/admin/brokers/%s/revoke", name);
+	snprintf(body, sizeof body, "{\"reason\":\"stolen\"%s}", member);
+	return site_admin_ask(key_file, "POST", uri, body);
+}
+
+static void assert_revoked(struct site_broker *b)
+{
+	char body[256];
+	site_broker_ask(b);
+	assert_int_equal(site_broker_status(b), 403);
+	struct site_answer a = {0};
+	while (!(a.json = json_loadb((const char *)b->received.p, b->received.n, 0, NULL)))
+		site_read_more(b);
+	assert_string_equal(site_code(&a), "broker-revoked");
+	site_answer_free(&a);
+	snprintf(body, sizeof body,
+		 "{\"broker\":\"broker-a\",\"stream\":\"%s\",\"epoch\":1,\"seq\":1,\"connected\":[]}",
+		 b->stream);
+	a = site_broker_post(b, body);
+	assert_int_equal(a.status, 403);
+	assert_string_equal(site_code(&a), "broker-revoked");
+	site_answer_free(&a);
+}
+
+static int64_t revoked_alarms(void)
+{
+	resume(12345); /* answered after what was asked of the store before */
+	return count_rows("SELECT count(*) FROM log WHERE kind = 'alarm' AND reason = 'broker-revoked'");
+}
+
+static void test_a_revoked_broker_loses_its_stream_at_once_and_for_good(void **state)
+{
+	struct site_broker *a = site_broker_new("broker-a"), *b = site_broker_new("broker-b");
+	struct feed_stats stats;
+	uint8_t rest[4096], fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(a);
+	site_broker_dial(b);
+	site_broker_follow(a, last_seq());
+	site_broker_follow(b, last_seq());
+	struct site_answer answer = revoke_broker(site.viewer, "broker-a", NULL);
+	assert_int_equal(answer.status, 403);
+	site_answer_free(&answer);
+	answer = revoke_broker(site.operator, "broker-a", NULL);
+	assert_int_equal(answer.status, 200);
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	site_answer_free(&answer);
+	while (read(a->fd, rest, sizeof rest) > 0)
+		; /* until the gateway hangs up */
+	for (int i = 0; i < 2; i++) {
+		assert_revoked(a);
+		if (i == 0) {
+			assert_int_equal(revoked_alarms(), 1); /* not one for each time */
+			feed_stats(site.gateway.feed, &stats);
+			assert_int_equal(stats.revoked, 2);
+			site_broker_hang_up(b);
+			site_restart();
+			site_broker_dial(b);
+		}
+	}
+	site_broker_follow(b, last_seq());
+	site_broker_receipt(b, "broker-b", "");
+	int admin = ask_to_revoke(1, 20000); /* waits for the other alone */
+	while (site_broker_state(b, fp) != FEED_REVOKED)
+		site_broker_frame(b);
+	site_broker_receipt(b, "broker-b", "");
+	answer = site_receive(admin);
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	assert_int_equal(json_array_size(json_object_get(answer.json, "brokers")), 1);
+	site_answer_free(&answer);
+	answer = site_admin_ask(site.viewer, "GET", "/v1/admin/brokers", "");
+	const json_t *revoked = json_array_get(json_object_get(answer.json, "revoked"), 0);
+	assert_string_equal(json_string_value(json_object_get(revoked, "name")), "broker-a");
+	assert_string_equal(json_string_value(json_object_get(revoked, "reason")), "stolen");
+	assert_true(json_is_null(json_object_get(revoked, "spki_sha256")));
+	site_answer_free(&answer);
+	site_broker_free(a);
+	site_broker_free(b);
+}
+
+static void test_a_broker_whose_key_is_revoked_goes_on_with_another(void **state)
+{
+	struct site_broker *stolen = site_broker_new("broker-a"), *renewed = site_broker_new("broker-a");
+	char key[HEX_SIZE(SHA256_SIZE)];
+	uint8_t rest[4096];
+	(void)state;
+	broker_key(stolen, key);
+	site_broker_dial(stolen);
+	site_broker_follow(stolen, last_seq());
+	struct site_answer answer = site_admin_ask(site.viewer, "GET", "/v1/admin/brokers", "");
+	assert_string_equal(broker_text(&answer, 0, "spki_sha256"), key);
+	site_answer_free(&answer);
+	answer = revoke_broker(site.operator, "broker-a", key);
+	assert_int_equal(answer.status, 200);
+	site_answer_free(&answer);
+	while (read(stolen->fd, rest, sizeof rest) > 0)
+		; /* until the gateway hangs up */
+	assert_revoked(stolen);
+	site_broker_dial(renewed);
+	site_broker_follow(renewed, last_seq());
+	/* a connection for receipts that is older than the stream is of the old certificate */
+	memcpy(stolen->stream, renewed->stream, sizeof stolen->stream);
+	assert_revoked(stolen);
+	site_broker_receipt(renewed, "broker-a", "");
+	answer = revoke_broker(site.operator, "broker-a", "00");
+	assert_int_equal(answer.status, 400);
+	site_answer_free(&answer);
+	site_broker_free(stolen);
+	site_broker_free(renewed);
+}
+
+static void test_a_live_broker_is_not_forgotten(void **state)
+{
+	struct site_broker *a = site_broker_new("broker-a");
+	(void)state;
+	site_broker_dial(a);
+	struct site_answer answer = site_admin_ask(site.admin, "DELETE", "/v1/admin/brokers/broker-a", "");
+	assert_int_equal(answer.status, 409);
+	assert_non_null(strstr(answer.text, "stop it first, or revoke it"));
+	site_answer_free(&answer);
+	assert_int_equal(count_rows("SELECT count(*) FROM brokers"), 1);
+	site_broker_free(a);
+}
+
 static void test_brokers_are_listed(void **state)
 {
 	struct site_broker *a = site_broker_new("broker-a"), *b = site_broker_new("broker-b");
@@ -700,6 +842,9 @@ int main(void)
 		TEST(test_a_second_broker_of_a_name_is_refused_and_an_alarm),
 		TEST(test_a_broker_that_is_back_takes_the_place_of_its_silent_stream),
 		TEST(test_a_receipt_counts_for_its_own_stream_alone),
+		TEST(test_a_revoked_broker_loses_its_stream_at_once_and_for_good),
+		TEST(test_a_broker_whose_key_is_revoked_goes_on_with_another),
+		TEST(test_a_live_broker_is_not_forgotten),
 		TEST(test_brokers_are_listed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -410,6 +410,12 @@ static void test_invariants_hold_in_the_database_itself(void **state)
 	assert_sql_refused("UPDATE certificates SET state = 0 WHERE state = 2");
 	assert_sql_refused("UPDATE log SET reason = 'nothing' WHERE seq = 1");
 	assert_sql_refused("DELETE FROM log WHERE seq = 1");
+	struct got g;
+	got_init(&g);
+	store_broker_revoke(fixture_store, &fixture_admin, "broker-a", NULL, "lost", on_changed, &g);
+	got_wait(&g);
+	assert_sql_refused("DELETE FROM revoked_brokers");
+	assert_sql_refused("UPDATE revoked_brokers SET name = 'broker-b'");
 	assert_sql_refused(
 		"INSERT INTO log VALUES (1, 0, 'k', '', '', NULL, NULL, '', NULL, '', '', zeroblob(32))");
 	assert_sql_refused("INSERT INTO keys SELECT spki_sha256, 2 FROM keys WHERE device_id = 1");

@@ -415,22 +415,41 @@ static void on_brokers(const char *const *names, size_t count, const struct faul
 	sem_post(&g->ready);
 }
 
-static void change_broker(void (*verb)(struct store *, const struct store_caller *, const char *,
-				       store_changed_done *, void *),
-			  struct got *g)
+static void broker_asks(const char *name, uint8_t key, struct got *g)
+{
+	uint8_t spki_sha256[SHA256_SIZE];
+	memset(spki_sha256, key, sizeof spki_sha256);
+	got_init(g);
+	store_broker_add(fixture_store, &fixture_admin, name, spki_sha256, on_changed, g);
+	got_wait(g);
+}
+
+static void remove_broker(const char *name, struct got *g)
 {
 	got_init(g);
-	verb(fixture_store, &fixture_admin, "broker-a", on_changed, g);
+	store_broker_remove(fixture_store, &fixture_admin, name, on_changed, g);
 	got_wait(g);
+}
+
+/* key 0: the name. */
+static void revoke_broker(const char *name, uint8_t key, const char *reason, struct got *g)
+{
+	uint8_t spki_sha256[SHA256_SIZE];
+	memset(spki_sha256, key, sizeof spki_sha256);
+	got_init(g);
+	store_broker_revoke(fixture_store, &fixture_admin, name, key ? spki_sha256 : NULL, reason, on_changed,
+			    g);
+	got_wait(g);
+	assert_false(g->refused);
 }
 
 static void test_brokers_are_remembered_until_removed(void **state)
 {
 	struct got g;
 	(void)state;
-	change_broker(store_broker_add, &g);
+	broker_asks("broker-a", 1, &g);
 	assert_int_equal(g.changed.count, 1);
-	change_broker(store_broker_add, &g);
+	broker_asks("broker-a", 2, &g);
 	assert_int_equal(g.changed.count, 0);
 	fixture_reopen();
 	got_init(&g);
@@ -438,10 +457,58 @@ static void test_brokers_are_remembered_until_removed(void **state)
 	got_wait(&g);
 	assert_int_equal(g.count, 1);
 	assert_string_equal(g.fault.text, "broker-a");
-	change_broker(store_broker_remove, &g);
+	remove_broker("broker-a", &g);
 	assert_false(g.refused);
-	change_broker(store_broker_remove, &g);
+	remove_broker("broker-a", &g);
 	assert_refused(&g, REASON_NOT_FOUND);
+}
+
+static void test_a_revoked_key_has_no_feed_under_any_name_and_the_name_goes_on(void **state)
+{
+	struct got g, first;
+	(void)state;
+	broker_asks("broker-a", 1, &g);
+	revoke_broker("broker-a", 1, "stolen", &first);
+	assert_false(first.changed.already);
+	fixture_reopen();
+	broker_asks("broker-a", 1, &g);
+	assert_refused(&g, REASON_BROKER_REVOKED);
+	broker_asks("broker-b", 1, &g);
+	assert_refused(&g, REASON_BROKER_REVOKED);
+	broker_asks("broker-a", 2, &g);
+	assert_false(g.refused);
+	revoke_broker("broker-a", 1, "again", &g);
+	assert_true(g.changed.already);
+	assert_int_equal(g.changed.seq, first.changed.seq);
+	assert_string_equal(g.changed.reason, "stolen");
+	assert_int_equal(
+		count_rows(
+			"SELECT count(*) FROM log WHERE kind = 'broker-revoked' AND thing = 'broker-a' AND "
+			"reason = 'stolen' AND detail LIKE '%0101%'"),
+		1);
+	assert_int_equal(count_rows("SELECT count(*) FROM brokers"), 1);
+}
+
+static void test_a_revoked_name_has_no_feed_and_is_not_waited_for(void **state)
+{
+	struct got g;
+	(void)state;
+	broker_asks("broker-a", 1, &g);
+	broker_asks("broker-b", 2, &g);
+	revoke_broker("broker-a", 0, "lost", &g);
+	assert_int_equal(g.changed.count, 1);
+	fixture_reopen();
+	broker_asks("broker-a", 1, &g);
+	assert_refused(&g, REASON_BROKER_REVOKED);
+	broker_asks("broker-a", 3, &g);
+	assert_refused(&g, REASON_BROKER_REVOKED);
+	broker_asks("broker-b", 2, &g);
+	assert_false(g.refused);
+	assert_int_equal(count_rows("SELECT count(*) FROM brokers WHERE name = 'broker-a'"), 0);
+	revoke_broker("broker-never-seen", 0, "lost before it was used", &g);
+	assert_int_equal(g.changed.count, 0);
+	broker_asks("broker-never-seen", 4, &g);
+	assert_refused(&g, REASON_BROKER_REVOKED);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -460,6 +527,8 @@ int main(void)
 		TEST(test_service_comes_with_its_policy_and_goes),
 		TEST(test_service_is_refused_by_reason),
 		TEST(test_brokers_are_remembered_until_removed),
+		TEST(test_a_revoked_key_has_no_feed_under_any_name_and_the_name_goes_on),
+		TEST(test_a_revoked_name_has_no_feed_and_is_not_waited_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
