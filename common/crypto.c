@@ -127,6 +127,13 @@ void crypto_random(uint8_t *out, size_t n)
 	}
 }
 
+uint32_t crypto_random_u32(void)
+{
+	uint32_t random;
+	crypto_random((uint8_t *)&random, sizeof random);
+	return random;
+}
+
 void sha256(struct bytes in, uint8_t out[SHA256_SIZE])
 {
 	sha256_parts(&in, 1, out);

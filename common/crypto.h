@@ -23,6 +23,7 @@ void crypto_end(void);
 
 /* CSPRNG; aborts the process if the operating system gives no randomness. */
 void crypto_random(uint8_t *out, size_t n);
+uint32_t crypto_random_u32(void);
 
 void sha256(struct bytes in, uint8_t out[SHA256_SIZE]);
 /* Of the concatenation of `count` parts. */

@@ -1,5 +1,6 @@
 #include "record_upload.h"
 
+#include "backoff.h"
 #include "file.h"
 
 #include <errno.h>
@@ -165,7 +166,7 @@ static outcome send_batch(struct upload *u, struct fault *f)
 {
 	char target[TARGET_MAX];
 	struct httpc_answer answer = {.retry_after_s = -1};
-	struct timespec wait = {.tv_sec = 1};
+	struct backoff backoff = {.base_ms = 1000, .cap_ms = BACKOFF_CAP_MS};
 	snprintf(target, sizeof target, "/v1/records/imports/%s/batches/%llu", u->import_id,
 		 (unsigned long long)u->progress->batches + 1);
 	for (int left = TRIES - 1;; left--) {
@@ -177,10 +178,10 @@ static outcome send_batch(struct upload *u, struct fault *f)
 			r = refused(u, &answer, f);
 		if (!again)
 			return r;
-		struct timespec asked = {.tv_sec = answer.retry_after_s > 0 ? answer.retry_after_s
-									    : wait.tv_sec};
-		nanosleep(&asked, NULL);
-		wait.tv_sec *= 2;
+		int64_t wait_ms = answer.retry_after_s > 0 ? answer.retry_after_s * INT64_C(1000)
+							   : backoff_window_ms(&backoff);
+		struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+		nanosleep(&wait, NULL);
 	}
 }
 

@@ -199,13 +199,11 @@ void enrol_report_no(const char *event, const struct enrol_answer *a, int64_t wa
  * hammered. */
 static int64_t wait_after(struct backoff *backoff, const struct enrol_answer *a)
 {
-	uint32_t random;
 	if (a->verdict == ENROL_NEW_CHALLENGE && backoff->failures == 0) {
 		backoff->failures = 1;
 		return 0;
 	}
-	crypto_random((uint8_t *)&random, sizeof random);
-	return backoff_next_ms(backoff, a->retry_after_s, random);
+	return backoff_next_ms(backoff, a->retry_after_s, crypto_random_u32());
 }
 
 outcome enrol_run(const struct device *d, uint32_t key, const struct request_renews *renews,

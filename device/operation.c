@@ -26,13 +26,6 @@ enum {
 	TAKEN_OVER = 142 /* MQTT 5 2.4: another connection of this client id took the session */
 };
 
-static uint32_t random_u32(void)
-{
-	uint32_t random;
-	crypto_random((uint8_t *)&random, sizeof random);
-	return random;
-}
-
 static void finish(struct operation *op, int code)
 {
 	if (!op->finished)
@@ -61,7 +54,7 @@ static void begin(struct operation *op)
 /* The broker is asked again after a while; after several refusals the gateway is asked as well. */
 static void connect_later(struct operation *op)
 {
-	op->connect_at = clock_monotonic_ms() + backoff_next_ms(&op->reconnect, -1, random_u32());
+	op->connect_at = clock_monotonic_ms() + backoff_next_ms(&op->reconnect, -1, crypto_random_u32());
 }
 
 static void report_end(struct operation *op, const struct connection *c)
@@ -133,7 +126,7 @@ static void plan_renewal(struct operation *op)
 	const struct credential *c = &op->identity->credential;
 	int64_t now = device_clock_s(op->device->clock), from = op->device->state.certified_at;
 	bool usable = from > 0 && from <= now && from < c->not_after;
-	op->renew_at = renewal_due(usable ? from : now, c->not_after, random_u32());
+	op->renew_at = renewal_due(usable ? from : now, c->not_after, crypto_random_u32());
 }
 
 static void take_verdict(struct operation *op, outcome r, enum enrol_verdict verdict, const struct fault *f)
@@ -249,7 +242,7 @@ static void read_temperature(struct operation *op)
 {
 	int64_t now = clock_monotonic_ms();
 	while (wants_reading(op) && now >= op->read_at) {
-		int hundredths = thermometer_read(&op->thermometer, random_u32());
+		int hundredths = thermometer_read(&op->thermometer, crypto_random_u32());
 		struct outbox_entry *e = outbox_add(&op->outbox, ++op->made);
 		snprintf(e->payload, sizeof e->payload, "{\"t_ms\":%lld,\"celsius\":%d.%02d,\"n\":%llu}",
 			 (long long)device_clock_ms(op->device->clock), hundredths / 100, hundredths % 100,

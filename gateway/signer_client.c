@@ -1,5 +1,6 @@
 #include "signer_client.h"
 
+#include "backoff.h"
 #include "clock.h"
 #include "log.h"
 
@@ -30,7 +31,7 @@ struct signer_client {
 	struct bufferevent *connection; /* NULL between connections */
 	bool connected;
 	int64_t lost_ms; /* monotonic, when the last connection ended */
-	int reconnect_ms;
+	struct backoff backoff;
 	struct event reconnect;
 	struct event tick;
 	TAILQ_HEAD(call_list, call) calls;
@@ -47,7 +48,8 @@ static void end_call(struct signer_client *c, struct call *call, const struct si
 
 static void lose_connection(struct signer_client *c, const char *why)
 {
-	struct timeval wait = {.tv_sec = c->reconnect_ms / 1000, .tv_usec = c->reconnect_ms % 1000 * 1000};
+	int64_t wait_ms = backoff_window_ms(&c->backoff);
+	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
 	if (c->connected) {
 		log_line(LOG_LEVEL_WARN, NULL, "the connection to the signer is lost: %s", why);
 		c->lost_ms = clock_monotonic_ms();
@@ -55,7 +57,6 @@ static void lose_connection(struct signer_client *c, const char *why)
 	bufferevent_free(c->connection);
 	c->connection = NULL;
 	c->connected = false;
-	c->reconnect_ms = c->reconnect_ms * 2 < RECONNECT_MAX_MS ? c->reconnect_ms * 2 : RECONNECT_MAX_MS;
 	event_add(&c->reconnect, &wait);
 }
 
@@ -107,7 +108,7 @@ static void on_connected(struct signer_client *c)
 {
 	struct call *call;
 	c->connected = true;
-	c->reconnect_ms = RECONNECT_MIN_MS;
+	backoff_reset(&c->backoff);
 	TAILQ_FOREACH(call, &c->calls, entry)
 	bufferevent_write(c->connection, call->message.p, call->message.n);
 }
@@ -168,7 +169,7 @@ outcome signer_client_new(struct event_base *base, const char *socket_path, stru
 	if (!c)
 		return refuse(f, REASON_NO_MEMORY, "no memory for the signer's connection");
 	c->base = base;
-	c->reconnect_ms = RECONNECT_MIN_MS;
+	c->backoff = (struct backoff){.base_ms = RECONNECT_MIN_MS, .cap_ms = RECONNECT_MAX_MS};
 	c->lost_ms = clock_monotonic_ms();
 	c->address.sun_family = AF_UNIX;
 	TAILQ_INIT(&c->calls);

@@ -1,5 +1,6 @@
 #include "withdrawals.h"
 
+#include "backoff.h"
 #include "clock.h"
 #include "httpc.h"
 #include "log.h"
@@ -8,6 +9,7 @@
 
 #include <event2/event_struct.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,13 +27,14 @@ struct withdrawals {
 	struct event timer;
 	int64_t last; /* read and stored up to here; -1: the store has not said yet */
 	int64_t asked_ms;
-	int pause_ms;
+	struct backoff backoff;
 	bool failing;
 };
 
 static void pause_then_ask(struct withdrawals *w)
 {
-	struct timeval wait = {.tv_sec = w->pause_ms / 1000, .tv_usec = w->pause_ms % 1000 * 1000};
+	int64_t wait_ms = backoff_window_ms(&w->backoff);
+	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
 	event_add(&w->timer, &wait);
 }
 
@@ -43,7 +46,6 @@ static void fail(struct withdrawals *w, const struct fault *f)
 		log_fault(LOG_LEVEL_WARN, NULL, f, "withdrawals cannot be read");
 	w->failing = true;
 	pause_then_ask(w);
-	w->pause_ms = w->pause_ms * 2 < PAUSE_MAX_MS ? w->pause_ms * 2 : PAUSE_MAX_MS;
 }
 
 static void ask(struct withdrawals *w);
@@ -54,7 +56,7 @@ static void go_on(struct withdrawals *w, size_t count)
 	if (w->failing)
 		log_line(LOG_LEVEL_INFO, NULL, "withdrawals can be read again");
 	w->failing = false;
-	w->pause_ms = PAUSE_MIN_MS;
+	backoff_reset(&w->backoff);
 	if (count == 0 && clock_monotonic_ms() - w->asked_ms < 1000)
 		pause_then_ask(w);
 	else
@@ -99,7 +101,7 @@ static outcome read_answer(struct withdrawals *w, const struct httpc_answer *ans
 	if (!answer->status)
 		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "withdrawals: %s", why->text);
 	if (answer->status == 404) {
-		w->pause_ms = PAUSE_MAX_MS;
+		w->backoff.failures = UINT_MAX; /* the longest wait: nothing will change soon */
 		return refuse(f, REASON_VERIFIER_UNAVAILABLE,
 			      "the attestation service has no withdrawals: suspend devices by mooringctl");
 	}
@@ -185,7 +187,7 @@ outcome withdrawals_start(struct worker *worker, struct withdrawals **out, struc
 	}
 	w->worker = worker;
 	w->last = -1;
-	w->pause_ms = PAUSE_MIN_MS;
+	w->backoff = (struct backoff){.base_ms = PAUSE_MIN_MS, .cap_ms = PAUSE_MAX_MS};
 	event_assign(&w->timer, loop_base(worker->loop), -1, 0, on_timer, w);
 	*out = w;
 	ask(w);

@@ -1,5 +1,6 @@
 #include "plugin/feed.h"
 
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/thread.h"
 #include "plugin/broker.h"
@@ -33,7 +34,7 @@ struct feed {
 	struct buf received;			      /* of the stream, less than a whole frame */
 	struct fault fault;			      /* why the stream is left */
 	bool good;	   /* the stream has brought the table up to the gateway, or confirmed it */
-	unsigned failures; /* streams in a row that were not good */
+	struct backoff reopen; /* after streams that were not good */
 	int64_t open_at_ms;
 
 	CURL *receipt; /* kept, with its connection */
@@ -71,7 +72,7 @@ static outcome take_frame(struct feed *feed, struct bytes frame, struct fault *f
 	if (k->durable)
 		receipts_note(feed->receipts, k->position.epoch, k->position.seq);
 	feed->good = true;
-	feed->failures = 0;
+	backoff_reset(&feed->reopen);
 	return o;
 }
 
@@ -123,17 +124,6 @@ static void open_stream(struct feed *feed)
 		curl_multi_add_handle(feed->multi, feed->stream);
 }
 
-/* Full jitter: a gateway that comes back is not met by all brokers at once. */
-static int64_t pause_ms(unsigned failures)
-{
-	int64_t most = PAUSE_START_MS;
-	uint32_t random;
-	while (failures-- && most < PAUSE_MAX_MS)
-		most *= 2;
-	crypto_random((uint8_t *)&random, sizeof random);
-	return random % (most < PAUSE_MAX_MS ? most : PAUSE_MAX_MS);
-}
-
 static void close_stream(struct feed *feed, CURLcode code)
 {
 	if (feed->fault.reason == REASON_NONE)
@@ -144,8 +134,8 @@ static void close_stream(struct feed *feed, CURLcode code)
 	curl_easy_cleanup(feed->stream);
 	feed->stream = NULL;
 	atomic_store(&feed->view->live, false);
-	int64_t pause = pause_ms(feed->failures++);
-	feed->open_at_ms = clock_monotonic_ms() + pause;
+	/* A gateway that comes back is not met by all brokers at once. */
+	feed->open_at_ms = clock_monotonic_ms() + backoff_next_ms(&feed->reopen, -1, crypto_random_u32());
 	ring_fault(feed->log, MOSQ_LOG_WARNING, &feed->fault, "mooring: the feed is lost");
 }
 
@@ -241,6 +231,7 @@ outcome feed_start(const struct options *options, struct keeper *keeper, struct 
 		return refuse(f, REASON_NO_MEMORY, "no memory for the feed");
 	}
 	feed->options = options;
+	feed->reopen = (struct backoff){.base_ms = PAUSE_START_MS, .cap_ms = PAUSE_MAX_MS};
 	feed->keeper = keeper;
 	feed->receipts = receipts;
 	feed->wake = wake;

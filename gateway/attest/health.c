@@ -1,5 +1,7 @@
 #include "health.h"
 
+#include "backoff.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -7,6 +9,7 @@ struct attest_health {
 	pthread_mutex_t lock;
 	unsigned types; /* 0: nothing known, or not ready */
 	unsigned failures;
+	struct backoff pause;
 	int64_t paused_until_ms;
 };
 
@@ -16,6 +19,7 @@ outcome attest_health_new(struct attest_health **out, struct fault *f)
 	if (!h)
 		return refuse(f, REASON_NO_MEMORY, "no memory for the attestation service's state");
 	pthread_mutex_init(&h->lock, NULL);
+	h->pause = (struct backoff){.base_ms = ATTEST_PAUSE_MIN_MS, .cap_ms = ATTEST_PAUSE_MAX_MS};
 	*out = h;
 	return DONE;
 }
@@ -47,13 +51,6 @@ outcome attest_health_admit(struct attest_health *h, enum evidence_type type, in
 	return DONE;
 }
 
-static int64_t pause_ms(unsigned failures)
-{
-	unsigned doublings = failures - ATTEST_FAILURES_MAX;
-	int64_t ms = (int64_t)ATTEST_PAUSE_MIN_MS << (doublings < 8 ? doublings : 8);
-	return ms < ATTEST_PAUSE_MAX_MS ? ms : ATTEST_PAUSE_MAX_MS;
-}
-
 /* Failures of calls that began before the pause lengthen nothing: one outage is counted once a pause. */
 void attest_health_report(struct attest_health *h, bool answered, int64_t now_ms)
 {
@@ -61,10 +58,11 @@ void attest_health_report(struct attest_health *h, bool answered, int64_t now_ms
 	if (answered) {
 		h->failures = 0;
 		h->paused_until_ms = 0;
+		backoff_reset(&h->pause);
 	} else if (now_ms >= h->paused_until_ms) {
 		h->failures++;
 		if (h->failures >= ATTEST_FAILURES_MAX)
-			h->paused_until_ms = now_ms + pause_ms(h->failures);
+			h->paused_until_ms = now_ms + backoff_window_ms(&h->pause);
 	}
 	pthread_mutex_unlock(&h->lock);
 }

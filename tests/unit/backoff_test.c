@@ -1,5 +1,5 @@
 /* Waits between attempts: random, growing, bounded, never shorter than what the server asked for. */
-#include "device/backoff.h"
+#include "backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +39,18 @@ static void test_no_wait_is_longer_than_an_hour(void **state)
 	assert_int_equal(backoff_next_ms(&b, 3600, UINT32_MAX), 3600 * 1000);
 }
 
+static void test_one_who_is_alone_waits_for_the_whole_window(void **state)
+{
+	(void)state;
+	struct backoff b = {.base_ms = 50, .cap_ms = 150};
+	static const int64_t windows[] = {50, 100, 150, 150};
+	for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
+		assert_int_equal(backoff_window_ms(&b), windows[i]);
+	b.failures = UINT32_MAX;
+	assert_int_equal(backoff_window_ms(&b), 150);
+	assert_int_equal(backoff_window_ms(&b), 150);
+}
+
 static void test_success_starts_over(void **state)
 {
 	(void)state;
@@ -53,6 +65,7 @@ int main(void)
 		cmocka_unit_test(test_window_doubles_up_to_the_cap),
 		cmocka_unit_test(test_retry_after_is_the_least_wait_and_is_spread),
 		cmocka_unit_test(test_no_wait_is_longer_than_an_hour),
+		cmocka_unit_test(test_one_who_is_alone_waits_for_the_whole_window),
 		cmocka_unit_test(test_success_starts_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
