@@ -89,12 +89,6 @@ void status_ready(struct worker *w, struct scgi_request *r)
 	writer_probe(w->service->writer, &p->change);
 }
 
-static void write_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_write_head(out, METRIC_GAUGE, name, help);
-	metrics_write_sample(out, name, NULL, value);
-}
-
 void status_metrics(struct worker *w, struct scgi_request *r)
 {
 	struct buf out = {0};
@@ -105,12 +99,12 @@ void status_metrics(struct worker *w, struct scgi_request *r)
 	metrics_write(&out, &inserted_records);
 	metrics_write(&out, &unchanged_records);
 	metrics_write(&out, &withdrawn);
-	write_gauge(&out, "mooring_attestation_sessions", "Challenge-response sessions in memory.",
-		    sessions_count(w->service->sessions));
-	write_gauge(&out, "mooring_requests_open", "Requests that are being worked on.",
-		    scgi_open_count(w->service->server));
-	write_gauge(&out, "mooring_store_writable", "1 where the last commit went well.",
-		    writer_healthy(w->service->writer, &f));
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_attestation_sessions",
+			    "Challenge-response sessions in memory.", sessions_count(w->service->sessions));
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_requests_open", "Requests that are being worked on.",
+			    scgi_open_count(w->service->server));
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_store_writable",
+			    "1 where the last commit went well.", writer_healthy(w->service->writer, &f));
 	metrics_write_process(&out);
 	scgi_answer(r, 200, METRICS_CONTENT_TYPE, buf_view(&out));
 	buf_free(&out);

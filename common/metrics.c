@@ -81,6 +81,20 @@ void metrics_write_reasons(struct buf *out, const struct metric_reasons *m)
 	}
 }
 
+void metrics_write_value(struct buf *out, enum metric_kind kind, const char *name, const char *help,
+			 uint64_t value)
+{
+	metrics_write_head(out, kind, name, help);
+	metrics_write_sample(out, name, NULL, value);
+}
+
+void metrics_write_seconds(struct buf *out, enum metric_kind kind, const char *name, const char *help,
+			   uint64_t us)
+{
+	metrics_write_head(out, kind, name, help);
+	buf_printf(out, "%s %.6f\n", name, (double)us / 1e6);
+}
+
 static uint64_t resident_bytes(void)
 {
 	unsigned long total, resident = 0;
@@ -109,17 +123,12 @@ void metrics_write_process(struct buf *out)
 {
 	struct timespec cpu = {0};
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	buf_printf(out,
-		   "# HELP process_cpu_seconds_total User and system CPU time.\n"
-		   "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %lld.%06ld\n",
-		   (long long)cpu.tv_sec, cpu.tv_nsec / 1000);
+	metrics_write_seconds(out, METRIC_COUNTER, "process_cpu_seconds_total", "User and system CPU time.",
+			      (uint64_t)cpu.tv_sec * 1000000 + (uint64_t)cpu.tv_nsec / 1000);
 	uint64_t resident = resident_bytes(), files = open_files();
-	if (resident) { /* absent where the sandbox hides /proc */
-		metrics_write_head(out, METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory.");
-		metrics_write_sample(out, "process_resident_memory_bytes", NULL, resident);
-	}
-	if (files) {
-		metrics_write_head(out, METRIC_GAUGE, "process_open_fds", "Open file descriptors.");
-		metrics_write_sample(out, "process_open_fds", NULL, files);
-	}
+	if (resident) /* absent where the sandbox hides /proc */
+		metrics_write_value(out, METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory.",
+				    resident);
+	if (files)
+		metrics_write_value(out, METRIC_GAUGE, "process_open_fds", "Open file descriptors.", files);
 }

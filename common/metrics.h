@@ -1,8 +1,9 @@
 /*
  * metrics.h - counters, gauges and histograms of a process, as Prometheus text (exposition format 0.0.4).
  *
- * Metrics are static objects of the file that counts; whoever answers /metrics writes the ones it knows.
- * Counting takes no lock and is right from any thread.
+ * Names follow Prometheus: base units (seconds, bytes), counters end in _total, Unix times in
+ * _timestamp_seconds. Metrics are static objects of the file that counts; whoever answers /metrics writes
+ * the ones it knows. Counting takes no lock and is right from any thread.
  */
 #ifndef MOORING_METRICS_H
 #define MOORING_METRICS_H
@@ -51,6 +52,12 @@ void metrics_write_reasons(struct buf *out, const struct metric_reasons *m);
  * between the braces, NULL for none. */
 void metrics_write_head(struct buf *out, enum metric_kind kind, const char *name, const char *help);
 void metrics_write_sample(struct buf *out, const char *name, const char *labels, uint64_t value);
+/* A family of one value: head and sample. */
+void metrics_write_value(struct buf *out, enum metric_kind kind, const char *name, const char *help,
+			 uint64_t value);
+/* The same of a time that was measured in microseconds, written in seconds, as Prometheus counts time. */
+void metrics_write_seconds(struct buf *out, enum metric_kind kind, const char *name, const char *help,
+			   uint64_t us);
 /* The process's resident memory, CPU seconds and open files, under the names Prometheus's own clients use. */
 void metrics_write_process(struct buf *out);
 

@@ -17,7 +17,7 @@ enum { WAIT_S = 25, POLL_TIMEOUT_MS = 40000, LIST_MAX = 2 << 20, PAUSE_MIN_MS = 
 
 static struct metric applied = {METRIC_COUNTER, "mooring_withdrawals_applied_total",
 				"Verdicts that the attestation service took back or gave back.", 0};
-static struct metric answered = {METRIC_GAUGE, "mooring_withdrawals_answered_time_seconds",
+static struct metric answered = {METRIC_GAUGE, "mooring_withdrawals_answered_timestamp_seconds",
 				 "When the attestation service last answered about withdrawals, Unix time.",
 				 0};
 

@@ -36,45 +36,43 @@ void http_readyz(struct gateway *g, struct scgi_request *r)
 	buf_free(&body);
 }
 
-static void write_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_write_head(out, METRIC_GAUGE, name, help);
-	metrics_write_sample(out, name, NULL, value);
-}
-
-static void write_counter(struct buf *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_write_head(out, METRIC_COUNTER, name, help);
-	metrics_write_sample(out, name, NULL, value);
-}
-
 static void write_store(struct buf *out, struct store *store)
 {
 	struct store_stats s;
 	store_stats(store, &s);
-	write_gauge(out, "mooring_store_queued", "Operations that wait for a commit.", s.queued);
-	write_gauge(out, "mooring_log_last_seq", "Number of the newest log entry.", (uint64_t)s.last_seq);
-	write_counter(out, "mooring_store_commits_total", "Transactions.", s.commits);
-	write_counter(out, "mooring_store_operations_total", "Operations committed.", s.operations);
-	write_counter(out, "mooring_store_failures_total", "Operations that failed.", s.failures);
-	write_counter(out, "mooring_store_commit_microseconds_total", "Time spent in commits.", s.commit_us);
-	write_counter(out, "mooring_log_refusals_dropped_total",
-		      "Refusals that were counted instead of logged one by one.", s.refusals_dropped);
+	metrics_write_value(out, METRIC_GAUGE, "mooring_store_queued", "Operations that wait for a commit.",
+			    s.queued);
+	metrics_write_value(out, METRIC_GAUGE, "mooring_log_last_seq", "Number of the newest log entry.",
+			    (uint64_t)s.last_seq);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_store_commits_total", "Transactions.", s.commits);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_store_operations_total", "Operations committed.",
+			    s.operations);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_store_failures_total", "Operations that failed.",
+			    s.failures);
+	metrics_write_seconds(out, METRIC_COUNTER, "mooring_store_commit_seconds_total",
+			      "Time spent in commits.", s.commit_us);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_log_refusals_dropped_total",
+			    "Refusals that were counted instead of logged one by one.", s.refusals_dropped);
 }
 
 static void write_feed(struct buf *out, struct feed *feed)
 {
 	struct feed_stats s;
 	feed_stats(feed, &s);
-	write_gauge(out, "mooring_feed_streams", "Brokers with a live feed.", s.streams);
-	write_counter(out, "mooring_feed_lost_total", "Feeds ended because the broker did not read.", s.lost);
-	write_counter(out, "mooring_feed_rivals_total",
-		      "Feeds refused because the broker's name has a live one.", s.rivals);
-	write_counter(out, "mooring_feed_revoked_total", "Requests of revoked brokers.", s.revoked);
-	write_counter(out, "mooring_feed_replaced_total",
-		      "Silent feeds ended because their broker came anew.", s.replaced);
-	write_counter(out, "mooring_feed_frames_total", "Frames sent to brokers.", s.frames);
-	write_counter(out, "mooring_feed_bytes_total", "Bytes sent to brokers.", s.bytes);
+	metrics_write_value(out, METRIC_GAUGE, "mooring_feed_streams", "Brokers with a live feed.",
+			    s.streams);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_feed_lost_total",
+			    "Feeds ended because the broker did not read.", s.lost);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_feed_rivals_total",
+			    "Feeds refused because the broker's name has a live one.", s.rivals);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_feed_revoked_total", "Requests of revoked brokers.",
+			    s.revoked);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_feed_replaced_total",
+			    "Silent feeds ended because their broker came anew.", s.replaced);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_feed_frames_total", "Frames sent to brokers.",
+			    s.frames);
+	metrics_write_value(out, METRIC_COUNTER, "mooring_feed_bytes_total", "Bytes sent to brokers.",
+			    s.bytes);
 }
 
 void http_metrics(struct gateway *g, struct scgi_request *r)
@@ -85,14 +83,16 @@ void http_metrics(struct gateway *g, struct scgi_request *r)
 	withdrawals_metrics_write(&out);
 	write_store(&out, g->store);
 	write_feed(&out, g->feed);
-	write_gauge(&out, "mooring_requests_open", "Requests under way.", scgi_open_count(g->server));
-	write_gauge(&out, "mooring_recovered", "1 when what an earlier run left open is settled.",
-		    is.recovered);
-	write_gauge(&out, "mooring_signer_up", "1 when the signer is connected.", is.signer);
-	write_gauge(&out, "mooring_attestation_up", "1 when the attestation service answers.",
-		    is.attestation);
-	write_gauge(&out, "mooring_issuing_ca_not_after_time_seconds", "When the issuing CA ends, Unix time.",
-		    (uint64_t)g->keys.issuing_not_after);
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_requests_open", "Requests under way.",
+			    scgi_open_count(g->server));
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_recovered",
+			    "1 when what an earlier run left open is settled.", is.recovered);
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_signer_up", "1 when the signer is connected.",
+			    is.signer);
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_attestation_up",
+			    "1 when the attestation service answers.", is.attestation);
+	metrics_write_value(&out, METRIC_GAUGE, "mooring_issuing_ca_not_after_timestamp_seconds",
+			    "When the issuing CA ends, Unix time.", (uint64_t)g->keys.issuing_not_after);
 	metrics_write_process(&out);
 	scgi_answer(r, 200, METRICS_CONTENT_TYPE, buf_view(&out));
 	buf_free(&out);

@@ -147,6 +147,17 @@ def test_what_anyone_is_answered_conforms(shared, path):
     conforms("GET", path, answer)
 
 
+@pytest.mark.parametrize("port", ["admin", "attestation"])
+def test_metrics_are_named_as_prometheus_asks(shared, port):
+    ca = shared.pki / ("attestation-ca.pem" if port == "attestation" else "root.pem")
+    status, _, text = shared.https("GET", shared.ports[port], "/metrics", ca=ca)
+    families = re.findall(r"^# TYPE (\w+) (counter|gauge|histogram)$", text.decode(), re.M)
+    assert status == 200 and len(families) > 8
+    for name, kind in families:
+        assert name.endswith("_total") == (kind == "counter"), name
+        assert not re.search(r"micro|milli|_ms\b|_us\b|_time_seconds", name), name
+
+
 def ask(shared, method, path, body=None):
     data = json.dumps(body).encode() if body is not None else b""
     return shared.https(method, shared.ports["admin"], path, data or None, signed(shared, method, path, data))

@@ -20,6 +20,20 @@ static void test_counter_and_gauge_have_help_type_and_value(void **state)
 	free(text);
 }
 
+static void test_time_is_counted_in_seconds(void **state)
+{
+	(void)state;
+	struct buf out = {0};
+	metrics_write_seconds(&out, METRIC_COUNTER, "t_seconds_total", "Time.", 1500042);
+	metrics_write_value(&out, METRIC_GAUGE, "x", "One.", 7);
+	char *text = buf_take_str(&out);
+	assert_string_equal(
+		text,
+		"# HELP t_seconds_total Time.\n# TYPE t_seconds_total counter\nt_seconds_total 1.500042\n"
+		"# HELP x One.\n# TYPE x gauge\nx 7\n");
+	free(text);
+}
+
 static void test_histogram_buckets_accumulate(void **state)
 {
 	(void)state;
@@ -69,6 +83,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counter_and_gauge_have_help_type_and_value),
+		cmocka_unit_test(test_time_is_counted_in_seconds),
 		cmocka_unit_test(test_histogram_buckets_accumulate),
 		cmocka_unit_test(test_reasons_are_labels_and_unknown_ones_count_as_internal),
 		cmocka_unit_test(test_process_metrics_show_this_process),
