@@ -20,6 +20,7 @@ struct status {
 	int64_t now;
 	bool json;
 	bool warned;
+	size_t rows; /* printed, for people */
 	json_t *list;
 };
 
@@ -58,7 +59,9 @@ static void add_cert(struct status *s, const char *file, X509 *cert)
 		return;
 	}
 	date_of(to, date);
-	printf("%-14s %-40s expires %s (%lld days)  %s\n", state, name, date, days, file);
+	if (s->rows++ == 0)
+		printf("%-14s %-40s %-10s %6s  %s\n", "STATE", "NAME", "EXPIRES", "DAYS", "FILE");
+	printf("%-14s %-40s %-10s %6lld  %s\n", state, name, date, days, file);
 }
 
 /* Every certificate of a PEM file: leaf and chain. */

@@ -35,7 +35,9 @@ static outcome find_database(const char *folder, const char *wanted, char out[PA
 	char resolved[PATH_MAX];
 	int chosen = -1, there = 0, named = 0;
 	if (!realpath(folder, resolved) || strlen(resolved) >= sizeof real)
-		return refuse(f, REASON_IO, "open folder %s: %s", folder, strerror(errno));
+		return refuse(f, REASON_IO,
+			      "--state-dir %s: %s; it is the daemon's state_dir, and must be there", folder,
+			      strerror(errno));
 	strcpy(real, resolved);
 	for (int i = 0; i < DAEMONS; i++) {
 		snprintf(out, PATH_MAX, "%s/%s", real, daemons[i].database);

@@ -57,11 +57,12 @@ outcome binding_check_origin(const char *origin, struct fault *f)
 	if (!end)
 		return refuse(f, REASON_BAD_ORIGIN,
 			      "the origin's host is no lower-case DNS name and no address");
-	if (*end == ':' && !port_is_canonical(end + 1))
+	const char *rest = *end == ':' ? end + 1 + strspn(end + 1, "0123456789") : end;
+	if (*end == ':' && !*rest && !port_is_canonical(end + 1))
 		return refuse(
 			f, REASON_BAD_ORIGIN,
 			"RFC 6454 6.1: the origin's port is none, has a leading zero or is the default one");
-	if (*end && *end != ':')
+	if (*rest)
 		return refuse(
 			f, REASON_BAD_ORIGIN,
 			"RFC 6454 6.1: an origin ends after host and port, without a slash, in lower case");

@@ -55,7 +55,7 @@ static outcome drop_root(const struct sandbox *s, bool *own_uid, struct fault *f
 		return refuse(f, REASON_CONFIG,
 			      "sandbox: started as root without run_as_uid and run_as_gid: set "
 			      "both, or start it as a user of its own");
-	log_line(LOG_LEVEL_WARN, NULL, "insecure: stays root");
+	log_line(LOG_LEVEL_WARN, NULL, "insecure: it stays root; run it as a user of its own");
 	return DONE;
 }
 

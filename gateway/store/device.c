@@ -108,12 +108,16 @@ const char *device_refusal_text(enum reason reason)
 {
 	switch (reason) {
 	case REASON_DEVICE_REVOKED:
-		return "the device was revoked; an admin has to allow its re-enrolment";
+		return "the device was revoked; an admin has to allow its re-enrolment (mooringctl "
+		       "allow-reenrol)";
 	case REASON_DEVICE_SUSPENDED:
-		return "the attestation service withdrew its word for this device";
+		return "the attestation service withdrew its word for this device; only it can give it again "
+		       "(mooringctl records resume, there)";
 	case REASON_DEVICE_QUARANTINED:
-		return "the device is quarantined after a clone alarm; an operator has to resume it";
+		return "the device is quarantined after a clone alarm; an operator has to look at it "
+		       "(mooringctl alarms) "
+		       "and resume it (mooringctl resume)";
 	default:
-		return "the device was suspended by an operator";
+		return "the device was suspended by an operator, who can resume it (mooringctl resume)";
 	}
 }

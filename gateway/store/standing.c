@@ -121,7 +121,7 @@ static outcome unchanged(struct change *x, const char *kind, struct fault *f)
 
 static outcome refuse_revoked(struct change *x)
 {
-	return op_refuse(&x->op->op, REASON_CONFLICT, "the device is revoked, and revoked is final");
+	return op_refuse(&x->op->op, REASON_CONFLICT, "the device is revoked, and revoked is final; allow-reenrol lets it enrol anew");
 }
 
 /* ---- revoke ---- */

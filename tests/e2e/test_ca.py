@@ -144,7 +144,8 @@ def test_status_warns_of_what_expires_soon(ca, tmp_path):
     done = run("status", "--cert", tmp_path / "short.pem", ca / "root.pem")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("expiring") and "short" in lines[0] and lines[-1].startswith("ok")
+    assert lines[0].split() == ["STATE", "NAME", "EXPIRES", "DAYS", "FILE"]
+    assert lines[1].startswith("expiring") and "short" in lines[1] and lines[-1].startswith("ok")
     as_json = run("status", "--dir", tmp_path, "--json")
     assert as_json.returncode == 1
     listed = {entry["name"]: entry for entry in json.loads(as_json.stdout)}
