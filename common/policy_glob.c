@@ -1,184 +1,170 @@
+/* Texts with wildcards, variables and escapes: taken apart once, matched often. */
 #include "policy_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* iot:Thing.ThingName is the spelling of some of AWS's own examples. */
-static const struct {
-	const char *name;
-	enum policy_variable variable;
-} variable_names[] = {
-	{"iot:ClientId", VARIABLE_CLIENT_ID},
-	{"iot:Connection.Thing.ThingName", VARIABLE_THING_NAME},
-	{"iot:Thing.ThingName", VARIABLE_THING_NAME},
-	{"iot:Connection.Thing.ThingTypeName", VARIABLE_THING_TYPE},
-	{"iot:Connection.Thing.IsAttached", VARIABLE_IS_ATTACHED},
-	{"iot:CertificateId", VARIABLE_CERTIFICATE_ID},
+/* ---- compiling ---- */
+
+/* A glob while its tokens are appended. */
+struct writing {
+	struct policy_builder *b;
+	struct policy_glob *glob;
+	bool wildcards;
+	const char *place;
 };
 
-static const char *variable_value(const struct policy_principal *who, enum policy_variable v)
+static struct policy_token *last_token(const struct writing *w)
 {
-	switch (v) {
-	case VARIABLE_CLIENT_ID:
-		return who->client_id;
-	case VARIABLE_THING_NAME:
-		return who->thing_name;
-	case VARIABLE_THING_TYPE:
-		return who->thing_type;
-	case VARIABLE_IS_ATTACHED:
-		return who->is_attached ? "true" : "false";
-	case VARIABLE_CERTIFICATE_ID:
-		return who->certificate_id;
-	}
-	return NULL;
+	const struct buf *tokens = &w->b->tokens;
+	if (w->glob->count == 0 || tokens->failed)
+		return NULL;
+	return (struct policy_token *)(void *)(tokens->p + tokens->n) - 1;
 }
 
-unsigned policy_resolved(const struct policy_principal *who)
+static void add_token(struct writing *w, enum policy_token_kind kind, uint8_t key)
 {
-	unsigned bits = 0;
-	for (enum policy_variable v = VARIABLE_CLIENT_ID; v <= VARIABLE_CERTIFICATE_ID; v++)
-		bits |= variable_value(who, v) ? 1u << v : 0;
-	return bits;
+	struct policy_token t = {.kind = (uint8_t)kind, .key = key, .at = (uint32_t)w->b->text.n};
+	buf_add(&w->b->tokens, &t, sizeof t);
+	w->glob->count++;
 }
 
 /* A run of literal text is one token, whatever escapes it was written with. */
-static void add_char(struct policy_glob *g, char **end, char c)
+static void add_byte(struct writing *w, uint8_t byte)
 {
-	struct policy_token *last = g->count ? &g->tokens[g->count - 1] : NULL;
+	struct policy_token *last = last_token(w);
 	if (!last || last->kind != TOKEN_TEXT) {
-		last = &g->tokens[g->count++];
-		*last = (struct policy_token){.kind = TOKEN_TEXT, .text = {(const uint8_t *)*end, 0}};
+		add_token(w, TOKEN_TEXT, 0);
+		last = last_token(w);
 	}
-	*(*end)++ = c;
-	last->text.n++;
+	buf_byte(&w->b->text, byte);
+	if (last)
+		last->n++;
 }
 
-static void add_wildcard(struct policy_glob *g, enum token_kind kind)
+static void add_wildcard(struct writing *w, enum policy_token_kind kind)
 {
-	bool repeated = kind == TOKEN_ANY && g->count && g->tokens[g->count - 1].kind == TOKEN_ANY;
-	if (!repeated)
-		g->tokens[g->count++] = (struct policy_token){.kind = kind};
+	const struct policy_token *last = last_token(w);
+	if (kind != TOKEN_ANY || !last || last->kind != TOKEN_ANY)
+		add_token(w, kind, 0);
 }
 
-static bool add_variable(struct policy_glob *g, struct bytes name)
+static outcome add_variable(struct writing *w, struct bytes rest, size_t *used, struct fault *f)
 {
-	for (size_t i = 0; i < sizeof variable_names / sizeof *variable_names; i++) {
-		if (!bytes_equal(name, bytes_str(variable_names[i].name)))
-			continue;
-		enum policy_variable v = variable_names[i].variable;
-		g->tokens[g->count++] = (struct policy_token){.kind = TOKEN_VARIABLE, .variable = v};
-		g->variables |= 1u << v;
-		return true;
-	}
-	return false;
-}
-
-/* What follows a '$': an escape, a variable, or nothing special. Returns the bytes consumed with the '$'. */
-static size_t dollar(struct policy_glob *g, char **end, struct bytes rest)
-{
-	bool brace = rest.n > 1 && rest.p[1] == '{';
-	bool paren = rest.n > 1 && rest.p[1] == '(';
-	if ((brace || paren) && rest.n > 3 && memchr("*?$", rest.p[2], 3) &&
-	    rest.p[3] == (brace ? '}' : ')')) {
-		add_char(g, end, (char)rest.p[2]);
-		return 4;
-	}
-	if (!brace) {
-		add_char(g, end, '$');
-		return 1;
-	}
 	const uint8_t *close = memchr(rest.p, '}', rest.n);
-	if (!close || !add_variable(g, bytes_of(rest.p + 2, (size_t)(close - rest.p) - 2)))
-		return 0;
-	return (size_t)(close - rest.p) + 1;
-}
-
-outcome policy_glob_compile(struct bytes source, bool variables, const char *place, struct policy_glob *out,
-			    struct fault *f)
-{
-	struct policy_glob g = {.text = malloc(source.n + 1),
-				.tokens = calloc(source.n + 1, sizeof *g.tokens)};
-	char *end = g.text;
-	if (!g.text || !g.tokens) {
-		policy_glob_free(&g);
-		return refuse(f, REASON_NO_MEMORY, "no memory for a policy");
-	}
-	for (size_t i = 0; i < source.n;) {
-		size_t used = 1;
-		if (source.p[i] == '*')
-			add_wildcard(&g, TOKEN_ANY);
-		else if (source.p[i] == '?')
-			add_wildcard(&g, TOKEN_ONE);
-		else if (source.p[i] == '$' && variables)
-			used = dollar(&g, &end, bytes_of(source.p + i, source.n - i));
-		else
-			add_char(&g, &end, (char)source.p[i]);
-		if (used == 0) {
-			policy_glob_free(&g);
-			return refuse(f, REASON_POLICY_SYNTAX,
-				      "%s: unknown or unfinished variable at \"%.*s\"", place,
-				      (int)(source.n - i < 48 ? source.n - i : 48), source.p + i);
-		}
-		i += used;
-	}
-	struct policy_token *fitting = realloc(g.tokens, (g.count ? g.count : 1) * sizeof *g.tokens);
-	if (fitting)
-		g.tokens = fitting;
-	*out = g;
+	uint8_t number;
+	if (!close)
+		return policy_refuse(f, w->place,
+				     "\"%.*s\" is not closed; end the variable with '}', or write ${$} for a "
+				     "'$' that is meant",
+				     (int)(rest.n < 48 ? rest.n : 48), rest.p);
+	struct bytes name = bytes_of(rest.p + 2, (size_t)(close - rest.p) - 2);
+	outcome o = policy_key_compile(w->b, name, w->place, &number, f);
+	if (!o.ok)
+		return o;
+	const struct policy_key *k = (const struct policy_key *)(void *)w->b->keys.p + number;
+	if (!w->b->keys.failed && (k->list || policy_key_is_of_question(k)))
+		return policy_refuse(f, w->place,
+				     "${%.*s} has no text of its own; use it as a key of a Condition",
+				     (int)name.n, name.p);
+	add_token(w, TOKEN_VARIABLE, number);
+	*used = name.n + 3;
 	return DONE;
 }
 
-void policy_glob_free(struct policy_glob *g)
+/* What follows a '$': an escape (${*}, and $(*) as the guide prints it), a variable, or nothing special. */
+static outcome add_dollar(struct writing *w, struct bytes rest, size_t *used, struct fault *f)
 {
-	free(g->text);
-	free(g->tokens);
-	*g = (struct policy_glob){0};
+	bool brace = rest.n > 1 && rest.p[1] == '{', paren = rest.n > 1 && rest.p[1] == '(';
+	if ((brace || paren) && rest.n > 3 && memchr("*?$", rest.p[2], 3) &&
+	    rest.p[3] == (brace ? '}' : ')')) {
+		add_byte(w, rest.p[2]);
+		*used = 4;
+		return DONE;
+	}
+	if (brace)
+		return add_variable(w, rest, used, f);
+	add_byte(w, '$');
+	return DONE;
 }
 
-/* '?' is one character, not one byte: the bytes of one UTF-8 sequence. */
-static size_t character(struct bytes s, size_t at)
+outcome policy_glob_compile(struct policy_builder *b, struct bytes source, bool wildcards, const char *place,
+			    struct policy_glob *out, struct fault *f)
 {
-	size_t n = 1;
-	while (at + n < s.n && (s.p[at + n] & 0xc0) == 0x80)
-		n++;
+	struct writing w = {.b = b, .glob = out, .wildcards = wildcards, .place = place};
+	*out = (struct policy_glob){.first = (uint16_t)(b->tokens.n / sizeof(struct policy_token))};
+	for (size_t i = 0, used; i < source.n; i += used) {
+		outcome o = DONE;
+		used = 1;
+		if (source.p[i] == '$' && b->variables)
+			o = add_dollar(&w, bytes_of(source.p + i, source.n - i), &used, f);
+		else if (source.p[i] == '*' && wildcards)
+			add_wildcard(&w, TOKEN_ANY);
+		else if (source.p[i] == '?' && wildcards)
+			add_wildcard(&w, TOKEN_ONE);
+		else
+			add_byte(&w, source.p[i]);
+		if (!o.ok)
+			return o;
+	}
+	return DONE;
+}
+
+/* ---- variables ---- */
+
+static struct bytes literal(struct policy_texts t, const struct policy_token *token,
+			    const struct bytes *values)
+{
+	if (token->kind == TOKEN_VARIABLE)
+		return values[token->key];
+	return bytes_of(t.text + token->at, token->n);
+}
+
+bool policy_glob_is_resolved(struct policy_texts t, struct policy_glob g, const struct bytes *values)
+{
+	const struct policy_token *token = t.tokens + g.first;
+	for (size_t i = 0; i < g.count; i++)
+		if (token[i].kind == TOKEN_VARIABLE && !values[token[i].key].p)
+			return false;
+	return true;
+}
+
+static bool is_literal(const struct policy_token *token)
+{
+	return token->kind == TOKEN_TEXT || token->kind == TOKEN_VARIABLE;
+}
+
+size_t policy_glob_length(struct policy_texts t, struct policy_glob g, const struct bytes *values)
+{
+	const struct policy_token *token = t.tokens + g.first;
+	size_t n = 0;
+	for (size_t i = 0; i < g.count; i++)
+		n += is_literal(&token[i]) ? literal(t, &token[i], values).n : 0;
 	return n;
 }
 
-/* Bytes of `subject` at `at` that the token takes; false where it does not match there. */
-static bool token_match(const struct policy_token *t, struct bytes subject, size_t at,
-			const struct policy_principal *who, size_t *n)
+struct policy_glob policy_glob_fill_in(struct policy_texts t, struct policy_glob g,
+				       const struct bytes *values, struct policy_texts base,
+				       struct policy_token **tokens, uint8_t **text)
 {
-	struct bytes text = t->text;
-	if (t->kind == TOKEN_ONE) {
-		*n = at < subject.n ? character(subject, at) : 0;
-		return at < subject.n;
-	}
-	if (t->kind == TOKEN_VARIABLE)
-		text = bytes_str(variable_value(who, t->variable));
-	*n = text.n;
-	return subject.n - at >= text.n && !memcmp(subject.p + at, text.p, text.n);
-}
-
-bool policy_glob_match(const struct policy_glob *g, struct bytes subject, const struct policy_principal *who)
-{
-	size_t token = 0, at = 0, n = 0;
-	size_t retry_token = SIZE_MAX, retry_at = 0; /* after the last '*' */
-	for (;;) {
-		if (token == g->count && at == subject.n)
-			return true;
-		if (token < g->count && g->tokens[token].kind == TOKEN_ANY) {
-			if (++token == g->count)
-				return true;
-			retry_token = token;
-			retry_at = at;
-		} else if (token < g->count && token_match(&g->tokens[token], subject, at, who, &n)) {
-			token++;
-			at += n;
-		} else if (retry_token != SIZE_MAX && retry_at < subject.n) {
-			token = retry_token;
-			at = ++retry_at;
-		} else {
-			return false;
+	struct policy_glob out = {.first = (uint16_t)(*tokens - base.tokens)};
+	struct policy_token *open = NULL; /* a text that what follows joins */
+	for (const struct policy_token *from = t.tokens + g.first, *end = from + g.count; from < end;
+	     from++) {
+		if (!open || !is_literal(from)) {
+			open = is_literal(from) ? *tokens : NULL;
+			**tokens = (struct policy_token){
+				.kind = open ? TOKEN_TEXT : from->kind,
+				.at = (uint32_t)(*text - base.text),
+			};
+			++*tokens;
+			out.count++;
 		}
+		struct bytes more = open ? literal(t, from, values) : bytes_of(NULL, 0);
+		if (more.n)
+			memcpy(*text, more.p, more.n);
+		*text += more.n;
+		if (open)
+			open->n = (uint16_t)(open->n + more.n);
 	}
+	return out;
 }

@@ -1,73 +1,312 @@
 /*
- * policy_internal.h - the compiled form, shared by policy.c, policy_resource.c and policy_glob.c.
+ * policy_internal.h - the compiled form, and what the files of the policy language share.
+ *
+ * A compiled policy is one piece of memory: a header and arrays. Items name each other by number, texts by
+ * offset, so that the whole is small (the shipped device policy takes under 500 bytes).
  */
 #ifndef MOORING_POLICY_INTERNAL_H
 #define MOORING_POLICY_INTERNAL_H
 
 #include "policy.h"
 
-enum policy_variable {
-	VARIABLE_CLIENT_ID,
-	VARIABLE_THING_NAME,
-	VARIABLE_THING_TYPE,
-	VARIABLE_IS_ATTACHED,
-	VARIABLE_CERTIFICATE_ID,
+#include <jansson.h>
+
+enum {
+	POLICY_PLACE_MAX = 192,
+	POLICY_STATEMENTS_MAX = 64, /* no document of 2048 characters holds more: one bit each */
+	POLICY_FACTS_MAX = 48,	    /* values of one key */
 };
 
-enum token_kind { TOKEN_TEXT, TOKEN_ANY, TOKEN_ONE, TOKEN_VARIABLE };
+/* ---- texts with wildcards and variables: policy_glob.c ---- */
+
+enum policy_token_kind { TOKEN_TEXT, TOKEN_ANY, TOKEN_ONE, TOKEN_VARIABLE };
 
 struct policy_token {
-	enum token_kind kind;
-	enum policy_variable variable;
-	struct bytes text; /* TOKEN_TEXT: into the glob's own copy */
+	uint32_t at; /* TOKEN_TEXT: where its text begins */
+	uint16_t n;
+	uint8_t kind;
+	uint8_t key; /* TOKEN_VARIABLE: number of the key whose value stands here */
 };
 
-/* A text with wildcards and variables, taken apart. */
 struct policy_glob {
-	char *text; /* owned; unescaped */
-	struct policy_token *tokens;
-	size_t count;
-	unsigned variables; /* bits of the variables that it names */
+	uint16_t first, count; /* tokens */
 };
 
-/* `variables`: '$' has a meaning in this text. `place` is for the fault's text. */
-MUST_USE outcome policy_glob_compile(struct bytes source, bool variables, const char *place,
-				     struct policy_glob *out, struct fault *f);
-void policy_glob_free(struct policy_glob *g);
-/* All variables of `g` must resolve (policy_resolved); `who` may be NULL where it has none. */
-MUST_USE bool policy_glob_match(const struct policy_glob *g, struct bytes subject,
-				const struct policy_principal *who);
-/* Bits of the variables that have a value on this connection. */
-unsigned policy_resolved(const struct policy_principal *who);
-
-/* What an action is done to: the first word of an ARN's sixth part. Most resources spell it, and are matched
- * against the target alone; RESOURCE_ANY is matched against "<type>/<target>". */
-enum resource_type { RESOURCE_ANY, RESOURCE_CLIENT, RESOURCE_TOPIC, RESOURCE_TOPICFILTER };
-
-struct policy_resource {
-	bool never; /* another service's */
-	struct policy_glob region;
-	struct policy_glob account;
-	enum resource_type type;
-	struct policy_glob name;
+/* What globs and tokens are numbers into: a policy's, a binding's, or those of a policy in the making. */
+struct policy_texts {
+	const struct policy_token *tokens;
+	const uint8_t *text;
 };
 
-/* One question, prepared once for all patterns. */
-struct policy_question {
-	enum resource_type type;
-	struct bytes target;
-	unsigned resolved;
-	const struct policy_principal *who;
-	struct bytes full; /* "<type>/<target>" in `room`, once it has been needed */
+/* `values` are those of the keys, by number, p NULL where a key has none; NULL where no variable is left. */
+MUST_USE bool policy_glob_match(struct policy_texts t, struct policy_glob g, const struct bytes *values,
+				struct bytes subject);
+/* The same without regard to the case of ASCII letters, for globs without wildcards. */
+MUST_USE bool policy_glob_match_fold(struct policy_texts t, struct policy_glob g, const struct bytes *values,
+				     struct bytes subject);
+/* Every variable in it has a value. */
+MUST_USE bool policy_glob_is_resolved(struct policy_texts t, struct policy_glob g,
+				      const struct bytes *values);
+/* Bytes that it stands for, wildcards left out. */
+size_t policy_glob_length(struct policy_texts t, struct policy_glob g, const struct bytes *values);
+/* The same glob with its variables filled in, literally, at *tokens and *text, which move on. Needs room for
+ * as many tokens and policy_glob_length bytes. */
+struct policy_glob policy_glob_fill_in(struct policy_texts t, struct policy_glob g,
+				       const struct bytes *values, struct policy_texts base,
+				       struct policy_token **tokens, uint8_t **text);
+
+/* ---- resources: policy_arn.c ---- */
+
+/* The first word of an ARN's sixth part. Most resources spell it, and are matched against the target alone;
+ * RESOURCE_ANY is matched against "<type>/<target>". */
+enum policy_resource { RESOURCE_ANY, RESOURCE_CLIENT, RESOURCE_TOPIC, RESOURCE_TOPICFILTER, RESOURCES };
+
+struct policy_arn {
+	struct policy_glob region, account, name;
+	uint8_t resource;
+	bool foreign;  /* another service's: never matches */
+	bool reserved; /* spells a '$' at the beginning of its name */
+};
+
+/* What is asked about, prepared for all ARNs. */
+struct policy_target {
+	enum policy_resource resource;
+	struct bytes name; /* without its type; at most POLICY_TARGET_MAX bytes */
+	struct bytes full; /* "<type>/<name>" in `room`, once it has been needed */
 	uint8_t room[sizeof "topicfilter/" + POLICY_TARGET_MAX];
 };
 
-MUST_USE outcome policy_resource_compile(const char *arn, bool variables, const char *place,
-					 struct policy_resource *out, struct fault *f);
-void policy_resource_free(struct policy_resource *r);
-/* False also where a variable is unresolved. */
-MUST_USE bool policy_resource_match(const struct policy_resource *r, struct policy_question *q);
-/* The resource spells the '$' that the target begins with. */
-MUST_USE bool policy_resource_is_reserved(const struct policy_resource *r);
+/* "topic/"; "" for RESOURCE_ANY. */
+struct bytes policy_arn_prefix(enum policy_resource resource);
+void policy_target_set(struct policy_target *t, enum policy_resource resource, struct bytes name);
+
+/* What both sides of a comparison belong to. */
+struct policy_scope {
+	const struct policy *policy;
+	const struct bytes *values; /* of the policy's keys, by number */
+	const char *region, *account;
+};
+/* Of this service, region and account, and every variable in it has a value. */
+MUST_USE bool policy_arn_is_here(const struct policy_arn *arn, const struct policy_scope *s);
+MUST_USE bool policy_arn_match(const struct policy_arn *arn, struct policy_target *t,
+			       const struct policy_scope *s);
+
+/* ---- condition keys, which are the variables too: policy_key.c ---- */
+
+enum policy_key_source {
+	KEY_CLIENT_ID,
+	KEY_SOURCE_IP,
+	KEY_DOMAIN_NAME,
+	KEY_CERTIFICATE_ID,
+	KEY_CERTIFICATE_FIELD,
+	KEY_CERTIFICATE_KEYS,
+	KEY_THING_NAME,
+	KEY_THING_TYPE,
+	KEY_THING_ATTACHED,
+	KEY_THING_ATTRIBUTE,
+	/* known only when something is asked */
+	KEY_CONNECT_ATTRIBUTES,
+	KEY_LAST_WILL_TOPIC,
+	KEY_CURRENT_TIME,
+	KEY_EPOCH_TIME,
+};
+
+struct policy_key {
+	uint8_t source;
+	uint8_t field;	      /* KEY_CERTIFICATE_FIELD */
+	uint8_t index;	      /* which of the field's values */
+	bool list;	      /* all of its values */
+	uint16_t attribute_n; /* KEY_THING_ATTRIBUTE: its name's length, and where it begins */
+	uint32_t attribute_at;
+};
+
+/* One value of a key. Times are numbers, all others are texts. */
+struct policy_fact {
+	struct bytes text;
+	int64_t ms;
+};
+
+bool policy_key_is_of_question(const struct policy_key *k);
+/* The values that a key has on this connection, or for this question; at most POLICY_FACTS_MAX. */
+size_t policy_key_of_connection(const struct policy *p, const struct policy_key *k,
+				const struct policy_connection *c, struct policy_fact *out);
+size_t policy_key_of_question(const struct policy_key *k, const struct policy_question *q,
+			      struct policy_fact *out);
+/* The text that stands for the key's variable; p NULL where none does. A certificate's field that holds a
+ * wildcard of MQTT or of the language stands for nothing, as on AWS. */
+struct bytes policy_key_substitute(const struct policy *p, const struct policy_key *k,
+				   const struct policy_connection *c);
+/* As the guide writes it: "iot:Certificate.Subject.CommonName.List". */
+void policy_key_name(const struct policy *p, const struct policy_key *k, char *out, size_t room);
+
+/* ---- conditions: policy_operator.c, policy_condition.c ---- */
+
+enum policy_family {
+	FAMILY_TEXT,
+	FAMILY_NUMBER,
+	FAMILY_TIME,
+	FAMILY_TRUTH,
+	FAMILY_NETWORK,
+	FAMILY_ARN,
+	FAMILY_NULL
+};
+
+struct policy_network {
+	uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint8_t bits;
+};
+
+struct policy_value {
+	union {
+		struct policy_glob text;
+		struct policy_arn arn;
+		double number;
+		int64_t ms; /* Unix time */
+		struct policy_network network;
+		bool truth; /* FAMILY_NULL: the key must be absent */
+	};
+};
+
+enum policy_set { SET_NONE, SET_ALL, SET_ANY };
+
+struct policy_condition {
+	uint8_t operator; /* number of the operator */
+	uint8_t set;	  /* enum policy_set */
+	uint8_t key;	  /* number of the key */
+	bool if_exists;
+	uint16_t first, count; /* values */
+};
+
+struct policy_operator {
+	const char *name;
+	enum policy_family family;
+	bool negated, like, fold;
+	unsigned relation; /* bits of enum policy_order that agree */
+};
+enum policy_order { ORDER_LESS = 1, ORDER_EQUAL = 2, ORDER_GREATER = 4 };
+
+/* The row with this name; NULL where there is none. `number` is what policy_operator_at takes. */
+const struct policy_operator *policy_operator_find(struct bytes name, uint8_t *number);
+const struct policy_operator *policy_operator_at(uint8_t number);
+
+enum policy_truth { TRUTH_NO, TRUTH_YES, TRUTH_UNKNOWN };
+
+/* Does the fact agree with the value, negation left aside? Unknown: the value names a variable that has none,
+ * or the fact is not of the operator's kind. */
+enum policy_truth policy_operator_compare(const struct policy_operator *o, const struct policy_value *v,
+					  const struct policy_fact *fact, const struct policy_scope *scope);
+MUST_USE bool policy_value_number(struct bytes text, double *out);
+MUST_USE bool policy_value_time(struct bytes text, int64_t *ms);
+MUST_USE bool policy_value_network(struct bytes text, struct policy_network *out);
+
+/* A negated comparison with an unknown never lets an Allow match, and never saves from a Deny. */
+MUST_USE bool policy_condition_holds(const struct policy_condition *c, const struct policy_fact *facts,
+				     size_t count, bool deny, const struct policy_scope *scope);
+
+/* As the document writes it: "ForAnyValue:StringLike.\"iot:ClientId\"". */
+void policy_condition_name(const struct policy *p, const struct policy_condition *c, char *out, size_t room);
+
+/* ---- statements ---- */
+
+struct policy_statement {
+	uint16_t first_arn, arns;
+	uint16_t first_condition, conditions;
+	uint8_t actions; /* bits of enum policy_action */
+	bool deny;
+	bool not_resource;
+	bool is_list; /* the resources, in the document */
+};
+
+struct policy {
+	uint64_t id; /* no other policy of this process has or had it */
+	size_t size;
+	struct policy_texts texts;
+	const struct policy_key *keys;
+	const struct policy_arn *arns;
+	const struct policy_value *values;
+	const struct policy_condition *conditions;
+	const struct policy_statement *statements;
+	uint16_t key_count, arn_count, statement_count;
+	bool is_list;	 /* the statements, in the document */
+	bool waits;	 /* has conditions that only a question decides */
+	uint64_t denies; /* bits of the statements that deny */
+	uint64_t by_action[POLICY_ACTIONS];
+};
+
+struct policy_action_name {
+	const char *name; /* "iot:Connect" */
+	enum policy_resource resource;
+};
+extern const struct policy_action_name policy_actions[POLICY_ACTIONS];
+
+/* ---- compiling: policy_compile.c, policy_build.c ---- */
+
+/* The arrays of a policy while they grow. Appends are checked once, at the end. */
+struct policy_builder {
+	struct buf tokens, text, keys, arns, values, conditions, statements;
+	bool variables; /* version 2012-10-17 */
+	bool is_list;
+};
+
+struct policy_texts policy_builder_texts(const struct policy_builder *b);
+MUST_USE outcome policy_build(struct policy_builder *b, struct policy **out, struct fault *f);
+void policy_builder_free(struct policy_builder *b);
+
+/* All of these refuse with the place in front. */
+outcome policy_refuse(struct fault *f, const char *place, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+MUST_USE outcome policy_check_size(struct bytes json, struct fault *f);
+MUST_USE outcome policy_glob_compile(struct policy_builder *b, struct bytes source, bool wildcards,
+				     const char *place, struct policy_glob *out, struct fault *f);
+MUST_USE outcome policy_arn_compile(struct policy_builder *b, struct bytes source, const char *place,
+				    struct policy_arn *out, struct fault *f);
+/* The number of the key; it becomes one of the policy's. */
+MUST_USE outcome policy_key_compile(struct policy_builder *b, struct bytes name, const char *place,
+				    uint8_t *number, struct fault *f);
+MUST_USE outcome policy_conditions_compile(struct policy_builder *b, const json_t *block, const char *place,
+					   struct policy_statement *s, struct fault *f);
+
+/* ---- asking: policy_bind.c, policy_check.c ---- */
+
+/* The name of a resource with its variables filled in: the text that it begins with, and the rest. */
+struct policy_name {
+	const uint8_t *head;
+	uint16_t head_n;
+	uint8_t resource; /* RESOURCES: cannot match on this connection */
+	bool reserved;	  /* as in its ARN */
+	struct policy_glob rest;
+};
+
+/* One policy under one connection. */
+struct policy_bound {
+	const struct policy *policy;
+	uint64_t id;
+	uint64_t alive;			 /* statements whose conditions hold, or wait for the question */
+	uint64_t waiting;		 /* statements with conditions that wait for the question */
+	const struct policy_name *names; /* of the policy's ARNs, by number */
+	struct policy_texts texts;	 /* of the names */
+	const struct bytes *values;	 /* of the policy's keys; NULL where no condition waits */
+};
+
+struct policy_binding {
+	size_t count;
+	const char *client_id, *region, *account;
+	struct policy_bound bound[];
+};
+
+/* A question, prepared for all statements. */
+struct policy_asked {
+	const struct policy_question *question;
+	struct policy_target target;
+	bool reserved; /* begins with a '$' that no wildcard of an Allow reaches */
+};
+/* False where nothing can allow it. */
+MUST_USE bool policy_asked_set(struct policy_asked *a, const struct policy_question *q);
+
+/* The two halves of a statement. The check goes through them, and so does its explanation. */
+MUST_USE bool policy_bound_resources(const struct policy_bound *b, const struct policy_statement *s,
+				     struct policy_asked *a);
+MUST_USE bool policy_bound_conditions(const struct policy_binding *binding, const struct policy_bound *b,
+				      const struct policy_statement *s, const struct policy_asked *a);
 
 #endif

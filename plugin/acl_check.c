@@ -1,5 +1,6 @@
 /* Each publish, subscription and delivery: by the session's certificate, or by the user name where no session
  * is. */
+#include "plugin/binding.h"
 #include "plugin/plugin.h"
 
 #include <openssl/err.h>
@@ -8,36 +9,32 @@
 
 /* Who is asked about. */
 struct subject {
-	const struct table *table;
-	const struct table_entry *entry;
+	struct table_standing standing;
+	int64_t not_after;
+	struct session *session;	/* NULL: none is left */
+	struct policy_binding *binding; /* made for this one question, where there is no session */
 	const char *client_id;
 	const char *username;
-	int64_t not_after;
 };
 
-/* The user name that BASIC_AUTH has set; a connection with any other one has not passed it. */
-static bool is_session_of(const struct session *s, const char *username)
-{
-	return s && !s->departed && username && !memcmp(s->username, username, SESSION_USERNAME_SIZE);
-}
-
+/* By the user name that BASIC_AUTH has set; a connection with any other one has not passed it. Departed ones
+ * are still there for their wills. */
 static bool find_session(struct mooring *m, const struct mosquitto *client, const char *username,
 			 struct subject *out)
 {
 	struct session *s = sessions_find(m->sessions, client);
 	const struct table *table = atomic_load(&m->table);
-	if (!is_session_of(s, username))
+	if (!s || !username || strcmp(s->username, username) != 0)
 		return false;
-	if (s->table != table) {
-		s->table = table;
-		s->entry = table ? table_find(table, s->fingerprint) : NULL;
-	}
-	*out = (struct subject){table, s->entry, s->client_id, s->username, s->not_after};
+	if (s->table != table)
+		session_rebind(s, table);
+	*out = (struct subject){.not_after = s->not_after, .session = s};
+	if (s->entry)
+		out->standing = table_standing(table, s->entry);
 	return true;
 }
 
-/* An offline session, a will after its connection, the publisher of a retained message: what they have is the
- * name. */
+/* An offline session, a delayed will, the publisher of a retained message: what they have is the name. */
 static bool find_username(struct mooring *m, const struct mosquitto *client, const char *username,
 			  struct subject *out)
 {
@@ -49,8 +46,13 @@ static bool find_username(struct mooring *m, const struct mosquitto *client, con
 		return false;
 	const struct table_entry *e = table_find(table, fingerprint);
 	const char *id = mosquitto_client_id(client);
-	*out = (struct subject){table, e, id ? id : "", username, e ? atomic_load(&e->not_after) : 0};
-	return e != NULL;
+	if (!e)
+		return false;
+	*out = (struct subject){.standing = table_standing(table, e),
+				.not_after = atomic_load(&e->not_after),
+				.client_id = id ? id : "",
+				.username = username};
+	return true;
 }
 
 /* A live TLS connection without a session: the broker let it in without asking
@@ -87,36 +89,51 @@ static void expel(struct mooring *m, const struct mosquitto *client, const char 
 		reason_code(REASON_PLUGIN_BYPASSED), mosquitto_client_address(client));
 }
 
-/* A shared subscription is one to its filter: "$share/group/filter". */
-static const char *filter_of(const char *topic)
+static const struct policy_binding *policy_of(struct subject *s, const struct mosquitto *client)
 {
-	static const char share[] = "$share/";
-	if (strncmp(topic, share, sizeof share - 1))
-		return topic;
-	const char *slash = strchr(topic + sizeof share - 1, '/');
-	return slash ? slash + 1 : topic;
+	struct fault f;
+	if (s->session)
+		return binding_of(s->session, &s->standing);
+	if (!s->standing.policy ||
+	    !binding_make(client, s->client_id, s->username, &s->standing, &s->binding, &f).ok)
+		return NULL;
+	return s->binding;
 }
 
-static bool is_allowed(const struct mooring *m, const struct subject *s,
-		       const struct mosquitto_evt_acl_check *ed)
+/* What a departed session publishes is its will: whether it may connect with that is asked only here, because
+ * at CONNECT the broker tells of no will. */
+static enum policy_decision check_publish(const struct policy_binding *b, const struct subject *s,
+					  const struct mosquitto_evt_acl_check *ed, int64_t now_s)
 {
-	struct table_standing standing = table_standing(s->table, s->entry);
-	if (!standing.registered || standing.state != FEED_ACTIVE || !standing.policy)
+	if (!s->session || !s->session->departed)
+		return policy_check_publish(b, ed->topic, ed->retain, now_s);
+	const struct policy_connect packet = {
+		.persistent = s->session->persistent, .will_topic = ed->topic, .will_retain = ed->retain};
+	return policy_check_connect(b, &packet, now_s);
+}
+
+static enum policy_decision decide(const struct policy_binding *b, const struct subject *s,
+				   const struct mosquitto_evt_acl_check *ed, int64_t now_s)
+{
+	switch (ed->access) {
+	case MOSQ_ACL_WRITE:
+		return check_publish(b, s, ed, now_s);
+	case MOSQ_ACL_READ:
+		return policy_check_receive(b, ed->topic, now_s);
+	case MOSQ_ACL_SUBSCRIBE:
+		return policy_check_subscribe(b, ed->topic, now_s);
+	}
+	return POLICY_IMPLICIT_DENY;
+}
+
+static bool is_allowed(const struct mooring *m, struct subject *s, const struct mosquitto_evt_acl_check *ed)
+{
+	if (!s->standing.registered || s->standing.state != FEED_ACTIVE)
 		return false;
 	if (!m->clock.suspect && m->now_s > s->not_after)
 		return false;
-	struct policy_principal who = principal_of(&standing, s->client_id, s->username);
-	switch (ed->access) {
-	case MOSQ_ACL_WRITE:
-		return policy_check_publish(&standing.policy, 1, ed->topic, ed->retain, &who) ==
-		       POLICY_ALLOWED;
-	case MOSQ_ACL_READ:
-		return policy_check(&standing.policy, 1, POLICY_RECEIVE, ed->topic, &who) == POLICY_ALLOWED;
-	case MOSQ_ACL_SUBSCRIBE:
-		return policy_check(&standing.policy, 1, POLICY_SUBSCRIBE, filter_of(ed->topic), &who) ==
-		       POLICY_ALLOWED;
-	}
-	return false;
+	const struct policy_binding *b = policy_of(s, ed->client);
+	return b && decide(b, s, ed, m->now_s) == POLICY_ALLOWED;
 }
 
 static void count_denial(struct counters *c, int access)
@@ -130,7 +147,7 @@ int on_acl_check(int event, void *event_data, void *userdata)
 {
 	const struct mosquitto_evt_acl_check *ed = event_data;
 	struct mooring *m = userdata;
-	struct subject subject;
+	struct subject subject = {0};
 	const char *username = mosquitto_client_username(ed->client);
 	bool allowed = false;
 	(void)event;
@@ -139,11 +156,12 @@ int on_acl_check(int event, void *event_data, void *userdata)
 	if (ed->access == MOSQ_ACL_UNSUBSCRIBE)
 		return MOSQ_ERR_SUCCESS;
 	if (find_session(m, ed->client, username, &subject))
-		allowed = subject.entry && is_allowed(m, &subject, ed);
+		allowed = is_allowed(m, &subject, ed);
 	else if (is_intruder(m, ed->client))
 		expel(m, ed->client, username);
 	else if (find_username(m, ed->client, username, &subject))
 		allowed = is_allowed(m, &subject, ed);
+	policy_binding_free(subject.binding);
 	if (!allowed)
 		count_denial(&m->counters, ed->access);
 	return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;

@@ -4,6 +4,7 @@
 
 #include "common/cert.h"
 #include "common/clock.h"
+#include "plugin/binding.h"
 
 #include <ctype.h>
 #include <openssl/err.h>
@@ -11,19 +12,6 @@
 #include <string.h>
 
 enum { CLIENT_ID_MAX = 128, CLIENT_ID_SHOWN = 64 };
-
-struct policy_principal principal_of(const struct table_standing *standing, const char *client_id,
-				     const char *username)
-{
-	const char *thing = standing->flags & FEED_SERVICE ? NULL : standing->name;
-	return (struct policy_principal){
-		.client_id = client_id,
-		.thing_name = thing,
-		.certificate_id = username,
-		.is_attached = thing != NULL,
-		.reserved_by_name = true,
-	};
-}
 
 /* A client id can stand in a policy where a topic level is meant: characters with a meaning there are
  * refused. */
@@ -86,25 +74,30 @@ static outcome check_dates(X509 *cert, const struct table_entry *e, int64_t now_
 	return DONE;
 }
 
-static outcome check_policy(const struct table_standing *standing, const char *client_id,
-			    const char *username, struct fault *f)
-{
-	struct policy_principal who = principal_of(standing, client_id, username);
-	if (!standing->policy)
-		return refuse(f, REASON_POLICY_DENIED,
-			      "the certificate's policy is missing or not understood");
-	if (policy_check(&standing->policy, 1, POLICY_CONNECT, client_id, &who) != POLICY_ALLOWED)
-		return refuse(f, REASON_POLICY_DENIED,
-			      "the policy does not allow iot:Connect with this client id");
-	return DONE;
-}
-
 struct asked {
 	struct mosquitto *client;
 	X509 *cert;
 	const char *client_id;
+	bool persistent;
 	char username[SESSION_USERNAME_SIZE];
+	struct policy_binding *binding; /* the session's, once there is one */
 };
+
+/* The broker does not say whether there is a will: what the policy says to one is asked when it is
+ * published. */
+static outcome check_policy(struct asked *a, const struct table_standing *standing, int64_t now_s,
+			    struct fault *f)
+{
+	const struct policy_connect packet = {.persistent = a->persistent};
+	if (!standing->policy)
+		return refuse(f, REASON_POLICY_DENIED,
+			      "the certificate's policy is missing or not understood");
+	outcome o = binding_make(a->client, a->client_id, a->username, standing, &a->binding, f);
+	if (o.ok && policy_check_connect(a->binding, &packet, now_s) != POLICY_ALLOWED)
+		return refuse(f, REASON_POLICY_DENIED,
+			      "the policy does not allow iot:Connect to this connection");
+	return o;
+}
 
 static outcome fingerprint_of(X509 *cert, uint8_t out[TABLE_FINGERPRINT_SIZE], struct fault *f)
 {
@@ -116,16 +109,21 @@ static outcome fingerprint_of(X509 *cert, uint8_t out[TABLE_FINGERPRINT_SIZE], s
 	return ok ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a certificate");
 }
 
-static outcome enter(struct mooring *m, const struct asked *a, const struct table *table,
+static outcome enter(struct mooring *m, struct asked *a, const struct table *table,
 		     const struct table_entry *e, const struct table_standing *standing, int64_t ends,
 		     struct fault *f)
 {
+	struct session *session;
 	bool report = standing->flags & FEED_REPORT_CONNECT;
 	/* The user name follows the session where the certificate cannot: offline, into wills, over restarts. */
 	if ((report && !receipts_connected(&m->receipts, e->fingerprint)) ||
 	    mosquitto_set_username(a->client, a->username) != MOSQ_ERR_SUCCESS ||
-	    !sessions_add(m->sessions, a->client, table, e, a->client_id, ends))
+	    !(session = sessions_add(m->sessions, a->client, table, e, a->client_id, ends)))
 		return refuse(f, REASON_NO_MEMORY, "no memory for a session");
+	session->persistent = a->persistent;
+	session->bound_word = standing->word;
+	session->binding = a->binding;
+	a->binding = NULL;
 	if (report)
 		feed_poke(m->feed);
 	return DONE;
@@ -135,7 +133,8 @@ static outcome admit(struct mooring *m, struct asked *a, struct fault *f)
 {
 	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
 	const struct table *table = atomic_load(&m->table);
-	int64_t monotonic_ms = clock_monotonic_ms(), ends = 0;
+	int64_t monotonic_ms = clock_monotonic_ms(), now_s = broker_clock_now_s(&m->clock, monotonic_ms),
+		ends = 0;
 	if (!a->cert)
 		return refuse(f, REASON_CERTIFICATE_MISSING, "the client presented no certificate");
 	outcome o = check_broker(m, table, monotonic_ms, f);
@@ -150,11 +149,11 @@ static outcome admit(struct mooring *m, struct asked *a, struct fault *f)
 		standing = table_standing(table, e);
 	o = check_state(&standing, f);
 	if (o.ok)
-		o = check_dates(a->cert, e, broker_clock_now_s(&m->clock, monotonic_ms), &ends, f);
+		o = check_dates(a->cert, e, now_s, &ends, f);
 	if (o.ok)
 		o = check_client_id(a->client_id, f);
 	if (o.ok)
-		o = check_policy(&standing, a->client_id, a->username, f);
+		o = check_policy(a, &standing, now_s, f);
 	return o.ok ? enter(m, a, table, e, &standing, ends, f) : o;
 }
 
@@ -196,7 +195,8 @@ int on_basic_auth(int event, void *event_data, void *userdata)
 	ERR_set_mark();
 	struct asked a = {.client = ed->client,
 			  .cert = mosquitto_client_certificate(ed->client),
-			  .client_id = mosquitto_client_id(ed->client)};
+			  .client_id = mosquitto_client_id(ed->client),
+			  .persistent = !mosquitto_client_clean_session(ed->client)};
 	outcome o = DONE;
 	if (!is_asked_again(m, &a)) {
 		o = admit(m, &a, &f);
@@ -205,6 +205,7 @@ int on_basic_auth(int event, void *event_data, void *userdata)
 		else
 			report(m, &a, &f);
 	}
+	policy_binding_free(a.binding);
 	X509_free(a.cert);
 	ERR_pop_to_mark();
 	return o.ok ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;

@@ -72,8 +72,4 @@ int on_tick(int event, void *event_data, void *userdata);
 /* "$SYS/broker/mooring/...": see state.c. */
 void state_publish(struct mooring *m, int64_t monotonic_ms);
 
-/* Variables of a connection under this certificate. `username` is the certificate's id. */
-struct policy_principal principal_of(const struct table_standing *standing, const char *client_id,
-				     const char *username);
-
 #endif

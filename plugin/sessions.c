@@ -35,6 +35,7 @@ struct sessions *sessions_new(void)
 
 static void session_free(struct session *session)
 {
+	policy_binding_free(session->binding);
 	free(session->client_id);
 	free(session);
 }
@@ -215,14 +216,20 @@ void sessions_forget_departed(struct sessions *s)
 		forget(s, s->departed);
 }
 
+void session_rebind(struct session *session, const struct table *table)
+{
+	session->table = table;
+	session->entry = table ? table_find(table, session->fingerprint) : NULL;
+	session->bound_word = TABLE_WORD_NONE;
+}
+
 void sessions_rebind(struct sessions *s, const struct table *table)
 {
 	for (size_t i = 0; i <= s->mask; i++) {
 		struct session *session = s->slots[i];
 		if (!session)
 			continue;
-		session->table = table;
-		session->entry = table ? table_find(table, session->fingerprint) : NULL;
+		session_rebind(session, table);
 	}
 }
 

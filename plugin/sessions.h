@@ -23,6 +23,9 @@ struct session {
 	const struct table *table;
 	const struct table_entry *entry; /* of `table`; NULL: not registered in it */
 	int64_t not_after;		 /* Unix seconds */
+	struct policy_binding *binding;	 /* see binding.h; NULL: not made yet */
+	uint64_t bound_word;		 /* the standing that it was made for */
+	bool persistent;		 /* the session outlives the connection */
 	bool departed;
 	size_t heap_at;
 	struct session *next_departed;
@@ -40,7 +43,8 @@ struct session *sessions_find(const struct sessions *s, const struct mosquitto *
 void sessions_depart(struct sessions *s, const struct mosquitto *client);
 void sessions_forget_departed(struct sessions *s);
 
-/* Looks all of them up in another table. */
+/* Looks it, or all of them, up in another table. */
+void session_rebind(struct session *session, const struct table *table);
 void sessions_rebind(struct sessions *s, const struct table *table);
 /* Live sessions whose certificate is not registered as active, at most `max`. */
 size_t sessions_unwanted(const struct sessions *s, const struct session **out, size_t max);

@@ -148,6 +148,7 @@ struct table_standing table_standing(const struct table *t, const struct table_e
 		.state = (enum feed_state)state_of(standing),
 		.flags = (standing >> 8) & 0xff,
 		.name = name_at(t, (uint32_t)(standing >> 32)),
+		.word = standing,
 		.policy = atomic_load_explicit(&slot->policy, memory_order_acquire),
 	};
 }

@@ -14,6 +14,9 @@
 
 #include <stdatomic.h>
 
+/* No registered certificate's. */
+#define TABLE_WORD_NONE UINT64_MAX
+
 enum { TABLE_FINGERPRINT_SIZE = SHA256_SIZE, TABLE_POLICIES_MAX = 65536 };
 
 struct table;
@@ -39,6 +42,7 @@ struct table_standing {
 	enum feed_state state;
 	unsigned flags;
 	const char *name;	     /* thing or service */
+	uint64_t word;		     /* the same in one table: nothing here but the policy has changed */
 	const struct policy *policy; /* NULL: none that this broker understands; denies all */
 };
 

@@ -1,7 +1,7 @@
 /*
  * Bytes up to the first zero are a policy document, what follows is a target: whatever compiles must give the
- * same answer twice, and a Deny of everything beside it must win. Then the same two as wildcard and text,
- * against a plain dynamic programme.
+ * same answers when it is minified, and a Deny of everything beside it must win. Then the same two as
+ * wildcard and text, against a plain dynamic programme.
  */
 #include "policy_internal.h"
 
@@ -10,29 +10,83 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { GLOB_MAX = 128 };
+enum { GLOB_MAX = 128, NOW = 1800000000 };
 
 static const char deny_all[] = "{\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\"}}";
 
-static const struct policy_principal who = {.client_id = "client",
-					    .thing_name = "*",
-					    .certificate_id = "c",
-					    .is_attached = true,
-					    .region = "us-east-1"};
-static const struct policy_principal nobody = {.client_id = "client", .reserved_by_name = true};
+static const struct policy_attribute attributes[] = {{"a", "42"}, {"b", "2027-01-01"}};
+static const struct policy_attribute fields[] = {
+	{"Subject.CommonName", "lamp"}, {"Subject.CommonName", "a*"}, {"SerialNumber", "7"}};
+static const struct policy_connection connections[] = {
+	{.client_id = "client"},
+	{.client_id = "*",
+	 .certificate_id = "c",
+	 .source_ip = "192.0.2.1",
+	 .domain_name = "example.com",
+	 .thing = {"*", "type", attributes, 2, .attached = true},
+	 .certificate = fields,
+	 .certificate_count = 3,
+	 .region = "us-east-1",
+	 .account = "1"},
+};
 
-static void ask(const struct policy *p, const struct policy *deny, const char *target)
+static struct policy_binding *bound(const struct policy *const *list, size_t n,
+				    const struct policy_connection *c)
 {
-	const struct policy *list[] = {p, deny};
-	for (enum policy_action a = POLICY_CONNECT; a <= POLICY_RECEIVE; a++) {
-		enum policy_decision d = policy_check(list, 1, a, target, &who);
-		if (d != policy_check(list, 1, a, target, &who))
+	struct policy_binding *b;
+	struct fault f;
+	if (!policy_bind(list, n, c, &b, &f).ok)
+		abort();
+	return b;
+}
+
+static void ask(const struct policy *const list[3], const char *target, const struct policy_connection *c)
+{
+	const struct policy_connect packet = {.persistent = true, .will_topic = target};
+	struct policy_binding *b = bound(list, 1, c), *denied = bound(list, 2, c),
+			      *small = bound(list + 2, 1, c);
+	for (enum policy_action a = POLICY_CONNECT; a < POLICY_ACTIONS; a++) {
+		const struct policy_question q = {.action = a,
+						  .target = target,
+						  .now_s = NOW,
+						  .packet = a == POLICY_CONNECT ? &packet : NULL};
+		if (policy_check(b, &q) != policy_check(small, &q))
 			abort();
-		policy_check(list, 1, a, target, &nobody);
-		if (strlen(target) <= POLICY_TARGET_MAX &&
-		    policy_check(list, 2, a, target, &who) != POLICY_EXPLICIT_DENY)
+		if (strlen(target) <= POLICY_TARGET_MAX && policy_check(denied, &q) != POLICY_EXPLICIT_DENY)
 			abort();
 	}
+	policy_check_connect(b, &packet, NOW);
+	policy_check_publish(b, target, true, NOW);
+	policy_check_subscribe(b, target, NOW);
+	policy_binding_free(b);
+	policy_binding_free(denied);
+	policy_binding_free(small);
+}
+
+static struct policy *compiled(struct bytes json)
+{
+	struct policy *p = NULL;
+	struct fault f = {0};
+	if (!policy_compile(json, &p, &f).ok && f.reason != REASON_POLICY_SYNTAX)
+		abort();
+	return p;
+}
+
+static void ask_all(struct bytes json, const char *target)
+{
+	struct buf small = {0};
+	struct policy *p = compiled(json), *deny = compiled(bytes_str(deny_all));
+	policy_minify(json, &small);
+	struct policy *minified = p ? compiled(buf_view(&small)) : NULL;
+	if (p && (!minified || small.n > POLICY_BYTES_MAX))
+		abort();
+	const struct policy *const list[] = {p, deny, minified};
+	for (size_t i = 0; p && i < sizeof connections / sizeof *connections; i++)
+		ask(list, target, &connections[i]);
+	buf_free(&small);
+	policy_free(p);
+	policy_free(deny);
+	policy_free(minified);
 }
 
 static bool continues(uint8_t c)
@@ -40,7 +94,15 @@ static bool continues(uint8_t c)
 	return (c & 0xc0) == 0x80;
 }
 
-/* match[i][j]: the pattern's first i bytes match the text's first j. */
+static size_t character_end(struct bytes text, size_t at)
+{
+	at++;
+	while (at < text.n && continues(text.p[at]))
+		at++;
+	return at;
+}
+
+/* match[i][j]: the pattern's first i bytes match the text's first j. A '*' takes whole characters. */
 static bool plain_match(struct bytes pattern, struct bytes text)
 {
 	static bool match[GLOB_MAX + 1][GLOB_MAX + 1];
@@ -54,10 +116,7 @@ static bool plain_match(struct bytes pattern, struct bytes text)
 				for (size_t k = j; k <= text.n; k++)
 					match[i + 1][k] = true;
 			} else if (pattern.p[i] == '?' && j < text.n) {
-				size_t k = j + 1;
-				while (k < text.n && continues(text.p[k]))
-					k++;
-				match[i + 1][k] = true;
+				match[i + 1][character_end(text, j)] = true;
 			} else if (j < text.n && pattern.p[i] == text.p[j]) {
 				match[i + 1][j + 1] = true;
 			}
@@ -66,19 +125,19 @@ static bool plain_match(struct bytes pattern, struct bytes text)
 	return match[pattern.n][text.n];
 }
 
-/* With a '*' before it, '?' may start in the middle of a character in one of the two: only valid starts are
- * compared. */
+/* Both are UTF-8 wherever they come from: a document's strings, a broker's topics. */
 static void compare(struct bytes pattern, struct bytes text)
 {
-	struct policy_glob g = {0};
+	struct policy_builder b = {0};
+	struct policy_glob g;
 	struct fault f;
-	if (pattern.n > GLOB_MAX || text.n > GLOB_MAX)
+	if (pattern.n > GLOB_MAX || text.n > GLOB_MAX || !bytes_are_utf8(pattern) || !bytes_are_utf8(text))
 		return;
-	if (!policy_glob_compile(pattern, false, "fuzz", &g, &f).ok)
+	if (!policy_glob_compile(&b, pattern, true, "fuzz", &g, &f).ok)
 		abort();
-	if (policy_glob_match(&g, text, NULL) != plain_match(pattern, text))
+	if (policy_glob_match(policy_builder_texts(&b), g, NULL, text) != plain_match(pattern, text))
 		abort();
-	policy_glob_free(&g);
+	policy_builder_free(&b);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -86,17 +145,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *zero = memchr(data, 0, size);
 	size_t n = zero ? (size_t)(zero - data) : size;
 	char *target = strndup(zero ? (const char *)zero + 1 : "", zero ? size - n - 1 : 0);
-	struct policy *p = NULL, *deny = NULL;
-	struct fault f = {0};
-	if (!target || !policy_compile(bytes_str(deny_all), &deny, &f).ok)
+	if (!target)
 		abort();
-	if (policy_compile(bytes_of(data, n), &p, &f).ok)
-		ask(p, deny, target);
-	else if (f.reason != REASON_POLICY_SYNTAX)
-		abort();
+	ask_all(bytes_of(data, n), target);
 	compare(bytes_of(data, n), bytes_str(target));
-	policy_free(p);
-	policy_free(deny);
 	free(target);
 	return 0;
 }

@@ -19,6 +19,7 @@ struct mosquitto {
 	const char *address;
 	X509 *cert;
 	bool online;
+	bool clean;
 };
 
 static struct broker_stub {
@@ -93,6 +94,11 @@ const char *mosquitto_client_username(const struct mosquitto *client)
 const char *mosquitto_client_address(const struct mosquitto *client)
 {
 	return client->address;
+}
+
+bool mosquitto_client_clean_session(const struct mosquitto *client)
+{
+	return client->clean;
 }
 
 void *mosquitto_client_certificate(const struct mosquitto *client)

@@ -34,7 +34,7 @@ static const char policy[] = "{\"Version\":\"2012-10-17\",\"Statement\":["
 			     "{\"Effect\":\"Allow\",\"Action\":[\"iot:Publish\",\"iot:Receive\"],"
 			     "\"Resource\":\"arn:aws:iot:*:*:topic/dt/${iot:Connection.Thing.ThingName}/*\"},"
 			     "{\"Effect\":\"Allow\",\"Action\":\"iot:Subscribe\",\"Resource\":"
-			     "\"arn:aws:iot:*:*:topicfilter/cmd/*\"}]}";
+			     "[\"arn:aws:iot:*:*:topicfilter/cmd/*\",\"arn:aws:iot:*:*:topicfilter/$share/team/*\"]}]}";
 
 static X509 *certificate(unsigned n, long ends_in_s)
 {
@@ -43,6 +43,8 @@ static X509 *certificate(unsigned n, long ends_in_s)
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), n);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), ends_in_s);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const uint8_t *)"lamp", -1, -1,
+				   0);
 	X509_set_pubkey(cert, t.key);
 	assert_true(X509_sign(cert, t.key, EVP_sha256()) > 0);
 	return cert;
@@ -229,12 +231,102 @@ static void test_topics(void **state)
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/other/x"), MOSQ_ERR_ACL_DENIED);
 	assert_int_equal(acl(c, MOSQ_ACL_READ, "dt/thing/x"), MOSQ_ERR_SUCCESS);
 	assert_int_equal(acl(c, MOSQ_ACL_SUBSCRIBE, "cmd/#"), MOSQ_ERR_SUCCESS);
-	assert_int_equal(acl(c, MOSQ_ACL_SUBSCRIBE, "$share/g/cmd/#"), MOSQ_ERR_SUCCESS);
-	assert_int_equal(acl(c, MOSQ_ACL_SUBSCRIBE, "$share/cmd/x"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_SUBSCRIBE, "$share/g/cmd/#"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_SUBSCRIBE, "$share/team/cmd/x"), MOSQ_ERR_SUCCESS);
 	assert_int_equal(acl(c, MOSQ_ACL_SUBSCRIBE, "#"), MOSQ_ERR_ACL_DENIED);
 	assert_int_equal(acl(c, MOSQ_ACL_UNSUBSCRIBE, "#"), MOSQ_ERR_SUCCESS);
 	assert_int_equal(acl(c, 99, "dt/thing/x"), MOSQ_ERR_ACL_DENIED);
 	assert_int_equal(t.m->counters.denied_publish, 1);
+}
+
+/* As the feed's thread does it. */
+static void set_policy(const char *document)
+{
+	struct fault refused = {0};
+	struct feed_record p = {
+		.type = FEED_POLICY, .policy = bytes_str("default"), .document = bytes_str(document)};
+	assert_true(table_put(atomic_load(&t.m->table), &p, &refused, &f).ok);
+	assert_int_equal(refused.reason, REASON_NONE);
+}
+
+#define POLICY(statements) "{\"Version\":\"2012-10-17\",\"Statement\":[" statements "]}"
+#define ALLOW(action, resource, condition)                                                                   \
+	"{\"Effect\":\"Allow\",\"Action\":\"iot:" action "\",\"Resource\":\"arn:aws:iot:*:*:" resource             \
+	"\",\"Condition\":{" condition "}}"
+
+static void test_a_connection_has_what_its_certificate_and_its_address_say(void **state)
+{
+	(void)state;
+	set_policy(POLICY(ALLOW("Connect", "client/*", "\"IpAddress\":{\"aws:SourceIp\":\"192.0.2.0/24\"}") ","
+		ALLOW("Publish", "topic/${iot:Certificate.Subject.CommonName}/${iot:Certificate.SerialNumber}",
+		      "\"Bool\":{\"iot:Connection.Thing.IsAttached\":true}")));
+	struct mosquitto *c = client(0, "a", t.certs[0]), *elsewhere = client(1, "b", t.certs[1]);
+	assert_int_equal(auth(c), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "lamp/1"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "lamp/2"), MOSQ_ERR_ACL_DENIED);
+	elsewhere->address = "198.51.100.1";
+	assert_int_equal(auth(elsewhere), MOSQ_ERR_AUTH);
+	assert_non_null(strstr(stub.log, "policy-denied"));
+	assert_int_equal(ERR_peek_error(), 0);
+}
+
+static void test_a_service_has_no_thing(void **state)
+{
+	(void)state;
+	struct feed_record r = record_of(t.fingerprints[1], FEED_ACTIVE, FEED_SERVICE);
+	put(atomic_load(&t.m->table), &r);
+	set_policy(POLICY(ALLOW("Connect", "*", "") ","
+		ALLOW("Publish", "topic/${iot:Connection.Thing.ThingName}", "") "," ALLOW("Receive", "topic/*",
+		      "\"Bool\":{\"iot:Connection.Thing.IsAttached\":false}")));
+	struct mosquitto *c = client(0, "thing", t.certs[1]);
+	auth(c);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "thing"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_READ, "x"), MOSQ_ERR_SUCCESS);
+}
+
+static void test_a_changed_policy_is_in_force_at_the_next_check(void **state)
+{
+	(void)state;
+	struct mosquitto *c = client(0, "a", t.certs[0]);
+	auth(c);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/thing/x"), MOSQ_ERR_SUCCESS);
+	set_policy(POLICY(ALLOW("Publish", "topic/${iot:Certificate.Subject.CommonName}", "")));
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/thing/x"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "lamp"), MOSQ_ERR_SUCCESS);
+	/* Its name too: then the same policy says something else. */
+	set_policy(policy);
+	struct feed_record r = record_of(t.fingerprints[0], FEED_ACTIVE, 0);
+	r.name = bytes_str("renamed");
+	put(atomic_load(&t.m->table), &r);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/thing/x"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/renamed/x"), MOSQ_ERR_SUCCESS);
+}
+
+#define ATTRIBUTES "\"ForAllValues:StringEquals\":{\"iot:ConnectAttributes\":"
+
+static void test_the_policy_may_want_clean_sessions(void **state)
+{
+	(void)state;
+	set_policy(POLICY(ALLOW("Connect", "*", ATTRIBUTES "[\"LastWill\"]}")));
+	struct mosquitto *clean = client(0, "a", t.certs[0]), *persistent = client(1, "b", t.certs[1]);
+	clean->clean = true;
+	assert_int_equal(auth(clean), MOSQ_ERR_SUCCESS);
+	assert_int_equal(auth(persistent), MOSQ_ERR_AUTH);
+}
+
+/* At CONNECT the broker tells of no will: what the policy says to one counts when it is published. */
+static void test_a_will_that_the_policy_does_not_want_is_not_published(void **state)
+{
+	(void)state;
+	set_policy(POLICY(ALLOW("Connect", "*", ATTRIBUTES "[\"PersistentConnect\"]}") "," ALLOW("Publish", "topic/*", "")));
+	struct mosquitto *c = client(0, "a", t.certs[0]);
+	assert_int_equal(auth(c), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "x"), MOSQ_ERR_SUCCESS);
+	disconnect(c);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "x"), MOSQ_ERR_ACL_DENIED);
+	set_policy(POLICY(ALLOW("Connect", "*", ATTRIBUTES "[\"PersistentConnect\",\"LastWill\"]}") ","
+		ALLOW("Publish", "topic/*", "")));
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "x"), MOSQ_ERR_SUCCESS);
 }
 
 static void test_memory_denies_at_once_and_the_next_tick_cuts(void **state)
@@ -495,6 +587,11 @@ int main(void)
 		WITH(test_the_certificates_own_end_counts),
 		WITH(test_the_broker_finds_its_error_queue_as_it_was),
 		WITH(test_topics),
+		WITH(test_a_connection_has_what_its_certificate_and_its_address_say),
+		WITH(test_a_service_has_no_thing),
+		WITH(test_a_changed_policy_is_in_force_at_the_next_check),
+		WITH(test_the_policy_may_want_clean_sessions),
+		WITH(test_a_will_that_the_policy_does_not_want_is_not_published),
 		WITH(test_memory_denies_at_once_and_the_next_tick_cuts),
 		WITH(test_an_offline_session_is_never_named_to_the_broker),
 		WITH(test_the_will_of_an_ended_connection_is_no_intruder),

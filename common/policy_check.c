@@ -1,0 +1,146 @@
+/* Questions and answers. Nothing here allocates or locks: it runs for every message. */
+#include "policy_internal.h"
+
+#include <string.h>
+
+static const char share[] = "$share/", aws[] = "$aws/";
+
+static bool begins(const char *s, const char *prefix)
+{
+	return !strncmp(s, prefix, strlen(prefix));
+}
+
+/* AWS knows two kinds of topics that begin with '$', and its wildcards reach them. The broker's own ($SYS and
+ * others) are reached by name alone, as MQTT's wildcards have it. */
+static bool is_reserved(const char *target)
+{
+	return target[0] == '$' && !begins(target, aws) && !begins(target, share);
+}
+
+bool policy_asked_set(struct policy_asked *a, const struct policy_question *q)
+{
+	struct bytes target = bytes_str(q->target);
+	if (target.n > POLICY_TARGET_MAX)
+		return false;
+	a->question = q;
+	a->reserved = is_reserved(q->target);
+	policy_target_set(&a->target, policy_actions[q->action].resource, target);
+	return true;
+}
+
+static struct policy_scope scope_of(const struct policy_binding *binding, const struct policy_bound *b)
+{
+	return (struct policy_scope){b->policy, b->values, binding->region, binding->account};
+}
+
+bool policy_bound_conditions(const struct policy_binding *binding, const struct policy_bound *b,
+			     const struct policy_statement *s, const struct policy_asked *a)
+{
+	const struct policy_scope scope = scope_of(binding, b);
+	for (size_t i = s->first_condition, end = i + s->conditions; i < end; i++) {
+		const struct policy_condition *c = &b->policy->conditions[i];
+		const struct policy_key *k = &b->policy->keys[c->key];
+		struct policy_fact facts[POLICY_FACTS_MAX];
+		if (!policy_key_is_of_question(k))
+			continue;
+		size_t n = policy_key_of_question(k, a->question, facts);
+		if (!policy_condition_holds(c, facts, n, s->deny, &scope))
+			return false;
+	}
+	return true;
+}
+
+/* One of these statements, given as bits, matches. */
+static bool any_matches(const struct policy_binding *binding, const struct policy_bound *b, uint64_t bits,
+			struct policy_asked *a)
+{
+	for (; bits; bits &= bits - 1) {
+		const struct policy_statement *s = &b->policy->statements[__builtin_ctzll(bits)];
+		bool waits = b->waiting & bits & -bits;
+		if (policy_bound_resources(b, s, a) && (!waits || policy_bound_conditions(binding, b, s, a)))
+			return true;
+	}
+	return false;
+}
+
+static bool any_policy_matches(const struct policy_binding *b, bool deny, struct policy_asked *a)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		const struct policy_bound *bound = &b->bound[i];
+		uint64_t of_effect = deny ? bound->policy->denies : ~bound->policy->denies;
+		uint64_t bits = bound->policy->by_action[a->question->action] & of_effect & bound->alive;
+		if (any_matches(b, bound, bits, a))
+			return true;
+	}
+	return false;
+}
+
+enum policy_decision policy_check(const struct policy_binding *b, const struct policy_question *q)
+{
+	struct policy_asked a; /* not initialised as a whole: it is large */
+	if (!policy_asked_set(&a, q))
+		return POLICY_IMPLICIT_DENY;
+	if (any_policy_matches(b, true, &a))
+		return POLICY_EXPLICIT_DENY;
+	return any_policy_matches(b, false, &a) ? POLICY_ALLOWED : POLICY_IMPLICIT_DENY;
+}
+
+/* Both are needed; the answer is the one that hurts more. */
+static enum policy_decision both(enum policy_decision a, enum policy_decision b)
+{
+	if (a == POLICY_EXPLICIT_DENY || b == POLICY_EXPLICIT_DENY)
+		return POLICY_EXPLICIT_DENY;
+	return a == POLICY_ALLOWED ? b : a;
+}
+
+enum policy_decision policy_check_connect(const struct policy_binding *b, const struct policy_connect *packet,
+					  int64_t now_s)
+{
+	const struct policy_question q = {.action = POLICY_CONNECT,
+					  .target = b->client_id ? b->client_id : "",
+					  .now_s = now_s,
+					  .packet = packet};
+	enum policy_decision d = policy_check(b, &q);
+	if (d != POLICY_ALLOWED || !packet->will_topic)
+		return d;
+	return policy_check_publish(b, packet->will_topic, packet->will_retain, now_s);
+}
+
+enum policy_decision policy_check_publish(const struct policy_binding *b, const char *topic, bool retain,
+					  int64_t now_s)
+{
+	struct policy_question q = {.action = POLICY_PUBLISH, .target = topic, .now_s = now_s};
+	enum policy_decision d = policy_check(b, &q);
+	if (!retain || d == POLICY_EXPLICIT_DENY)
+		return d;
+	q.action = POLICY_RETAIN_PUBLISH;
+	return both(d, policy_check(b, &q));
+}
+
+/* The filter inside "$share/GROUP/FILTER"; NULL where it is no shared subscription. */
+static const char *shared_filter(const char *filter)
+{
+	if (!begins(filter, share))
+		return NULL;
+	const char *slash = strchr(filter + strlen(share), '/');
+	return slash ? slash + 1 : NULL;
+}
+
+/* What is denied by its own name is denied to a group as well, and so are the broker's own topics. */
+enum policy_decision policy_check_subscribe(const struct policy_binding *b, const char *filter, int64_t now_s)
+{
+	struct policy_question q = {.action = POLICY_SUBSCRIBE, .target = filter, .now_s = now_s};
+	enum policy_decision d = policy_check(b, &q);
+	const char *inner = shared_filter(filter);
+	if (!inner)
+		return d;
+	q.target = inner;
+	enum policy_decision own = policy_check(b, &q);
+	return own == POLICY_EXPLICIT_DENY || is_reserved(inner) ? both(d, own) : d;
+}
+
+enum policy_decision policy_check_receive(const struct policy_binding *b, const char *topic, int64_t now_s)
+{
+	const struct policy_question q = {.action = POLICY_RECEIVE, .target = topic, .now_s = now_s};
+	return policy_check(b, &q);
+}

@@ -1,0 +1,22 @@
+/*
+ * binding.h - the policy of a connection, with the connection's own values in its variables.
+ *
+ * Known of a connection: its client id, its certificate and the fields of it, its address, its thing. A
+ * certificate is of one thing alone: whatever its client id, a connection speaks for that thing. A service
+ * has no thing. Attributes and types of things are not known here, and have no value.
+ */
+#ifndef MOORING_PLUGIN_BINDING_H
+#define MOORING_PLUGIN_BINDING_H
+
+#include "plugin/sessions.h"
+
+/* `username` is the certificate's id. The policy must be there. What `client` no longer has (an offline
+ * session has no certificate) has no value. Caller policy_binding_free. REASON_NO_MEMORY. */
+MUST_USE outcome binding_make(const struct mosquitto *client, const char *client_id, const char *username,
+			      const struct table_standing *standing, struct policy_binding **out,
+			      struct fault *f);
+/* The session's own, made anew where its policy or its certificate's standing has changed. NULL denies
+ * all. */
+const struct policy_binding *binding_of(struct session *session, const struct table_standing *standing);
+
+#endif
