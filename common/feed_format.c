@@ -125,7 +125,7 @@ static outcome read_policy(struct cbor_reader *r, struct feed_record *out, struc
 	outcome o = read_name(r, &out->policy, f);
 	if (o.ok)
 		o = cbor_expect(r, CBOR_TSTR, &item, f);
-	if (o.ok && item.bytes.n > POLICY_DOCUMENT_MAX)
+	if (o.ok && item.bytes.n > POLICY_BYTES_MAX)
 		return refuse(f, REASON_FEED_FORMAT, "a policy document of %zu bytes", item.bytes.n);
 	out->document = item.bytes;
 	return o;

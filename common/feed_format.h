@@ -48,7 +48,7 @@ struct feed_record {
 	struct bytes name;   /* thing or service */
 	struct bytes policy; /* also POLICY: its name */
 	unsigned flags;
-	struct bytes document; /* POLICY; POLICY_DOCUMENT_MAX bytes at most */
+	struct bytes document; /* POLICY; POLICY_BYTES_MAX bytes at most */
 };
 
 struct feed_frame {

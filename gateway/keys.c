@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PEM_FILE_MAX = 65536, SALT_SIZE = 32 };
+enum { PEM_FILE_MAX = 65536, POLICY_FILE_MAX = 65536, SALT_SIZE = 32 };
 
 /* Puts the configuration's key before what is wrong with its file. */
 static outcome name_key(struct fault *f, const char *key, outcome result)
@@ -89,15 +89,21 @@ static outcome load_salt(const char *path, struct buf *salt, struct fault *f)
 	return read;
 }
 
+/* As short as it can be: it goes to every broker. */
 static outcome load_policy(const char *path, struct buf *text, struct fault *f)
 {
 	struct policy *compiled = NULL;
-	outcome read = file_read(path, POLICY_DOCUMENT_MAX, text, f);
-	if (!read.ok)
-		return read;
-	outcome good = policy_compile(buf_view(text), &compiled, f);
+	struct buf as_written = {0};
+	outcome o = file_read(path, POLICY_FILE_MAX, &as_written, f);
+	if (o.ok)
+		o = policy_compile(buf_view(&as_written), &compiled, f);
+	if (o.ok)
+		policy_minify(buf_view(&as_written), text);
+	if (o.ok && text->failed)
+		o = refuse(f, REASON_NO_MEMORY, "no memory for a policy");
 	policy_free(compiled);
-	return good;
+	buf_free(&as_written);
+	return o;
 }
 
 outcome gateway_keys_load(const struct gateway_config *c, struct gateway_keys *k, struct fault *f)

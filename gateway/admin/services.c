@@ -43,8 +43,6 @@ static outcome take_policy(const json_t *document, struct wanted *out, struct fa
 	out->policy = json_dumps(document, JSON_COMPACT);
 	if (!out->policy)
 		return refuse(f, REASON_NO_MEMORY, "no memory for a policy");
-	if (strlen(out->policy) > POLICY_DOCUMENT_MAX)
-		return refuse(f, REASON_POLICY_SYNTAX, "policy: more than %d bytes", POLICY_DOCUMENT_MAX);
 	outcome o = policy_compile(bytes_str(out->policy), &compiled, f);
 	if (o.ok)
 		policy_free(compiled);

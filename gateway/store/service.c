@@ -80,12 +80,12 @@ void store_policy_set(struct store *s, const struct store_caller *who, const cha
 	struct policy_op *p =
 		(struct policy_op *)change_new(s, sizeof *p, who, name, "", run_policy_set, done, arg);
 	p->document = op_text(&p->change.op, document);
-	if (strlen(p->document) <= POLICY_DOCUMENT_MAX) {
+	if (strlen(p->document) <= POLICY_BYTES_MAX) {
 		op_write(&p->change.op);
 		return;
 	}
 	op_refuse(&p->change.op, REASON_POLICY_SYNTAX, "a policy document of more than %d bytes",
-		  POLICY_DOCUMENT_MAX);
+		  POLICY_BYTES_MAX);
 	op_finish(&p->change.op);
 }
 
@@ -177,9 +177,9 @@ void store_service_add(struct store *s, const struct store_caller *who, const st
 	if (!is_service_name(service->name))
 		op_refuse(op, REASON_BAD_FIELD,
 			  "a service's name has 1 to %d characters of a-z A-Z 0-9 : . _ -", SERVICE_NAME_MAX);
-	else if (strlen(x->document) > POLICY_DOCUMENT_MAX)
+	else if (strlen(x->document) > POLICY_BYTES_MAX)
 		op_refuse(op, REASON_POLICY_SYNTAX, "a policy document of more than %d bytes",
-			  POLICY_DOCUMENT_MAX);
+			  POLICY_BYTES_MAX);
 	else if (take_certificate(x, service->certificate).ok && !op->refused) {
 		op_write(op);
 		return;

@@ -252,7 +252,7 @@ static void test_malformed_records_are_refused(void **state)
 	c.policy = bytes_of(name, sizeof name);
 	feed_put_certificate(&b, &c);
 	assert_records_refused(1, &b);
-	static const uint8_t document[2049] = {[0 ... 2048] = ' '};
+	static const uint8_t document[8193] = {[0 ... 8192] = ' '};
 	feed_put_policy(&b, bytes_str("p"), bytes_of(document, sizeof document));
 	assert_records_refused(1, &b);
 	cbor_put_array(&b, 2); /* a type that does not exist */
