@@ -80,7 +80,8 @@ static outcome hash_in_file(const char *path, char hex[HEX_SIZE(SHA256_SIZE)], s
 	uint8_t hash[SHA256_SIZE];
 	X509 *certs[CERTS_MAX];
 	size_t count;
-	outcome o = cert_load_pems(path, certs, CERTS_MAX, &count, f); /* issue-service puts the issuer after it */
+	outcome o = cert_load_pems(path, certs, CERTS_MAX, &count,
+				   f); /* issue-service puts the issuer after it */
 	if (!o.ok)
 		return o;
 	if (cert_spki_sha256(certs[0], hash))
@@ -139,7 +140,8 @@ static int broker_revoke(struct ctl *c, const struct arguments *a)
 
 static const struct option_spec revoke_options[] = {
 	{"reason", "TEXT", "for the log"},
-	{"certificate", "FILE|HASH", "only this certificate's key, so that the broker goes on with another"},
+	{"certificate", "FILE",
+	 "only this certificate's key (or the key's hash), so that the broker goes on with another"},
 	{NULL, NULL, NULL},
 };
 
@@ -178,7 +180,7 @@ const struct command broker_commands[] = {
 	},
 	{
 		.name = "broker revoke",
-		.arguments = "NAME --reason TEXT [--certificate FILE|HASH]",
+		.arguments = "NAME --reason TEXT [--certificate FILE]",
 		.summary = "end a broker's feed, for good",
 		.help = "Its feed ends at once, it gets no other, and its receipts count for nothing: not\n"
 			"for its name, whatever certificate it shows, and nothing waits for it any more.\n"

@@ -33,11 +33,12 @@ struct feed {
 	char stream_name[HEX_SIZE(FEED_STREAM_SIZE)]; /* "" until the answer has begun */
 	struct buf received;			      /* of the stream, less than a whole frame */
 	struct fault fault;			      /* why the stream is left */
-	bool good;	   /* the stream has brought the table up to the gateway, or confirmed it */
+	bool good;	       /* the stream has brought the table up to the gateway, or confirmed it */
 	struct backoff reopen; /* after streams that were not good */
 	int64_t open_at_ms;
 
-	CURL *receipt; /* kept, with its connection */
+	CURL *receipt; /* kept as long as the stream, with a connection of its own: the certificate may be another later */
+	CURLSH *receipt_connection;
 	struct buf body;
 	bool receipt_busy;
 	int64_t receipt_at_ms;
@@ -124,6 +125,20 @@ static void open_stream(struct feed *feed)
 		curl_multi_add_handle(feed->multi, feed->stream);
 }
 
+/* What was under way stays due. */
+static void end_receipts(struct feed *feed)
+{
+	if (feed->receipt_busy) {
+		curl_multi_remove_handle(feed->multi, feed->receipt);
+		feed->receipt_busy = false;
+		receipts_sent(feed->receipts, false);
+	}
+	curl_easy_cleanup(feed->receipt);
+	feed->receipt = NULL;
+	curl_share_cleanup(feed->receipt_connection);
+	feed->receipt_connection = NULL;
+}
+
 static void close_stream(struct feed *feed, CURLcode code)
 {
 	if (feed->fault.reason == REASON_NONE)
@@ -133,6 +148,7 @@ static void close_stream(struct feed *feed, CURLcode code)
 	curl_multi_remove_handle(feed->multi, feed->stream);
 	curl_easy_cleanup(feed->stream);
 	feed->stream = NULL;
+	end_receipts(feed);
 	atomic_store(&feed->view->live, false);
 	/* A gateway that comes back is not met by all brokers at once. */
 	feed->open_at_ms = clock_monotonic_ms() + backoff_next_ms(&feed->reopen, -1, crypto_random_u32());
@@ -141,13 +157,24 @@ static void close_stream(struct feed *feed, CURLcode code)
 
 /* ---- receipts ---- */
 
+static void begin_receipts(struct feed *feed)
+{
+	feed->receipt_connection = curl_share_init();
+	if (feed->receipt_connection)
+		feed->receipt = feed_http_receipts(feed->options, feed->receipt_connection);
+	if (feed->receipt)
+		return;
+	curl_share_cleanup(feed->receipt_connection);
+	feed->receipt_connection = NULL;
+}
+
 static void send_receipt(struct feed *feed)
 {
 	feed->body.n = 0;
 	if (!receipts_due(feed->receipts, feed->options->broker, feed->stream_name, &feed->body))
 		return;
 	if (!feed->receipt)
-		feed->receipt = feed_http_receipts(feed->options);
+		begin_receipts(feed);
 	if (!feed->receipt || feed->body.failed) {
 		buf_free(&feed->body);
 		receipts_sent(feed->receipts, false);
@@ -260,9 +287,7 @@ void feed_stop(struct feed *feed)
 		curl_multi_remove_handle(feed->multi, feed->stream);
 		curl_easy_cleanup(feed->stream);
 	}
-	if (feed->receipt_busy)
-		curl_multi_remove_handle(feed->multi, feed->receipt);
-	curl_easy_cleanup(feed->receipt);
+	end_receipts(feed);
 	curl_multi_cleanup(feed->multi);
 	buf_free(&feed->received);
 	buf_free(&feed->body);

@@ -67,11 +67,13 @@ static size_t ignore(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-CURL *feed_http_receipts(const struct options *options)
+CURL *feed_http_receipts(const struct options *options, CURLSH *connection)
 {
 	CURL *easy = request(options, "/v1/feed/receipts");
 	if (!easy)
 		return NULL;
+	curl_share_setopt(connection, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT);
+	curl_easy_setopt(easy, CURLOPT_SHARE, connection);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)RECEIPT_TIMEOUT_MS);
 	return easy;

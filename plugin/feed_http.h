@@ -14,8 +14,9 @@ typedef size_t feed_http_write(char *p, size_t size, size_t n, void *arg);
 /* GET /v1/feed from this position on, endless. NULL when out of memory. */
 CURL *feed_http_stream(const struct options *options, const struct table_position *position,
 		       feed_http_write *write, void *arg);
-/* POST /v1/feed/receipts; feed_http_set_body before each use. NULL when out of memory. */
-CURL *feed_http_receipts(const struct options *options);
+/* POST /v1/feed/receipts; feed_http_set_body before each use. `connection` keeps its connection, and no other's.
+ * NULL when out of memory. */
+CURL *feed_http_receipts(const struct options *options, CURLSH *connection);
 /* `body` must outlive the transfer. */
 void feed_http_set_body(CURL *easy, struct bytes body);
 long feed_http_status(CURL *easy);

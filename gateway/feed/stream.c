@@ -166,7 +166,6 @@ static void stream_free(struct stream *s)
 	*s->link = s->next;
 	if (s->next)
 		s->next->link = s->link;
-	atomic_fetch_sub(&s->feed->stream_count, 1);
 	free(s);
 }
 
@@ -268,14 +267,20 @@ void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b, con
 		read_more(s);
 }
 
+/* No frames from now on; it may stay for an answer of the store. */
+static void part(struct stream *s)
+{
+	s->outlet->stream = NULL;
+	s->outlet = NULL;
+	atomic_fetch_sub(&s->feed->stream_count, 1);
+	broker_disconnected(s->broker, s);
+	waits_check(s->feed);
+}
+
 void stream_left(struct stream *s)
 {
-	if (s->outlet) {
-		s->outlet->stream = NULL;
-		s->outlet = NULL;
-		broker_disconnected(s->broker, s);
-		waits_check(s->feed);
-	}
+	if (s->outlet)
+		part(s);
 	if (!s->reading)
 		stream_free(s);
 }
@@ -286,11 +291,8 @@ void stream_end(struct stream *s)
 	if (!s->outlet)
 		return;
 	struct outlet *o = s->outlet;
-	o->stream = NULL;
-	s->outlet = NULL;
-	broker_disconnected(s->broker, s);
+	part(s);
 	outlet_end(o);
-	waits_check(s->feed);
 }
 
 void stream_taken(struct stream *s, unsigned frames)

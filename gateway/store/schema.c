@@ -117,8 +117,8 @@ const char store_schema[] =
 
 	"CREATE TABLE revoked_brokers ("
 	"  name TEXT NOT NULL,"
-	"  spki_sha256 BLOB NOT NULL CHECK (length(spki_sha256) = 0 OR length(spki_sha256) = 32)," /* empty: the
-	whole name; else a key, whatever the name of its certificate */
+	"  spki_sha256 BLOB NOT NULL" /* of a key, whatever the name of its certificate; empty: the name itself */
+	"    CHECK (length(spki_sha256) = 0 OR length(spki_sha256) = 32),"
 	"  revoked_at_ms INTEGER NOT NULL,"
 	"  seq INTEGER NOT NULL," /* of its log entry */
 	"  reason TEXT NOT NULL,"

@@ -1,6 +1,7 @@
-"""Several brokers at one gateway: a name has one of them."""
+"""Brokers at the gateway: a name has one of them, and an operator can revoke it."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -99,3 +100,54 @@ def test_a_broker_on_another_machine_takes_the_place_of_one_that_is_gone(own, ha
             assert not logged(new, "feed-stream-unknown")
     finally:
         os.kill(old.pid, signal.SIGCONT)
+
+
+def feed_of(stack, certificate):
+    """What a stranger gets who has this certificate and its key: (status, code)."""
+    status, _, body = stack.https("GET", stack.ports["admin"], "/v1/feed?epoch=0&after=0", cert=certificate)
+    return status, json.loads(body).get("code")
+
+
+def test_a_revoked_broker_is_cut_off_at_once_and_stays_so(own):
+    stolen = own.folder / "broker/pki/broker-client"
+    own.ctl("broker", "remove", "broker-1", check=False)
+    assert broker(own, "broker-1")["state"] == "live"  # it has a feed: not forgotten
+    done = own.ctl("broker", "revoke", "broker-1", "--reason", "machine sold")
+    assert done.stdout.startswith("revoked for good: broker broker-1, whatever its certificate\nrecorded at ")
+    wait_until(lambda: logged(own.daemons["broker"], "broker-revoked"), "the broker is told why it has no feed")
+    assert metric(own, "mooring_feed_streams") == 0
+    assert feed_of(own, stolen) == (403, "broker-revoked")
+    assert len(alarms(own, "broker-revoked")) == 1
+    again = own.ctl_json("broker", "revoke", "broker-1", "--reason", "once more")
+    assert again["already"] and again["reason"] == "machine sold"
+    own.daemons["gateway"].stop()
+    own.start("gateway").services_ready()
+    assert feed_of(own, stolen) == (403, "broker-revoked")
+    listed = own.ctl_json("brokers")
+    assert listed["brokers"] == []  # and no change waits for it
+    assert [(b["name"], b["spki_sha256"], b["reason"]) for b in listed["revoked"]] == [("broker-1", None, "machine sold")]
+    assert "broker-1  every" in own.ctl("brokers").stdout
+    assert '"kind":"broker-revoked"' in own.ctl("--json", "log").stdout
+    assert own.ctl("log", "--verify").returncode == 0
+
+
+def test_a_broker_whose_certificate_was_stolen_goes_on_with_another(own, tmp_path):
+    pki = own.folder / "broker/pki"
+    for kind in ("key", "pem"):
+        shutil.copy(pki / f"broker-client.{kind}", tmp_path / f"stolen.{kind}")
+    done = own.ctl("broker", "revoke", "broker-1", "--certificate", tmp_path / "stolen.pem", "--reason", "stolen")
+    assert "broker broker-1, this certificate's key\n" in done.stdout
+    wait_until(lambda: broker(own, "broker-1")["state"] == "lost", "its feed ends")
+    owner = (pki / "broker-client.key").stat()
+    for kind in ("key", "pem"):
+        (pki / f"broker-client.{kind}").unlink()
+    own.issue("broker-1", "--client", "--role", "broker", out=pki / "broker-client")
+    for kind in ("key", "pem"):
+        os.chown(pki / f"broker-client.{kind}", owner.st_uid, owner.st_gid)
+    wait_until(own.broker_live, "the broker reads its new certificate by itself", 40)
+    assert feed_of(own, tmp_path / "stolen") == (403, "broker-revoked")
+    assert broker(own, "broker-1")["state"] == "live"
+    device = own.device(own.make_devices(1)[0])
+    thing = device.wait_for("enrolled")["thing"]
+    device.wait_for("puback")
+    assert own.ctl_json("revoke", thing, "--reason", "key-compromise")["effective"]

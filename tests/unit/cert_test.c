@@ -268,6 +268,50 @@ static void test_a_pem_file_is_loaded_or_named(void **state)
 	buf_free(&pem);
 }
 
+static size_t load_all(const char *path, struct bytes contents, size_t room, X509 **out, struct fault *f)
+{
+	size_t count = 99;
+	FILE *file = fopen(path, "w");
+	assert_int_equal(fwrite(contents.p, 1, contents.n, file), contents.n);
+	assert_int_equal(fclose(file), 0);
+	outcome o = cert_load_pems(path, out, room, &count, f);
+	if (!o.ok)
+		assert_int_equal(count, 0);
+	return count;
+}
+
+static void test_a_file_of_several_certificates_is_read_whole_or_refused(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/cert_test.XXXXXX";
+	struct buf der = der_of(ca), pem = {0}, text = {0};
+	struct fault f;
+	X509 *certs[3];
+	close(mkstemp(path));
+	assert_true(cert_to_pem(buf_view(&der), &pem));
+	for (size_t n = 1; n <= 3; n++) {
+		buf_bytes(&text, buf_view(&pem));
+		if (n == 2)
+			buf_str(&text, "\n\r\n"); /* as editors leave it */
+		assert_int_equal(load_all(path, buf_view(&text), 3, certs, &f), n);
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(X509_cmp(certs[i], ca), 0);
+			X509_free(certs[i]);
+		}
+	}
+	assert_int_equal(load_all(path, buf_view(&text), 2, certs, &f), 0);
+	assert_non_null(strstr(f.text, "more than 2"));
+	buf_str(&text, "-----BEGIN CERTIFICATE-----\n");
+	assert_int_equal(load_all(path, buf_view(&text), 4, certs, &f), 0);
+	assert_non_null(strstr(f.text, "certificate 4"));
+	assert_int_equal(load_all(path, bytes_str(""), 3, certs, &f), 0);
+	assert_non_null(strstr(f.text, "certificate 1"));
+	unlink(path);
+	buf_free(&der);
+	buf_free(&pem);
+	buf_free(&text);
+}
+
 static void test_the_common_name_is_one_or_none(void **state)
 {
 	(void)state;
@@ -348,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_no_changed_certificate_is_accepted),
 		cmocka_unit_test(test_der_and_pem_hold_exactly_one),
 		cmocka_unit_test(test_a_pem_file_is_loaded_or_named),
+		cmocka_unit_test(test_a_file_of_several_certificates_is_read_whole_or_refused),
 		cmocka_unit_test(test_the_common_name_is_one_or_none),
 		cmocka_unit_test(test_a_common_name_with_a_nul_is_none),
 		cmocka_unit_test(test_dates_are_unix_seconds),
