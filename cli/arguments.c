@@ -23,9 +23,11 @@ static const struct option_spec *find(const struct option_spec *specs, const cha
 	return NULL;
 }
 
+/* "viewer|operator" is what may be said, "FILE|HASH" what it stands for. */
 bool option_is_choice(const struct option_spec *option)
 {
-	return option->value && strchr(option->value, '|');
+	return option->value && strchr(option->value, '|') &&
+	       !strpbrk(option->value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 }
 
 size_t option_next_choice(const char **at, const char **choice)

@@ -13,7 +13,7 @@ enum { WORDS_MAX = 256, OPTIONS_MAX = 16 };
 struct option_spec {
 	const char *name; /* without the dashes */
 	const char *
-		value; /* how the help names its value, or all that it may be: "viewer|operator"; NULL: it takes none */
+		value; /* how the help names its value ("FILE|HASH"), or all that it may be ("viewer|operator"); NULL: it takes none */
 	const char *doc;
 };
 

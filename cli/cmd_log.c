@@ -255,9 +255,8 @@ const struct command log_commands[] = {
 		.arguments = "REQUEST-ID",
 		.summary = "everything the gateway knows about one request",
 		.help = "A device that is refused learns a general code and a request id, 26 letters and\n"
-			"digits, and prints them. This tells the rest: when, in which stage, by which rule, "
-			"about which\n"
-			"device, what was issued.",
+			"digits, and prints them. This tells the rest: when, in which stage, by which\n"
+			"rule, about which device, what was issued.",
 		.examples = "  mooringctl explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E\n"
 			    "  mooringctl --json explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E | jq -r "
 			    "'.entries[].reason'\n",

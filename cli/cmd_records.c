@@ -190,7 +190,7 @@ static const struct option_spec show_options[] = {
 static const struct option_spec standing_options[] = {
 	{"device", "HEX", "one record, by instance ID"},
 	{"batch", "NAME", "every record of the batch"},
-	{"reason", "TEXT", "for the record's history"},
+	{"reason", "TEXT", "for the record's history (that an operator did it)"},
 	{NULL, NULL, NULL},
 };
 

@@ -59,7 +59,7 @@ static const struct option_spec revoke_options[] = {
 };
 
 static const struct option_spec reason_options[] = {
-	{"reason", "TEXT", "for the device's history"},
+	{"reason", "TEXT", "for the device's history, up to 256 bytes (that an operator did it)"},
 	STANDING_WAIT_OPTION,
 	{NULL, NULL, NULL},
 };

@@ -6,6 +6,8 @@
 
 #include "ctl.h"
 
+/* Options of every command; the parsed values stand in this order. */
+enum { CTL_ENDPOINT, CTL_CA, CTL_KEY, CTL_JSON, CTL_HELP, CTL_VERSION, CTL_GLOBALS };
 extern const struct option_spec ctl_globals[];
 /* All files of commands, in the order of the help; `commands` is NULL at the end. */
 struct command_group {
