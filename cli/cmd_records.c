@@ -15,8 +15,8 @@ static void show_progress(const struct record_upload_progress *p, void *arg)
 {
 	(void)arg;
 	unsigned percent = p->bytes_total ? (unsigned)(p->bytes * 100 / p->bytes_total) : 100;
-	fprintf(stderr, "\r%3u %%  %" PRIu64 " records in %" PRIu64 " batch%s", percent, p->records,
-		p->batches, p->batches == 1 ? "" : "es");
+	fprintf(stderr, "\r%3u %%  %" PRIu64 " record%s in %" PRIu64 " batch%s", percent, p->records,
+		p->records == 1 ? "" : "s", p->batches, p->batches == 1 ? "" : "es");
 	fflush(stderr);
 }
 
@@ -27,10 +27,10 @@ static int print_import(const struct ctl *c, const char *import_id, const struct
 		       ",\"inserted\":%" PRIu64 ",\"unchanged\":%" PRIu64 "}\n",
 		       import_id, p->batches, p->records, p->inserted, p->unchanged);
 	else
-		printf("import %s: %" PRIu64 " records in %" PRIu64 " batch%s, %" PRIu64 " new, %" PRIu64
+		printf("import %s: %" PRIu64 " record%s in %" PRIu64 " batch%s, %" PRIu64 " new, %" PRIu64
 		       " there already\n",
-		       import_id, p->records, p->batches, p->batches == 1 ? "" : "es", p->inserted,
-		       p->unchanged);
+		       import_id, p->records, p->records == 1 ? "" : "s", p->batches,
+		       p->batches == 1 ? "" : "es", p->inserted, p->unchanged);
 	return EXIT_DONE;
 }
 

@@ -185,16 +185,17 @@ static int make(struct arguments *a)
 	a->order.progress = show_made;
 	if (!factory_make(&a->order, &f).ok)
 		return fail(&f);
-	printf("%llu devices of batch %s, model %s: %s/records.ndjson\n", (unsigned long long)a->order.count,
-	       a->order.batch, a->order.model, a->order.folder);
+	printf("%llu device%s of batch %s, model %s: %s/records.ndjson\n", (unsigned long long)a->order.count,
+	       a->order.count == 1 ? "" : "s", a->order.batch, a->order.model, a->order.folder);
 	return EXIT_DONE;
 }
 
 static int print_published(const char *import_id, const struct record_upload_progress *p)
 {
-	printf("import %s: %llu records in %llu batch%s, %llu new, %llu there already\n", import_id,
-	       (unsigned long long)p->records, (unsigned long long)p->batches, p->batches == 1 ? "" : "es",
-	       (unsigned long long)p->inserted, (unsigned long long)p->unchanged);
+	printf("import %s: %llu record%s in %llu batch%s, %llu new, %llu there already\n", import_id,
+	       (unsigned long long)p->records, p->records == 1 ? "" : "s", (unsigned long long)p->batches,
+	       p->batches == 1 ? "" : "es", (unsigned long long)p->inserted,
+	       (unsigned long long)p->unchanged);
 	return EXIT_DONE;
 }
 

@@ -232,7 +232,8 @@ static outcome run_dossier(struct op *op, struct conn *c, struct fault *f)
 	bool found;
 	outcome o = run_one_device(d, c, &id, &found, f);
 	if (o.ok && !found)
-		return op_refuse(op, REASON_NOT_FOUND, "there is no thing of this name");
+		return op_refuse(op, REASON_NOT_FOUND,
+				 "there is no thing of this name; mooringctl devices lists them");
 	if (o.ok)
 		o = run_certificates(d, c, id, f);
 	return o.ok ? run_history(d, c, id, f) : o;

@@ -63,7 +63,8 @@ static outcome start_change(struct change *x, struct op *op, struct fault *f)
 	if (!o.ok || x->device.id)
 		return o;
 	x->refused = true;
-	return op_refuse(op, REASON_NOT_FOUND, "there is no thing of this name");
+	return op_refuse(op, REASON_NOT_FOUND,
+			 "there is no thing of this name; mooringctl devices lists them");
 }
 
 static outcome log_device(struct change *x, const char *kind, struct fault *f)
@@ -121,7 +122,8 @@ static outcome unchanged(struct change *x, const char *kind, struct fault *f)
 
 static outcome refuse_revoked(struct change *x)
 {
-	return op_refuse(&x->op->op, REASON_CONFLICT, "the device is revoked, and revoked is final; allow-reenrol lets it enrol anew");
+	return op_refuse(&x->op->op, REASON_CONFLICT,
+			 "the device is revoked, and revoked is final; allow-reenrol lets it enrol anew");
 }
 
 /* ---- revoke ---- */

@@ -456,6 +456,6 @@ def test_colour_is_for_terminals_alone(service):
 def test_progress_is_for_terminals_alone(service, tmp_path):
     (tmp_path / "records.ndjson").write_text('{"instance_id":"00"}\n')
     service.answers["POST /v1/records/imports/x/batches/1"] = {"records": 1, "inserted": 1, "unchanged": 0}
-    assert "100 %  1 records in 1 batch" in on_terminal(service, "records", "import", tmp_path / "records.ndjson",
+    assert "100 %  1 record in 1 batch" in on_terminal(service, "records", "import", tmp_path / "records.ndjson",
                                                            "--import-id", "x")
     assert service.ctl("records", "import", tmp_path / "records.ndjson", "--import-id", "x").stderr == ""
