@@ -15,6 +15,7 @@ sys.path.insert(0, str(REPO / "demo"))
 sys.path.insert(0, str(REPO / "tests/e2e"))
 
 import stack as stacks  # noqa: E402
+from plugin_bench import Bench  # noqa: E402
 
 SANITIZED = os.environ.get("MOORING_SANITIZED") == "1"
 
@@ -87,6 +88,19 @@ def start_services(stack):
 def services(cold):
     """A running stack of the test's own, without a broker."""
     return start_services(cold)
+
+
+@pytest.fixture
+def unstarted(tmp_path):
+    """A broker with the plugin and a feed that can lie, not started."""
+    made = Bench(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def bench(unstarted):
+    return unstarted.start()
 
 
 @pytest.hookimpl(hookwrapper=True)

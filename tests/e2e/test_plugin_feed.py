@@ -12,104 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import stack as stacks
-from broker_bench import DEFAULT_POLICY, Broker, Client, Pki, tls_context
-from feed_peer import (ACTIVE, CHANGES, HEARTBEAT, INACTIVE, REPORT_CONNECT, REVOKED, SERVICE, SNAPSHOT_LAST, Feed,
-                       seal)
+from broker_bench import DEFAULT_POLICY, tls_context
+from feed_peer import ACTIVE, CHANGES, INACTIVE, REPORT_CONNECT, REVOKED, SERVICE, SNAPSHOT_LAST
+from plugin_bench import READER, allow, put_default
 
-REFUSED = {4: 5, 5: 0x87}
-READER = {"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Action": "iot:Connect", "Resource": "arn:aws:iot:*:*:client/reader-*"},
-    {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": ["arn:aws:iot:*:*:topicfilter/dt/*",
-                                                              "arn:aws:iot:*:*:topicfilter/will/*",
-                                                              "arn:aws:iot:*:*:topicfilter/$SYS/broker/mooring/*"]},
-    {"Effect": "Allow", "Action": "iot:Receive", "Resource": ["arn:aws:iot:*:*:topic/*",
-                                                            "arn:aws:iot:*:*:topic/$SYS/broker/mooring/*"]}]}
 KEEPER = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"},
     {"Effect": "Allow", "Action": ["iot:Publish", "iot:RetainPublish"], "Resource": "arn:aws:iot:*:*:topic/dt/*"}]}
-
-
-class Bench:
-    """A feed, a broker that follows it, and identities for devices."""
-
-    def __init__(self, folder):
-        self.folder, self.pki, self.brokers, self.clients = folder, Pki(folder / "pki"), [], []
-        self.started = False
-        self.feed = Feed(self.pki).start()
-        self.feed.policy("default", DEFAULT_POLICY)
-        self.broker = self.new_broker()
-
-    def new_broker(self, **arguments):
-        made = Broker(self.folder / f"broker-{len(self.brokers)}", self.pki, self.feed.port, **arguments)
-        self.brokers.append(made)
-        return made
-
-    def start(self):
-        self.broker.start().ready()
-        self.feed.wait_receipt(len(self.feed.log))
-        self.started = True
-        return self
-
-    def device(self, name, registered=True, lifetime_s=86400, **record):
-        made = self.pki.issue(name, lifetime_s=lifetime_s)
-        if registered:
-            self.register(made, **record)
-        return made
-
-    def register(self, identity, **record):
-        seq, _ = self.feed.certificate(identity, **record)
-        if self.started and self.feed.server:
-            self.feed.wait_receipt(seq)
-
-    def reader(self, client_id="reader-1", **arguments):
-        if "service/reader" not in self.feed.policies:
-            self.feed.policy("service/reader", READER)
-            self.register(self.pki.issue("reader"), policy="service/reader", flags=SERVICE, name="reader")
-        return self.connect(Identity_of(self.pki, "reader"), client_id=client_id, **arguments)
-
-    def connect(self, identity, **arguments):
-        made = Client(self.broker, identity, **arguments)
-        self.clients.append(made)
-        return made
-
-    def admitted(self, identity, **arguments):
-        made = self.connect(identity, **arguments)
-        assert made.code == 0, self.broker.tail()
-        return made
-
-    def refused(self, identity, reason, version=4, **arguments):
-        made = self.connect(identity, version=version, **arguments)
-        assert made.code == REFUSED[version], self.broker.tail()
-        self.broker.logged(reason)
-
-    def stop(self):
-        for client in self.clients:
-            client.close()
-        try:
-            for broker in self.brokers:
-                broker.stop()
-        finally:
-            self.feed.stop()
-            print(self.broker.tail(40))  # pytest shows it where the test has failed
-
-
-class Identity_of:
-    """An identity that is on disk already."""
-
-    def __init__(self, pki, name):
-        self.name, self.pem, self.key = name, pki.path(f"{name}.pem"), pki.path(f"{name}.key")
-
-
-@pytest.fixture
-def unstarted(tmp_path):
-    made = Bench(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def bench(unstarted):
-    return unstarted.start()
 
 
 # -- who is admitted ---------------------------------------------------------------------------------------------------
@@ -562,17 +471,6 @@ def test_a_device_keeps_to_its_own_topics(bench, version):
     assert a.subscribe("cmd/thing-a/#") == 0
     assert a.unsubscribe("cmd/thing-a/#")
     bench.admitted(b, version=version)
-
-
-def put_default(bench, *statements):
-    """Another default policy, in force when this returns."""
-    seq, _ = bench.feed.policy("default", {"Version": "2012-10-17", "Statement": list(statements)})
-    bench.feed.wait_receipt(seq)
-
-
-def allow(action, resource, **condition):
-    statement = {"Effect": "Allow", "Action": f"iot:{action}", "Resource": f"arn:aws:iot:*:*:{resource}"}
-    return {**statement, "Condition": condition} if condition else statement
 
 
 @pytest.mark.parametrize("version", [4, 5])
