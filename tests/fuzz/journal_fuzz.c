@@ -52,7 +52,7 @@ static void add_frame(struct buf *out, uint8_t chain[CHAIN_SIZE], struct bytes r
 {
 	size_t start = out->n;
 	buf_be32(out, (uint32_t)record.n);
-	buf_be32(out, (uint32_t)record.n ^ journal_be32(chain));
+	buf_be32(out, (uint32_t)record.n ^ bytes_be32(chain));
 	journal_chain_next(chain, bytes_of(out->p + start, 4), record, chain);
 	buf_bytes(out, record);
 	buf_add(out, chain, CHAIN_SIZE);
