@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SCHEMA_VERSION = 1, READ_TIMEOUT_MS = 5000 };
+enum { SCHEMA_VERSION = 2, READ_TIMEOUT_MS = 5000 };
 
 /* Records in the order in which they were stored; `lookup` finds
  * those up to number `indexed`: see lookup.h. */
@@ -30,7 +30,8 @@ static const char schema[] =
 	" time INTEGER NOT NULL,"
 	" instance_id BLOB NOT NULL,"
 	" suspended INTEGER NOT NULL CHECK(suspended IN (0, 1)),"
-	" reason TEXT NOT NULL"
+	" reason TEXT NOT NULL,"
+	" mark BLOB NOT NULL DEFAULT (randomblob(8))" /* tells this entry from another that had its number */
 	") STRICT;"
 	"CREATE INDEX withdrawals_instance ON withdrawals(instance_id);"
 	"CREATE TABLE imports("
@@ -72,10 +73,12 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[SQL_WITHDRAW] =
 		"INSERT INTO withdrawals(time, instance_id, suspended, reason) VALUES(?3, ?1, ?2, ?4)",
 	[SQL_WITHDRAWALS] =
-		"SELECT seq, time, instance_id, suspended, reason FROM withdrawals WHERE seq > ?1 "
+		"SELECT seq, time, instance_id, suspended, reason, mark, EXISTS (SELECT 1 FROM withdrawals n "
+		"WHERE n.instance_id = w.instance_id AND n.seq > w.seq) FROM withdrawals w WHERE seq > ?1 "
 		"ORDER BY seq LIMIT ?2",
+	[SQL_WITHDRAWAL_KNOWN] = "SELECT 1 FROM withdrawals WHERE seq = ?1 AND mark = ?2",
 	[SQL_WITHDRAWALS_LAST] = "SELECT coalesce(max(seq), 0) FROM withdrawals",
-	[SQL_WITHDRAWAL_OF] = "SELECT seq, time, instance_id, suspended, reason FROM withdrawals "
+	[SQL_WITHDRAWAL_OF] = "SELECT seq, time, instance_id, suspended, reason, mark, 0 FROM withdrawals "
 			      "WHERE instance_id = ?1 ORDER BY seq DESC LIMIT 1",
 	[SQL_IMPORT_FIND] = "SELECT hash, records, inserted FROM imports WHERE import = ?1 AND number = ?2",
 	[SQL_IMPORT_INSERT] = "INSERT INTO imports(import, number, hash, records, inserted, time) "
@@ -252,6 +255,8 @@ static void take_withdrawal(sqlite3_stmt *s, struct withdrawal *out)
 	take_blob(s, 2, out->instance_id, sizeof out->instance_id, &n);
 	out->suspended = sqlite3_column_int(s, 3) != 0;
 	take_text(s, 4, out->reason, sizeof out->reason);
+	take_blob(s, 5, out->mark, sizeof out->mark, &n);
+	out->superseded = sqlite3_column_int(s, 6) != 0;
 }
 
 outcome records_withdrawals(struct records *r, int64_t after, struct withdrawal *out, size_t room,
@@ -274,6 +279,20 @@ outcome records_withdrawals(struct records *r, int64_t after, struct withdrawal 
 		if (o.ok && row)
 			take_withdrawal(s, &out[(*count)++]);
 	}
+	sqlite3_reset(s);
+	return o;
+}
+
+outcome records_withdrawal_known(struct records *r, int64_t seq, const uint8_t mark[WITHDRAWAL_MARK_SIZE],
+				 bool *known, struct fault *f)
+{
+	sqlite3_stmt *s;
+	outcome o = records_statement(r, SQL_WITHDRAWAL_KNOWN, &s, f);
+	if (!o.ok)
+		return o;
+	sqlite3_bind_int64(s, 1, seq);
+	sqlite3_bind_blob(s, 2, mark, WITHDRAWAL_MARK_SIZE, SQLITE_STATIC);
+	o = records_step(r, s, known, f);
 	sqlite3_reset(s);
 	return o;
 }

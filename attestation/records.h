@@ -9,7 +9,7 @@
 #include "db.h"
 #include "record.h"
 
-enum { WITHDRAWAL_REASON_SIZE = 121 };
+enum { WITHDRAWAL_REASON_SIZE = 121, WITHDRAWAL_MARK_SIZE = 8 };
 
 enum records_sql {
 	SQL_BEGIN,
@@ -32,6 +32,7 @@ enum records_sql {
 	SQL_WITHDRAW,
 	SQL_WITHDRAWALS,
 	SQL_WITHDRAWALS_LAST,
+	SQL_WITHDRAWAL_KNOWN,
 	SQL_WITHDRAWAL_OF,
 	SQL_IMPORT_FIND,
 	SQL_IMPORT_INSERT,
@@ -81,12 +82,17 @@ struct withdrawal {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	bool suspended;
 	char reason[WITHDRAWAL_REASON_SIZE];
+	uint8_t mark[WITHDRAWAL_MARK_SIZE]; /* random: where an older database was put back, numbers come again */
+	bool superseded;		    /* a later one is of the same record */
 };
 
 /* Those after number `after`, at most `room`; *last is the number of the newest there is, 0 where there is
  * none. */
 MUST_USE outcome records_withdrawals(struct records *r, int64_t after, struct withdrawal *out, size_t room,
 				     size_t *count, int64_t *last, struct fault *f);
+/* Is this the mark of the one with this number? */
+MUST_USE outcome records_withdrawal_known(struct records *r, int64_t seq, const uint8_t mark[WITHDRAWAL_MARK_SIZE],
+					  bool *known, struct fault *f);
 /* The newest of one record. */
 MUST_USE outcome records_withdrawal_of(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE],
 				       struct withdrawal *out, bool *found, struct fault *f);

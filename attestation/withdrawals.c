@@ -56,11 +56,12 @@ void withdrawals_attach(struct withdrawals *w, struct worker *worker)
 
 static json_t *payload_of(const struct withdrawal *w)
 {
-	char id[INSTANCE_ID_HEX];
+	char id[INSTANCE_ID_HEX], mark[HEX_SIZE(WITHDRAWAL_MARK_SIZE)];
 	hex_encode(bytes_of(w->instance_id, INSTANCE_ID_SIZE), id);
-	return json_pack("{sI sI ss ss ss}", "seq", (json_int_t)w->seq, "time", (json_int_t)w->time,
+	hex_encode(bytes_of(w->mark, WITHDRAWAL_MARK_SIZE), mark);
+	return json_pack("{sI sI ss ss ss ss sb}", "seq", (json_int_t)w->seq, "time", (json_int_t)w->time,
 			 "instance_id", id, "state", w->suspended ? "suspended" : "active", "reason",
-			 w->reason);
+			 w->reason, "mark", mark, "superseded", w->superseded);
 }
 
 static outcome sign(struct worker *worker, const struct withdrawal *w, json_t *entries, struct fault *f)
@@ -185,6 +186,26 @@ void withdrawals_stop(struct withdrawals *w)
 	withdrawals_wake(w);
 }
 
+/* Whoever asks has read the entry before from this list, and not from what it was before a copy was put back. */
+static outcome check_mark(struct worker *worker, const struct scgi_request *r, int64_t after, struct fault *f)
+{
+	char text[HEX_SIZE(WITHDRAWAL_MARK_SIZE)];
+	uint8_t mark[WITHDRAWAL_MARK_SIZE];
+	size_t n = 0;
+	bool known;
+	if (!scgi_query_has(r, "mark"))
+		return DONE;
+	if (!scgi_query_get(r, "mark", text, sizeof text) ||
+	    !hex_decode(text, strlen(text), mark, sizeof mark, &n) || n != sizeof mark)
+		return refuse(f, REASON_BAD_FIELD, "mark: not %zu bytes in hexadecimal", sizeof mark);
+	outcome o = records_withdrawal_known(&worker->records, after, mark, &known, f);
+	if (!o.ok || known)
+		return o;
+	return refuse(f, REASON_CONFLICT,
+		      "entry %lld of this list is another one, or not there: read it from the start",
+		      (long long)after);
+}
+
 void withdrawals_get(struct worker *worker, struct scgi_request *r)
 {
 	struct fault f;
@@ -192,6 +213,8 @@ void withdrawals_get(struct worker *worker, struct scgi_request *r)
 	outcome o = scgi_query_number(r, "after", INT64_MAX, 0, &after, &f);
 	if (o.ok)
 		o = scgi_query_number(r, "wait", WITHDRAWALS_WAIT_MAX_S, 0, &wait_s, &f);
+	if (o.ok)
+		o = check_mark(worker, r, after, &f);
 	if (!o.ok) {
 		scgi_answer_problem(r, &f);
 		return;

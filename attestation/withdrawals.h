@@ -1,11 +1,15 @@
 /*
  * withdrawals.h - relying parties learn of suspended and resumed devices: GET
- * /v1/withdrawals?after=SEQ&wait=S.
+ * /v1/withdrawals?after=SEQ&mark=MARK&wait=S.
  *
  * The answer is {"entries": [JWS, ...], "last": SEQ}: entries after SEQ, oldest first, each signed by the key
- * that signs results, payload {"seq", "time", "instance_id", "state", "reason"}. `last` is the number to ask
- * from the next time. Where there is nothing yet the request waits up to S seconds, parked on its worker's
- * loop.
+ * that signs results, payload {"seq", "time", "instance_id", "state", "reason", "mark", "superseded"}. `last` is
+ * the number to ask from the next time. Where there is nothing yet the request waits up to S seconds, parked on
+ * its worker's loop.
+ *
+ * An entry's mark is random. Who asks says the mark of the entry that it read last: where an older copy of the
+ * database was put back, this list has none of that number, or another one by now, and the answer is 409. The
+ * asker then reads from the start, and there `superseded` tells which entries a later one has overtaken.
  */
 #ifndef MOORING_ATTESTATION_WITHDRAWALS_H
 #define MOORING_ATTESTATION_WITHDRAWALS_H

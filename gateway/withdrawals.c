@@ -12,11 +12,22 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { WAIT_S = 25, POLL_TIMEOUT_MS = 40000, LIST_MAX = 2 << 20, PAUSE_MIN_MS = 500, PAUSE_MAX_MS = 30000 };
+enum {
+	WAIT_S = 25,
+	POLL_TIMEOUT_MS = 40000,
+	LIST_MAX = 2 << 20,
+	PAUSE_MIN_MS = 500,
+	PAUSE_MAX_MS = 30000,
+	RESTART_INTERVAL_MS = 60000
+};
 
 static struct metric applied = {METRIC_COUNTER, "mooring_withdrawals_applied_total",
 				"Verdicts that the attestation service took back or gave back.", 0};
+static struct metric restarts = {
+	METRIC_COUNTER, "mooring_withdrawals_restarts_total",
+	"How often the attestation service's list was another one, and was read anew.", 0};
 static struct metric answered = {METRIC_GAUGE, "mooring_withdrawals_answered_timestamp_seconds",
 				 "When the attestation service last answered about withdrawals, Unix time.",
 				 0};
@@ -25,8 +36,9 @@ struct withdrawals {
 	struct worker *worker;
 	struct httpc *client; /* its own, so that the long poll holds no connection that enrolments want */
 	struct event timer;
-	int64_t last; /* read and stored up to here; -1: the store has not said yet */
-	int64_t asked_ms;
+	struct store_withdrawals_position
+		at; /* read and stored up to here; last -1: the store has not said yet */
+	int64_t asked_ms, restarted_ms;
 	struct backoff backoff;
 	bool failing;
 };
@@ -65,7 +77,7 @@ static void go_on(struct withdrawals *w, size_t count)
 
 struct application {
 	struct withdrawals *owner;
-	int64_t last;
+	struct store_withdrawals_position reached;
 	size_t count;
 };
 
@@ -77,10 +89,10 @@ static void on_applied(const struct store_changed *answer, const struct fault *f
 	if (f) {
 		fail(w, f);
 	} else if (!w->worker->stopping) {
-		w->last = a->last;
+		w->at = a->reached;
 		metric_add(&applied, a->count);
 		log_line(LOG_LEVEL_INFO, NULL, "withdrawals: %zu applied, up to number %" PRId64, a->count,
-			 a->last);
+			 w->at.last);
 		go_on(w, a->count);
 	}
 	free(a);
@@ -91,8 +103,45 @@ static void apply(struct withdrawals *w, const struct withdrawal_list *l)
 	struct application *a = malloc(sizeof *a);
 	if (!a)
 		abort(); /* nobody could be told */
-	*a = (struct application){w, l->last, l->count};
-	store_withdrawals_apply(w->worker->gateway->store, l->entries, l->count, l->last, on_applied, a);
+	*a = (struct application){w, {.last = l->last, .marked = true}, l->count};
+	memcpy(a->reached.mark, l->entries[l->count - 1].mark, STORE_MARK_SIZE);
+	store_withdrawals_apply(w->worker->gateway->store, l->entries, l->count, on_applied, a);
+}
+
+/* ---- another list ---- */
+
+static void on_restarted(const struct store_changed *answer, const struct fault *f, void *arg)
+{
+	struct withdrawals *w = arg;
+	(void)answer;
+	if (f) {
+		fail(w, f);
+		return;
+	}
+	metric_add(&restarts, 1);
+	w->at = (struct store_withdrawals_position){0};
+	if (!w->worker->stopping)
+		ask(w);
+}
+
+/* An older copy of the service's database was put back, or it is another service: its numbers mean other entries.
+ * Whoever stands between can claim so as well, and gains nothing by it; but it is an alarm, so not too often. */
+static void restart(struct withdrawals *w)
+{
+	struct fault f;
+	int64_t now = clock_monotonic_ms();
+	refuse(&f, REASON_WITHDRAWALS_ROLLED_BACK,
+	       "the attestation service's list does not have entry %" PRId64
+	       " as it was read: an older copy was put back there. It is read anew; what is withdrawn stays "
+	       "withdrawn",
+	       w->at.last);
+	if (w->at.last <= 0 || (w->restarted_ms && now - w->restarted_ms < RESTART_INTERVAL_MS)) {
+		fail(w, &f);
+		return;
+	}
+	w->restarted_ms = now;
+	log_fault(LOG_LEVEL_ERROR, NULL, &f, "withdrawals are read anew from the start");
+	store_withdrawals_restart(w->worker->gateway->store, &f, on_restarted, w);
 }
 
 static outcome read_answer(struct withdrawals *w, const struct httpc_answer *answer, const struct fault *why,
@@ -107,7 +156,7 @@ static outcome read_answer(struct withdrawals *w, const struct httpc_answer *ans
 	}
 	if (answer->status != 200)
 		return refuse(f, REASON_VERIFIER_UNAVAILABLE, "withdrawals: HTTP status %d", answer->status);
-	return withdrawal_list_parse(answer->body, w->last, w->worker->ear_keys,
+	return withdrawal_list_parse(answer->body, w->at.last, w->worker->ear_keys,
 				     w->worker->gateway->keys.ear_count, l, f);
 }
 
@@ -118,6 +167,10 @@ static void on_answer(const struct httpc_answer *answer, const struct fault *why
 	struct fault f;
 	if (w->worker->stopping)
 		return;
+	if (answer->status == 409) {
+		restart(w);
+		return;
+	}
 	if (!read_answer(w, answer, why, &l, &f).ok) {
 		fail(w, &f);
 		return;
@@ -130,28 +183,37 @@ static void on_answer(const struct httpc_answer *answer, const struct fault *why
 	withdrawal_list_free(&l);
 }
 
-static void on_last(int64_t last, const struct fault *f, void *arg)
+static void on_position(const struct store_withdrawals_position *at, const struct fault *f, void *arg)
 {
 	struct withdrawals *w = arg;
 	if (f) {
 		fail(w, f);
 		return;
 	}
-	w->last = last;
+	w->at = *at;
 	if (!w->worker->stopping)
 		ask(w);
+}
+
+static void write_url(const struct withdrawals *w, char *url, size_t room)
+{
+	char mark[HEX_SIZE(STORE_MARK_SIZE)] = "";
+	if (w->at.marked)
+		hex_encode(bytes_of(w->at.mark, STORE_MARK_SIZE), mark);
+	snprintf(url, room, "%s/v1/withdrawals?after=%" PRId64 "%s%s&wait=%d",
+		 w->worker->gateway->config.attestation_url, w->at.last, w->at.marked ? "&mark=" : "", mark,
+		 WAIT_S);
 }
 
 static void ask(struct withdrawals *w)
 {
 	char url[1200];
 	static const char *const headers[] = {"Accept: application/json", NULL};
-	if (w->last < 0) {
-		store_withdrawals_last(w->worker->gateway->store, on_last, w);
+	if (w->at.last < 0) {
+		store_withdrawals_position(w->worker->gateway->store, on_position, w);
 		return;
 	}
-	snprintf(url, sizeof url, "%s/v1/withdrawals?after=%" PRId64 "&wait=%d",
-		 w->worker->gateway->config.attestation_url, w->last, WAIT_S);
+	write_url(w, url, sizeof url);
 	const struct httpc_call get = {
 		.method = "GET",
 		.url = url,
@@ -186,7 +248,7 @@ outcome withdrawals_start(struct worker *worker, struct withdrawals **out, struc
 		return made;
 	}
 	w->worker = worker;
-	w->last = -1;
+	w->at.last = -1;
 	w->backoff = (struct backoff){.base_ms = PAUSE_MIN_MS, .cap_ms = PAUSE_MAX_MS};
 	event_assign(&w->timer, loop_base(worker->loop), -1, 0, on_timer, w);
 	*out = w;
@@ -212,5 +274,6 @@ void withdrawals_free(struct withdrawals *w)
 void withdrawals_metrics_write(struct buf *out)
 {
 	metrics_write(out, &applied);
+	metrics_write(out, &restarts);
 	metrics_write(out, &answered);
 }

@@ -20,7 +20,8 @@ static outcome read_payload(const json_t *payload, size_t i, int64_t after, stru
 			    struct fault *f)
 {
 	struct store_withdrawal *w = &l->entries[i];
-	const json_t *seq = json_object_get(payload, "seq");
+	const json_t *seq = json_object_get(payload, "seq"), *time = json_object_get(payload, "time");
+	const json_t *superseded = json_object_get(payload, "superseded");
 	const char *state = json_string_value(json_object_get(payload, "state"));
 	const char *reason = json_string_value(json_object_get(payload, "reason"));
 	/* Without a gap: whoever stands between could leave one out, and nobody would ask for it again. */
@@ -30,9 +31,15 @@ static outcome read_payload(const json_t *payload, size_t i, int64_t after, stru
 		return refuse_entry(f, i, "its state is neither suspended nor active");
 	if (!instance_of(payload, w->instance_id))
 		return refuse_entry(f, i, "its instance_id is not 33 bytes in hexadecimal");
+	if (!json_read_hex(json_object_get(payload, "mark"), w->mark, STORE_MARK_SIZE))
+		return refuse_entry(f, i, "its mark is not 8 bytes in hexadecimal");
+	if (!json_is_integer(time) || !json_is_boolean(superseded))
+		return refuse_entry(f, i, "its time is no number, or superseded no truth value");
 	snprintf(l->reasons[i], sizeof l->reasons[i], "%s", reason ? reason : "");
 	w->seq = json_integer_value(seq);
 	w->suspended = !strcmp(state, "suspended");
+	w->time = json_integer_value(time);
+	w->superseded = json_is_true(superseded);
 	w->reason = l->reasons[i];
 	return DONE;
 }

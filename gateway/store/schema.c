@@ -10,7 +10,9 @@ const char store_schema[] =
 	"CREATE TABLE meta ("
 	"  id INTEGER PRIMARY KEY CHECK (id = 1),"
 	"  epoch INTEGER NOT NULL," /* of the feeds: raised when an older copy of this file is put back */
-	"  withdrawals_last INTEGER NOT NULL" /* the attestation service's number applied last */
+	"  withdrawals_last INTEGER NOT NULL," /* the attestation service's number applied last */
+	"  withdrawals_mark BLOB NOT NULL,"    /* of that entry; empty: none */
+	"  withdrawals_doubt INTEGER NOT NULL" /* entries of up to this time were read anew, and lift nothing */
 	") STRICT;"
 
 	"CREATE TABLE devices ("
@@ -158,4 +160,4 @@ const char store_schema[] =
 	"CREATE TRIGGER log_has_no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is "
 	"append-only'); END;"
 
-	"INSERT INTO meta VALUES (1, unixepoch(), 0);";
+	"INSERT INTO meta VALUES (1, unixepoch(), 0, x'', 0);";

@@ -186,20 +186,34 @@ void store_policy_set(struct store *s, const struct store_caller *who, const cha
 
 /* ---- withdrawals by the attestation service ---- */
 
+enum { STORE_MARK_SIZE = 8 };
 struct store_withdrawal {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	bool suspended;	    /* false: active again */
 	int64_t seq;	    /* the service's own number */
+	int64_t time;	    /* by the service's clock */
 	const char *reason; /* the service's words, for the log */
+	uint8_t mark[STORE_MARK_SIZE];
+	bool superseded; /* a later entry is about the same device */
 };
-/* Applies the entries in transactions of some each, every one with the number that it reaches, the last with `last`;
- * entries at or below the stored number are skipped. Devices that never enrolled are remembered. `done` tells of the
- * last transaction. */
+/* Applies the entries in transactions of some each, every one with the number that it reaches; entries at or below
+ * the stored number are skipped. Devices that never enrolled are remembered. `done` tells of the last transaction.
+ * Among entries that are read anew after store_withdrawals_restart only the last about a device counts, and one that
+ * would lift a withdrawal does not: it is an alarm. */
 void store_withdrawals_apply(struct store *s, const struct store_withdrawal *entries, size_t count,
-			     int64_t last, store_changed_done *done, void *arg);
-/* The number applied last, 0 at first. */
-void store_withdrawals_last(struct store *s, void (*done)(int64_t last, const struct fault *f, void *arg),
-			    void *arg);
+			     store_changed_done *done, void *arg);
+
+struct store_withdrawals_position {
+	int64_t last; /* the number applied last, 0 at first */
+	bool marked;
+	uint8_t mark[STORE_MARK_SIZE]; /* of that entry, where marked */
+};
+void store_withdrawals_position(struct store *s,
+				void (*done)(const struct store_withdrawals_position *at, const struct fault *f,
+					     void *arg),
+				void *arg);
+/* The service's list is not the one that was read so far: it is read anew from its start, and an alarm says so. */
+void store_withdrawals_restart(struct store *s, const struct fault *why, store_changed_done *done, void *arg);
 
 /* ---- queries, on read-only connections ---- */
 

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import json
+import os
+import shutil
 import signal
 import threading
 import time
@@ -262,3 +264,51 @@ def test_a_withdrawn_verdict_reaches_a_live_session_and_comes_back(shared):
     device.wait_for("connected")
     shown = shared.show(thing)
     assert (shown["state"], [c["state"] for c in shown["certificates"]]) == ("active", ["active"])
+
+
+def test_an_older_copy_of_the_records_is_noticed_and_lifts_nothing(services):
+    """The service forgets what it withdrew since the copy, and gives its numbers to other entries."""
+    client = Client(services)
+    devices = published(services, 4)
+    things = [client.enrol(device)[2]["thing"] for device in devices]
+
+    def tell(verb, n):
+        services.ctl("records", verb, "--device", devices[n].instance.hex(), "--reason", "test", attestation=True)
+
+    def states(expected):
+        wait_until(lambda: [services.show(thing)["state"] for thing in things] == expected, expected, 40)
+
+    def alarms(reason):
+        return [a for a in services.ctl_json("alarms")["alarms"] if a["reason"] == reason]
+
+    tell("suspend", 0)
+    tell("suspend", 1)
+    tell("resume", 1)
+    states(["suspended", "active", "active", "active"])
+    records = services.folder / "attestd/state"
+    services.daemons["attestd"].stop()
+    shutil.copytree(records, services.folder / "copy")
+    services.start("attestd")
+    tell("resume", 0)
+    tell("suspend", 1)
+    tell("suspend", 2)
+    states(["active", "suspended", "suspended", "active"])
+
+    services.daemons["attestd"].stop()
+    owner = records.stat()
+    shutil.rmtree(records)
+    shutil.copytree(services.folder / "copy", records)
+    for path in (records, *records.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    services.start("attestd")
+    tell("suspend", 3)
+    states(["suspended", "suspended", "suspended", "suspended"])  # 0 again, as the copy has it; 1 and 2 as was said since
+    assert len(alarms("withdrawals-rolled-back")) == 1
+    assert [a["thing"] for a in alarms("withdrawal-kept")] == [things[1]]
+    services.daemons["gateway"].stop()
+    services.start("gateway").services_ready()
+    tell("resume", 3)
+    states(["suspended", "suspended", "suspended", "suspended"])  # for five minutes nothing that it says lifts anything
+    wait_until(lambda: len(alarms("withdrawal-kept")) == 2, "an alarm says so")
+    assert len(alarms("withdrawals-rolled-back")) == 1
+    assert services.ctl("log", "--verify").returncode == 0

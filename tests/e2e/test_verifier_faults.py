@@ -251,7 +251,8 @@ def test_a_slow_service_is_given_up_in_time_and_holds_up_nothing_else(lied_to, l
 
 
 def withdrawal(seq, device, state="suspended"):
-    return {"seq": seq, "time": NOW, "instance_id": device.instance.hex(), "state": state, "reason": "key-compromise"}
+    return {"seq": seq, "time": NOW, "instance_id": device.instance.hex(), "state": state, "reason": "key-compromise",
+            "mark": "0123456789abcdef", "superseded": False}
 
 
 def test_only_signed_withdrawals_in_order_count(lied_to, liar, client, monkeypatch):

@@ -42,7 +42,8 @@ static void new_session(const uint8_t nonce[BINDING_SIZE], char path[128])
 	assert_int_equal(a.status, 201);
 	assert_string_equal(text_of(&a, "nonce"), text);
 	assert_string_equal(text_of(&a, "status"), "waiting");
-	assert_non_null(strstr(a.text, "Content-Type: application/vnd.veraison.challenge-response-session+json"));
+	assert_non_null(
+		strstr(a.text, "Content-Type: application/vnd.veraison.challenge-response-session+json"));
 	assert_int_equal(sscanf(strstr(a.text, "Location: "), "Location: session/%60s", id), 1);
 	assert_int_equal(json_array_size(json_object_get(a.json, "accept")), 2);
 	snprintf(path, 128, "/challenge-response/v1/session/%s", id);
@@ -131,7 +132,8 @@ static void test_evidence_in_a_request_for_a_session_follows_the_same_rules(void
 	fresh_nonce(nonce);
 	fresh_nonce(other);
 	new_session_uri(nonce, uri);
-	expect(peer_ask(&service, "POST", uri, bytes_str("x"), "application/json"), 415, "unsupported-media-type");
+	expect(peer_ask(&service, "POST", uri, bytes_str("x"), "application/json"), 415,
+	       "unsupported-media-type");
 	expect(peer_ask(&service, "POST", uri, bytes_of(big, EVIDENCE_MAX + 1), PSA_TYPE), 413, "too-large");
 	expect(peer_ask(&service, "POST", sizeless, bytes_str("x"), PSA_TYPE), 400, "bad-request");
 	struct buf token = chip_psa(&chip, other, chip.rot);
@@ -154,8 +156,10 @@ static void test_a_signed_request_has_a_result_that_names_its_key(void **state)
 	(void)state;
 	fresh_nonce(nonce);
 	new_session(nonce, path);
-	size_t n = ec_key_to_spki(chip.key, spki, sizeof spki), m = ec_key_to_spki(chip.rot, other, sizeof other);
-	struct buf csr = chip_csr(chip.key, chip.key), signed_csr = chip_cose(&chip, nonce, buf_view(&csr), chip.rot);
+	size_t n = ec_key_to_spki(chip.key, spki, sizeof spki),
+	       m = ec_key_to_spki(chip.rot, other, sizeof other);
+	struct buf csr = chip_csr(chip.key, chip.key),
+		   signed_csr = chip_cose(&chip, nonce, buf_view(&csr), chip.rot);
 	struct answer a = peer_ask(&service, "POST", path, buf_view(&signed_csr), COSE_TYPE);
 	assert_int_equal(a.status, 200);
 	if (!check_result(&a, nonce, bytes_of(spki, n), &ear, &f).ok)
@@ -222,9 +226,14 @@ static void test_a_session_takes_its_evidence_once(void **state)
 static void test_sessions_are_asked_for_properly_or_refused(void **state)
 {
 	static const char *const bad[] = {
-		"nonce=AAAA", "nonce=", "nonce=%00", "nonceSize=16", "nonceSize=64",
+		"nonce=AAAA",
+		"nonce=",
+		"nonce=%00",
+		"nonceSize=16",
+		"nonceSize=64",
 		"nonce=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&nonceSize=32",
-		"nonce=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&nonce=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"nonce=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&nonce="
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 	};
 	char uri[256];
 	(void)state;
@@ -232,7 +241,8 @@ static void test_sessions_are_asked_for_properly_or_refused(void **state)
 		snprintf(uri, sizeof uri, "/challenge-response/v1/newSession?%s", bad[i]);
 		expect(peer_ask(&service, "POST", uri, nothing, NULL), 400, "bad-request");
 	}
-	expect(peer_ask(&service, "POST", "/challenge-response/v1/newSession?nonceSize=32", nothing, NULL), 201, NULL);
+	expect(peer_ask(&service, "POST", "/challenge-response/v1/newSession?nonceSize=32", nothing, NULL),
+	       201, NULL);
 	expect(peer_ask(&service, "POST", "/challenge-response/v1/newSession", nothing, NULL), 201, NULL);
 }
 
@@ -247,8 +257,8 @@ static void test_evidence_has_a_type_and_a_size(void **state)
 	expect(a, 415, "unsupported-media-type");
 	expect(peer_ask(&service, "POST", path, nothing, PSA_TYPE), 400, "bad-request");
 	expect(peer_ask(&service, "POST", path, bytes_of(big, EVIDENCE_MAX + 1), PSA_TYPE), 413, "too-large");
-	expect(peer_ask(&service, "POST", "/challenge-response/v1/session/none", bytes_str("x"), PSA_TYPE), 404,
-	       "not-found");
+	expect(peer_ask(&service, "POST", "/challenge-response/v1/session/none", bytes_str("x"), PSA_TYPE),
+	       404, "not-found");
 	free(big);
 }
 
@@ -264,8 +274,10 @@ static void test_only_relying_parties_may_ask(void **state)
 					       {"DELETE", "/challenge-response/v1/session/a"},
 					       {"GET", "/v1/withdrawals"}};
 	for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-		expect(service_ask(&service, asked[i][0], asked[i][1], nothing, NULL), 401, "unauthenticated");
-		expect(service_receive(peer_send(&service, buf_view(&broker), asked[i][0], asked[i][1], nothing, NULL)),
+		expect(service_ask(&service, asked[i][0], asked[i][1], nothing, NULL), 401,
+		       "unauthenticated");
+		expect(service_receive(peer_send(&service, buf_view(&broker), asked[i][0], asked[i][1],
+						 nothing, NULL)),
 		       403, "forbidden");
 	}
 	buf_free(&broker);
@@ -299,12 +311,13 @@ static void test_records_are_imported_by_operators_and_read_by_viewers(void **st
 	(void)state;
 	buf_printf(&body, "%s\n%s\n", one, two);
 	const struct bytes both = buf_view(&body);
-	expect(service_ask(&service, "POST", "/v1/records/imports/x/batches/0", both, NULL), 401, "unauthenticated");
+	expect(service_ask(&service, "POST", "/v1/records/imports/x/batches/0", both, NULL), 401,
+	       "unauthenticated");
 	expect(admin_ask(&service, service.viewer_key, "POST", "/v1/records/imports/x/batches/0", both), 403,
 	       "forbidden");
 	for (int again = 0; again < 2; again++) {
-		struct answer a =
-			admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x/batches/0", both);
+		struct answer a = admin_ask(&service, service.operator_key, "POST",
+					    "/v1/records/imports/x/batches/0", both);
 		assert_int_equal(a.status, 200);
 		assert_string_equal(text_of(&a, "import"), "x");
 		assert_int_equal(number_of(&a, "records"), 2);
@@ -313,15 +326,17 @@ static void test_records_are_imported_by_operators_and_read_by_viewers(void **st
 		assert_int_equal(number_of(&a, "total"), 2);
 		answer_free(&a);
 	}
-	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x/batches/0", bytes_str(one)),
+	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x/batches/0",
+			 bytes_str(one)),
 	       409, "conflict");
-	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x/batches/01", both), 400,
-	       "bad-request");
-	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x,y/batches/1", both), 400,
-	       "bad-request");
+	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x/batches/01", both),
+	       400, "bad-request");
+	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x,y/batches/1", both),
+	       400, "bad-request");
 	cut = strdup(one);
 	cut[strlen(cut) - 1] = '\0';
-	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x/batches/1", bytes_str(cut)),
+	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/x/batches/1",
+			 bytes_str(cut)),
 	       400, "bad-request");
 	hex_encode(bytes_of(more[1].record.instance_id, INSTANCE_ID_SIZE), id);
 	snprintf(uri, sizeof uri, "/v1/records/%s", id);
@@ -357,7 +372,8 @@ static void test_records_are_listed_page_by_page(void **state)
 		buf_printf(&body, "%s\n", line);
 		free(line);
 	}
-	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/p/batches/0", buf_view(&body)),
+	expect(admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/p/batches/0",
+			 buf_view(&body)),
 	       200, NULL);
 	strcpy(uri, "/v1/records?batch=pages&limit=2");
 	for (int page = 0; page < 3; page++) {
@@ -369,10 +385,14 @@ static void test_records_are_listed_page_by_page(void **state)
 		answer_free(&a);
 	}
 	assert_int_equal(seen, 5);
-	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?limit=0", nothing), 400, "bad-request");
-	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?limit=501", nothing), 400, "bad-request");
-	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?batch=a%20b", nothing), 400, "bad-request");
-	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?after=01", nothing), 400, "bad-request");
+	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?limit=0", nothing), 400,
+	       "bad-request");
+	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?limit=501", nothing), 400,
+	       "bad-request");
+	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?batch=a%20b", nothing), 400,
+	       "bad-request");
+	expect(admin_ask(&service, service.viewer_key, "GET", "/v1/records?after=01", nothing), 400,
+	       "bad-request");
 	buf_free(&body);
 	for (int i = 0; i < 5; i++)
 		chip_free(&more[i]);
@@ -404,15 +424,22 @@ static int follow(long long after, int wait_s)
 	return peer_send(&service, buf_view(&service.gateway), "GET", uri, nothing, NULL);
 }
 
-static void expect_entry(const struct answer *a, size_t i, const char *state, long long seq)
+/* The payload of an entry; caller json_decref. */
+static json_t *entry_of(const struct answer *a, size_t i)
 {
 	EVP_PKEY *const keys[] = {service.ear_public};
-	char id[INSTANCE_ID_HEX];
 	json_t *payload = NULL;
 	struct fault f = {0};
 	const char *jws = json_string_value(json_array_get(json_object_get(a->json, "entries"), i));
 	if (!jws || !jws_verify(bytes_str(jws), keys, 1, &payload, &f).ok)
 		fail_msg("%s: %s", a->text, f.text);
+	return payload;
+}
+
+static void expect_entry(const struct answer *a, size_t i, const char *state, long long seq)
+{
+	char id[INSTANCE_ID_HEX];
+	json_t *payload = entry_of(a, i);
 	hex_encode(bytes_of(chip.record.instance_id, INSTANCE_ID_SIZE), id);
 	assert_string_equal(json_string_value(json_object_get(payload, "instance_id")), id);
 	assert_string_equal(json_string_value(json_object_get(payload, "state")), state);
@@ -457,15 +484,48 @@ static void test_a_suspension_wakes_those_who_follow_and_refuses_the_device(void
 	answer_free(&both);
 }
 
+static void expect_marked(long long after, const char *mark, int status, const char *code)
+{
+	char uri[96];
+	snprintf(uri, sizeof uri, "/v1/withdrawals?after=%lld&mark=%s", after, mark);
+	expect(peer_ask(&service, "GET", uri, nothing, NULL), status, code);
+}
+
+static void test_who_has_read_another_list_is_told_so(void **state)
+{
+	(void)state;
+	long long before = last_withdrawal();
+	expect(stand("suspend"), 200, NULL);
+	expect(stand("resume"), 200, NULL);
+	struct answer both = service_receive(follow(before, 0));
+	json_t *first = entry_of(&both, 0), *second = entry_of(&both, 1);
+	const char *first_mark = json_string_value(json_object_get(first, "mark"));
+	const char *second_mark = json_string_value(json_object_get(second, "mark"));
+	assert_int_equal(strlen(first_mark), 16);
+	assert_string_not_equal(first_mark, second_mark);
+	assert_true(json_is_true(json_object_get(first, "superseded")));
+	assert_true(json_is_false(json_object_get(second, "superseded")));
+	expect_marked(before + 1, first_mark, 200, NULL);
+	expect_marked(before + 2, second_mark, 200, NULL);
+	expect_marked(before + 2, first_mark, 409, "conflict");	 /* its number came again */
+	expect_marked(before + 3, second_mark, 409, "conflict"); /* it was never given out here */
+	expect_marked(before + 2, "00", 400, "bad-request");
+	expect_marked(before + 2, "", 400, "bad-request");
+	json_decref(first);
+	json_decref(second);
+	answer_free(&both);
+}
+
 static void test_batches_are_suspended_and_resumed_by_operators(void **state)
 {
 	const struct bytes reason = bytes_str("{\"reason\":\"recall\"}");
 	(void)state;
-	expect(admin_ask(&service, service.viewer_key, "POST", "/v1/batches/B1/suspend", reason), 403, "forbidden");
+	expect(admin_ask(&service, service.viewer_key, "POST", "/v1/batches/B1/suspend", reason), 403,
+	       "forbidden");
 	expect(admin_ask(&service, service.operator_key, "POST", "/v1/batches/none/suspend", reason), 404,
 	       "not-found");
-	expect(admin_ask(&service, service.operator_key, "POST", "/v1/batches/B1/suspend", bytes_str("{}")), 400,
-	       "bad-request");
+	expect(admin_ask(&service, service.operator_key, "POST", "/v1/batches/B1/suspend", bytes_str("{}")),
+	       400, "bad-request");
 	struct answer a = admin_ask(&service, service.operator_key, "POST", "/v1/batches/B1/suspend", reason);
 	assert_int_equal(a.status, 200);
 	long long devices = number_of(&a, "devices");
@@ -536,7 +596,8 @@ static void test_metrics_count_what_was_found(void **state)
 	(void)state;
 	struct answer a = service_ask(&service, "GET", "/metrics", nothing, NULL);
 	assert_int_equal(a.status, 200);
-	assert_non_null(strstr(a.text, "mooring_attestation_contraindicated_total{reason=\"device-unknown\"}"));
+	assert_non_null(
+		strstr(a.text, "mooring_attestation_contraindicated_total{reason=\"device-unknown\"}"));
 	assert_non_null(strstr(a.text, "mooring_attestation_appraisal_seconds_bucket"));
 	assert_non_null(strstr(a.text, "mooring_store_writable 1"));
 	answer_free(&a);
@@ -583,8 +644,8 @@ static int open_service(void **state)
 	service_open(&service);
 	chip = chip_make();
 	char *line = chip_line(&chip);
-	struct answer a =
-		admin_ask(&service, service.operator_key, "POST", "/v1/records/imports/first/batches/0", bytes_str(line));
+	struct answer a = admin_ask(&service, service.operator_key, "POST",
+				    "/v1/records/imports/first/batches/0", bytes_str(line));
 	int status = a.status;
 	answer_free(&a);
 	free(line);
@@ -616,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_records_are_listed_page_by_page),
 		cmocka_unit_test(test_a_suspension_wakes_those_who_follow_and_refuses_the_device),
 		cmocka_unit_test(test_batches_are_suspended_and_resumed_by_operators),
+		cmocka_unit_test(test_who_has_read_another_list_is_told_so),
 		cmocka_unit_test(test_waiting_for_withdrawals_has_an_end),
 		cmocka_unit_test(test_stopping_answers_those_who_wait_and_a_restart_forgets_nothing),
 		cmocka_unit_test(test_unknown_paths_and_methods_are_refused),

@@ -134,7 +134,7 @@ static void test_a_commit_larger_than_a_frame_is_told_in_several(void **state)
 	site_broker_dial(broker);
 	site_broker_follow(broker, last_seq());
 	got_init(&g);
-	store_withdrawals_apply(fixture_store, entries, MANY, MANY, on_changed, &g);
+	store_withdrawals_apply(fixture_store, entries, MANY, on_changed, &g);
 	got_wait(&g);
 	site_broker_follow(broker, last_seq());
 	for (int i = 0; i < MANY; i++)

@@ -274,7 +274,7 @@ static UNUSED_OK struct got withdraw(int device, bool suspended, int64_t seq)
 	struct store_withdrawal w = {.suspended = suspended, .seq = seq, .reason = "recall"};
 	fixture_instance(device, w.instance_id);
 	got_init(&g);
-	store_withdrawals_apply(fixture_store, &w, 1, seq, on_changed, &g);
+	store_withdrawals_apply(fixture_store, &w, 1, on_changed, &g);
 	got_wait(&g);
 	return g;
 }

@@ -160,11 +160,14 @@ static void test_the_attestation_service_does_not_lift_a_suspension(void **state
 
 /* ---- withdrawals ---- */
 
-static void on_last(int64_t last, const struct fault *f, void *arg)
+static struct store_withdrawals_position position;
+
+static void on_position(const struct store_withdrawals_position *at, const struct fault *f, void *arg)
 {
 	struct got *g = arg;
 	got_fault(g, f);
-	g->number = last;
+	if (at)
+		position = *at;
 	sem_post(&g->ready);
 }
 
@@ -172,10 +175,10 @@ static int64_t withdrawals_last(void)
 {
 	struct got g;
 	got_init(&g);
-	store_withdrawals_last(fixture_store, on_last, &g);
+	store_withdrawals_position(fixture_store, on_position, &g);
 	got_wait(&g);
 	assert_false(g.refused);
-	return g.number;
+	return position.last;
 }
 
 static void test_withdrawals_are_applied_with_their_number(void **state)
@@ -206,13 +209,108 @@ static void test_large_recall_is_applied_whole(void **state)
 		fixture_instance(i, entries[i].instance_id);
 	}
 	got_init(&g);
-	store_withdrawals_apply(fixture_store, entries, COUNT, COUNT + 5, on_changed, &g);
+	store_withdrawals_apply(fixture_store, entries, COUNT, on_changed, &g);
 	got_wait(&g);
 	assert_false(g.refused);
-	assert_int_equal(withdrawals_last(), COUNT + 5);
+	assert_int_equal(withdrawals_last(), COUNT);
 	assert_int_equal(count_rows("SELECT count(*) FROM devices WHERE withdrawn = 1"), COUNT);
 	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'device-withdrawn'"), COUNT);
 	assert_int_equal(state_of(fp), STORE_INACTIVE);
+}
+
+/* An entry as the service tells it, at `time`. */
+static struct store_withdrawal told(int device, bool suspended, int64_t seq, int64_t time, bool superseded)
+{
+	struct store_withdrawal w = {
+		.suspended = suspended, .seq = seq, .time = time, .superseded = superseded, .reason = "told"};
+	fixture_instance(device, w.instance_id);
+	memset(w.mark, (int)seq, sizeof w.mark);
+	return w;
+}
+
+static void apply(const struct store_withdrawal *entries, size_t count)
+{
+	struct got g;
+	got_init(&g);
+	store_withdrawals_apply(fixture_store, entries, count, on_changed, &g);
+	got_wait(&g);
+	assert_false(g.refused);
+}
+
+static void restart_list(void)
+{
+	struct got g;
+	struct fault why;
+	got_init(&g);
+	refuse(&why, REASON_WITHDRAWALS_ROLLED_BACK, "another list");
+	store_withdrawals_restart(fixture_store, &why, on_changed, &g);
+	got_wait(&g);
+	assert_false(g.refused);
+}
+
+static int64_t alarms_of(const char *reason)
+{
+	char sql[160];
+	snprintf(sql, sizeof sql, "SELECT count(*) FROM log WHERE kind = 'alarm' AND reason = '%s'", reason);
+	return count_rows(sql);
+}
+
+static void test_the_position_has_the_mark_of_its_entry(void **state)
+{
+	struct store_withdrawal w = told(1, true, 3, 1, false);
+	(void)state;
+	assert_int_equal(withdrawals_last(), 0);
+	assert_false(position.marked);
+	apply(&w, 1);
+	assert_int_equal(withdrawals_last(), 3);
+	assert_true(position.marked);
+	assert_memory_equal(position.mark, w.mark, STORE_MARK_SIZE);
+	restart_list();
+	fixture_reopen();
+	assert_int_equal(withdrawals_last(), 0);
+	assert_false(position.marked);
+}
+
+/* The service's list went back to its second entry: of device 1 it says that it is active, and it does not know
+ * that device 2 was withdrawn and that device 3 was given back. */
+static void test_a_list_read_anew_lifts_nothing_and_withdraws_what_it_must(void **state)
+{
+	uint8_t one[FINGERPRINT_SIZE], two[FINGERPRINT_SIZE], three[FINGERPRINT_SIZE], four[FINGERPRINT_SIZE];
+	int64_t now = clock_wall_s();
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, one);
+	enrol((struct ask){.device = 2, .key = 2}, two);
+	enrol((struct ask){.device = 3, .key = 3}, three);
+	enrol((struct ask){.device = 4, .key = 4}, four);
+	const struct store_withdrawal before[] = {
+		told(1, true, 1, now - 90, true),  told(1, false, 2, now - 80, true),
+		told(3, true, 3, now - 70, true),  told(1, true, 4, now - 60, false),
+		told(2, true, 5, now - 50, false), told(3, false, 6, now - 40, false)};
+	apply(before, 6);
+	assert_int_equal(state_of(one), STORE_INACTIVE);
+	assert_int_equal(state_of(two), STORE_INACTIVE);
+	assert_int_equal(state_of(three), STORE_ACTIVE);
+	restart_list();
+	assert_int_equal(alarms_of("withdrawals-rolled-back"), 1);
+	const struct store_withdrawal anew[] = {
+		told(1, true, 1, now - 90, true), told(1, false, 2, now - 80, false),
+		told(3, true, 3, now - 70, true), told(4, true, 4, now - 1, false),
+		told(3, false, 5, now, false),	  told(5, false, 6, now, false)};
+	apply(anew, 6);
+	assert_int_equal(state_of(one), STORE_INACTIVE); /* withdrawn in an entry that the list has lost */
+	assert_int_equal(state_of(two), STORE_INACTIVE);
+	assert_int_equal(state_of(three), STORE_ACTIVE); /* withdrawn once, and given back before and after */
+	assert_int_equal(state_of(four), STORE_INACTIVE);
+	assert_int_equal(withdrawals_last(), 6);
+	assert_int_equal(alarms_of("withdrawal-kept"), 1);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM devices d JOIN log l ON l.device_id = d.id WHERE l.reason = "
+			   "'withdrawal-kept' AND d.withdrawn = 1"),
+		1);
+	/* what is said from now on counts as ever */
+	const struct store_withdrawal later = told(1, false, 7, now + 1000, false);
+	apply(&later, 1);
+	assert_int_equal(state_of(one), STORE_ACTIVE);
 }
 
 /* ---- lists ---- */
@@ -332,6 +430,8 @@ int main(void)
 		TEST(test_the_attestation_service_does_not_lift_a_suspension),
 		TEST(test_withdrawals_are_applied_with_their_number),
 		TEST(test_large_recall_is_applied_whole),
+		TEST(test_the_position_has_the_mark_of_its_entry),
+		TEST(test_a_list_read_anew_lifts_nothing_and_withdraws_what_it_must),
 		TEST(test_devices_are_listed_by_state_and_page),
 		TEST(test_a_device_is_told_with_its_history),
 	};

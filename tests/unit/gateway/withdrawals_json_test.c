@@ -26,11 +26,12 @@ static char *entry(EVP_PKEY *by, const char *payload)
 
 static char *payload_of(int seq, const char *state)
 {
-	static char text[256];
+	static char text[320];
 	snprintf(text, sizeof text,
 		 "{\"seq\":%d,\"time\":1,\"instance_id\":\"" INSTANCE
-		 "\",\"state\":\"%s\",\"reason\":\"recall\"}",
-		 seq, state);
+		 "\",\"state\":\"%s\",\"reason\":\"recall\",\"mark\":\"00010203040506%02x\",\"superseded\":%"
+		 "s}",
+		 seq, state, seq, seq % 2 ? "true" : "false");
 	return text;
 }
 
@@ -70,6 +71,10 @@ static void test_entries_are_read_in_order(void **state)
 	assert_false(l.entries[1].suspended);
 	assert_string_equal(l.entries[1].reason, "recall");
 	assert_int_equal(l.entries[0].instance_id[32], 0xff);
+	assert_int_equal(l.entries[1].mark[7], 8);
+	assert_int_equal(l.entries[0].time, 1);
+	assert_true(l.entries[0].superseded);
+	assert_false(l.entries[1].superseded);
 	withdrawal_list_free(&l);
 	free(a);
 	free(b);
@@ -128,6 +133,21 @@ static void test_an_entry_that_says_something_else_is_refused(void **state)
 	refused("{\"seq\":7,\"state\":\"suspended\",\"instance_id\":\"01\"}", key, 7, 6,
 		"verifier-answer-invalid");
 	refused("{\"seq\":7,\"instance_id\":\"" INSTANCE "\"}", key, 7, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"time\":1,\"state\":\"active\",\"instance_id\":\"" INSTANCE
+		"\",\"superseded\":false}",
+		key, 7, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"time\":1,\"state\":\"active\",\"instance_id\":\"" INSTANCE
+		"\",\"superseded\":false,"
+		"\"mark\":\"00\"}",
+		key, 7, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"time\":\"1\",\"state\":\"active\",\"instance_id\":\"" INSTANCE
+		"\",\"superseded\":false,"
+		"\"mark\":\"0001020304050607\"}",
+		key, 7, 6, "verifier-answer-invalid");
+	refused("{\"seq\":7,\"time\":1,\"state\":\"active\",\"instance_id\":\"" INSTANCE
+		"\",\"superseded\":0,"
+		"\"mark\":\"0001020304050607\"}",
+		key, 7, 6, "verifier-answer-invalid");
 	refused("{\"seq\":\"7\",\"state\":\"active\",\"instance_id\":\"" INSTANCE "\"}", key, 7, 6,
 		"verifier-answer-invalid");
 }
