@@ -22,7 +22,7 @@ static const struct config_key keys[] = {
 	 "Name of this verifier in its results."},
 	{"relying_party_ca", CONFIG_STRING, AT(relying_party_ca), NULL, 0, 0, NULL,
 	 "CA certificate (PEM) whose client certificates of role gateway may ask for results and "
-	 "withdrawals."},
+	 "withdrawals; several in one file while it is replaced."},
 	{"admin_master", CONFIG_STRING, AT(admin_master), NULL, 0, 0, NULL,
 	 "File of the secret that admin keys are derived from; made by `mooringctl admin init`."},
 	{"region", CONFIG_STRING, AT(region), "mooring-1", 0, 0, NULL,

@@ -1,7 +1,5 @@
 #include "keys.h"
 
-#include "cert.h"
-
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
@@ -73,10 +71,10 @@ static outcome load_key(const char *name, const char *path, EVP_PKEY **out, stru
 	return DONE;
 }
 
-static outcome load_ca(const char *path, X509 **out, struct fault *f)
+static outcome load_cas(const char *path, struct cert_issuers *out, struct fault *f)
 {
 	struct fault why;
-	if (!cert_load_pem(path, out, &why).ok)
+	if (!cert_issuers_load(path, out, &why).ok)
 		return refuse(f, REASON_CONFIG, "relying_party_ca: %s", why.text);
 	return DONE;
 }
@@ -89,7 +87,7 @@ outcome keys_load(const char *ear, const char *next, const char *relying_party_c
 	if (r.ok && *next)
 		r = load_key("ear_key_next", next, &out->ear_next, f);
 	if (r.ok)
-		r = load_ca(relying_party_ca, &out->relying_party_ca, f);
+		r = load_cas(relying_party_ca, &out->relying_party_cas, f);
 	if (r.ok && !key_thumbprint(out->ear, out->ear_id))
 		r = crypto_fault(f, "the thumbprint of ear_key");
 	if (!r.ok)
@@ -101,6 +99,6 @@ void keys_free(struct keys *k)
 {
 	EVP_PKEY_free(k->ear);
 	EVP_PKEY_free(k->ear_next);
-	X509_free(k->relying_party_ca);
+	cert_issuers_free(&k->relying_party_cas);
 	*k = (struct keys){0};
 }

@@ -6,10 +6,9 @@
 #ifndef MOORING_ATTESTATION_KEYS_H
 #define MOORING_ATTESTATION_KEYS_H
 
-#include "crypto.h"
+#include "cert.h"
 
 #include <jansson.h>
-#include <openssl/x509.h>
 
 enum { KEY_ID_SIZE = BASE64_SIZE(SHA256_SIZE) };
 
@@ -17,7 +16,7 @@ struct keys {
 	EVP_PKEY *ear;
 	EVP_PKEY *ear_next;	     /* NULL where none is configured */
 	char ear_id[KEY_ID_SIZE];    /* JWK thumbprint (RFC 7638), the `kid` of results */
-	X509 *relying_party_ca;
+	struct cert_issuers relying_party_cas;
 };
 
 /* `next` may be "". REASON_CONFIG where a key is not P-256 (ES256 is all that results are signed with). */

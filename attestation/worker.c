@@ -10,7 +10,7 @@ outcome worker_start(struct loop *loop, unsigned index, void *arg, struct fault 
 	w->loop = loop;
 	w->appraiser = (struct appraiser){&w->records, a->config.allow_test_keys};
 	w->ear = key_copy(a->keys.ear);
-	w->peers = peers_new(a->keys.relying_party_ca, NULL);
+	w->peers = peers_new(&a->keys.relying_party_cas, NULL);
 	outcome r = w->ear && w->peers ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker");
 	if (r.ok)
 		r = records_open_reader(a->db_path, &w->records, f);

@@ -115,8 +115,8 @@ outcome cert_load_pems(const char *path, X509 **out, size_t room, size_t *count,
 		else if ((out[*count] = cert_from_pem(bytes_of(rest.p, rest.n - after.n))))
 			++*count;
 		else
-			o = refuse(f, REASON_CRYPTO, "%s: certificate %zu is not one in PEM (RFC 7468 5)", path,
-				   *count + 1);
+			o = refuse(f, REASON_CRYPTO, "%s: certificate %zu is not one in PEM (RFC 7468 5)",
+				   path, *count + 1);
 	}
 	buf_free(&text);
 	while (!o.ok && *count)
@@ -275,5 +275,35 @@ outcome cert_verify(X509 *leaf, X509 *issuer, int64_t now, int purpose, struct f
 		o = refuse(f, REASON_PEER_CERTIFICATE,
 			   "RFC 5280 6.1.3: the certificate's signature does not verify");
 	ERR_clear_error();
+	return o;
+}
+
+outcome cert_issuers_load(const char *path, struct cert_issuers *out, struct fault *f)
+{
+	return cert_load_pems(path, out->certs, CERT_ISSUERS_MAX, &out->count, f);
+}
+
+void cert_issuers_free(struct cert_issuers *i)
+{
+	while (i->count)
+		X509_free(i->certs[--i->count]);
+}
+
+size_t cert_issuer_of(const struct cert_issuers *i, X509 *leaf)
+{
+	for (size_t at = 0; at < i->count; at++)
+		if (X509_check_issued(i->certs[at], leaf) == X509_V_OK)
+			return at;
+	return 0;
+}
+
+outcome cert_verify_any(X509 *leaf, const struct cert_issuers *issuers, int64_t now, int purpose,
+			struct fault *f)
+{
+	outcome o = cert_verify(leaf, issuers->certs[cert_issuer_of(issuers, leaf)], now, purpose, f);
+	/* Two of one name, and a leaf without an identifier of its issuer's key. */
+	for (size_t i = 0; !o.ok && i < issuers->count; i++)
+		if (X509_check_issued(issuers->certs[i], leaf) == X509_V_OK)
+			o = cert_verify(leaf, issuers->certs[i], now, purpose, f);
 	return o;
 }

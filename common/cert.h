@@ -9,7 +9,7 @@
 
 #include <openssl/x509.h>
 
-enum { FINGERPRINT_SIZE = 32, SERIAL_SIZE = 16, THING_NAME_SIZE = 25, CERT_DER_MAX = 8192 };
+enum { CERT_ISSUERS_MAX = 4, FINGERPRINT_SIZE = 32, SERIAL_SIZE = 16, THING_NAME_SIZE = 25, CERT_DER_MAX = 8192 };
 
 /* AWS's certificateId is the lower-case hex of this: SHA-256 of the DER. */
 void cert_fingerprint(struct bytes der, uint8_t out[FINGERPRINT_SIZE]);
@@ -40,5 +40,19 @@ void cert_dates(X509 *cert, int64_t *not_before, int64_t *not_after);
  * and has `purpose` (NID_client_auth / NID_server_auth) among its extended key usages.
  * REASON_CERTIFICATE_EXPIRED where it has expired, REASON_PEER_CERTIFICATE for every other cause. */
 MUST_USE outcome cert_verify(X509 *leaf, X509 *issuer, int64_t now, int purpose, struct fault *f);
+
+/* The CAs of one purpose: more than one while one takes the place of another. The first is the one of today. */
+struct cert_issuers {
+	X509 *certs[CERT_ISSUERS_MAX];
+	size_t count;
+};
+/* A file with one certificate, or some of them one after the other. */
+MUST_USE outcome cert_issuers_load(const char *path, struct cert_issuers *out, struct fault *f);
+void cert_issuers_free(struct cert_issuers *i);
+/* Which of them names itself as the issuer of `leaf`, by name and key identifier; 0 where none does. */
+size_t cert_issuer_of(const struct cert_issuers *i, X509 *leaf);
+/* cert_verify with one of them. */
+MUST_USE outcome cert_verify_any(X509 *leaf, const struct cert_issuers *issuers, int64_t now, int purpose,
+				 struct fault *f);
 
 #endif

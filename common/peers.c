@@ -1,7 +1,5 @@
 #include "peers.h"
 
-#include "cert.h"
-
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,27 +13,23 @@ struct known {
 };
 
 struct peers {
-	X509 *ca;
+	const struct cert_issuers *cas;
 	const char *trust_domain;
 	struct known known[REMEMBERED];
 };
 
-struct peers *peers_new(X509 *ca, const char *trust_domain)
+struct peers *peers_new(const struct cert_issuers *cas, const char *trust_domain)
 {
 	struct peers *p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;
-	X509_up_ref(ca);
-	p->ca = ca;
+	p->cas = cas;
 	p->trust_domain = trust_domain;
 	return p;
 }
 
 void peers_free(struct peers *p)
 {
-	if (!p)
-		return;
-	X509_free(p->ca);
 	free(p);
 }
 
@@ -85,7 +79,7 @@ static outcome verify(const struct peers *p, struct bytes pem, const char *role,
 		return refuse(f, REASON_PEER_CERTIFICATE, "no client certificate was presented");
 	if (!cert)
 		return refuse(f, REASON_PEER_CERTIFICATE, "the client certificate is not one certificate");
-	if (!cert_verify(cert, p->ca, now, NID_client_auth, &why).ok)
+	if (!cert_verify_any(cert, p->cas, now, NID_client_auth, &why).ok)
 		r = refuse(f, REASON_PEER_CERTIFICATE, "the client certificate: %s", why.text);
 	if (r.ok)
 		r = check_name(p, cert, role, out, f);

@@ -11,9 +11,7 @@
 #ifndef MOORING_PEERS_H
 #define MOORING_PEERS_H
 
-#include "crypto.h"
-
-#include <openssl/x509.h>
+#include "cert.h"
 
 enum { PEER_NAME_SIZE = 65 };
 
@@ -28,13 +26,13 @@ struct peer {
  * remembered; their dates are checked every time. */
 struct peers;
 
-/* Peers whose certificates `ca` issues, of this trust domain; NULL: of any, each OEM's gateway has its own.
- * The text is the caller's and outlives it; `ca` is shared. NULL without memory. */
-struct peers *peers_new(X509 *ca, const char *trust_domain);
+/* Peers whose certificates one of `cas` issues, of this trust domain; NULL: of any, each OEM's gateway has its own.
+ * Both are the caller's and outlive it. NULL without memory. */
+struct peers *peers_new(const struct cert_issuers *cas, const char *trust_domain);
 void peers_free(struct peers *p);
 
 /* `pem` is what the peer has shown (n = 0: nothing), `now` Unix seconds. REASON_PEER_CERTIFICATE: no
- * certificate, not from the CA, not within its dates, not for client authentication, not one URI, or a
+ * certificate, not from a CA of theirs, not within its dates, not for client authentication, not one URI, or a
  * common name that is not the URI's. REASON_PEER_ROLE: a good one, but of another trust domain or role. */
 MUST_USE outcome peers_check(struct peers *p, struct bytes pem, const char *role, int64_t now,
 			     struct peer *out, struct fault *f);

@@ -37,9 +37,12 @@ static const struct config_key keys[] = {
 	{"root_cert", CONFIG_STRING, AT(root_cert), NULL, 0, 0, NULL,
 	 "Root certificate (PEM) that devices pin."},
 	{"issuing_cert", CONFIG_STRING, AT(issuing_cert), NULL, 0, 0, NULL,
-	 "Certificate (PEM) of the CA that issues to devices; they send it after their own."},
+	 "Certificate (PEM) of the CA that issues to devices; they send it after their own. While it is "
+	 "replaced: "
+	 "the new one, then the old one, in one file."},
 	{"service_cert", CONFIG_STRING, AT(service_cert), NULL, 0, 0, NULL,
-	 "Certificate (PEM) of the CA that issues to brokers and back ends."},
+	 "Certificate (PEM) of the CA that issues to brokers and back ends; several in one file while it is "
+	 "replaced."},
 	{"attestation_url", CONFIG_STRING, AT(attestation_url), NULL, 0, 0, check_https,
 	 "Attestation service (Veraison's challenge-response API)."},
 	{"attestation_ca", CONFIG_STRING, AT(attestation_ca), NULL, 0, 0, NULL,

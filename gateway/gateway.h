@@ -9,11 +9,11 @@
 #define MOORING_GATEWAY_H
 
 #include "bytes.h"
+#include "cert.h"
 #include "config.h"
 #include "crypto.h"
 #include "scgi.h"
 
-#include <openssl/x509.h>
 #include <stdatomic.h>
 
 /* The configuration file, key for key: the table with the documentation is in gateway/config.c. */
@@ -58,12 +58,12 @@ struct ear_pin {
 /* What the files named in the configuration hold, read once, before the sandbox closes. */
 struct gateway_keys {
 	struct buf root_pem;
-	struct buf chain_pem;	   /* the device issuing CA: what devices send after their leaf */
+	struct cert_issuers issuing; /* of device certificates; the first is the one that signs now */
+	struct buf chain_pems[CERT_ISSUERS_MAX]; /* each of them as PEM: what devices send after their leaf */
 	struct buf salt;	   /* of thing names */
 	struct buf default_policy; /* JSON text, compiled once as a check */
-	X509 *issuing;
-	int64_t issuing_not_after;
-	X509 *service;	     /* issuer of service certificates */
+	int64_t issuing_not_after; /* of the first */
+	struct cert_issuers service; /* of service certificates */
 	EVP_PKEY *feed_key;  /* private; used by the feed's thread only */
 	struct ear_pin *ear; /* pinned verification keys of attestation results */
 	size_t ear_count;
@@ -77,6 +77,8 @@ char *gateway_config_print(const struct gateway_config *c);
 /* Reads every file that the configuration names; the fault names the key and the file. */
 MUST_USE outcome gateway_keys_load(const struct gateway_config *c, struct gateway_keys *k, struct fault *f);
 void gateway_keys_free(struct gateway_keys *k);
+/* The PEM of the CA that issued this certificate (DER). */
+struct bytes gateway_chain_of(const struct gateway_keys *k, struct bytes certificate);
 
 struct worker;
 struct store;

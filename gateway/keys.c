@@ -1,4 +1,3 @@
-#include "cert.h"
 #include "file.h"
 #include "gateway.h"
 #include "policy.h"
@@ -38,10 +37,26 @@ static outcome load_root(const char *path, struct gateway_keys *k, struct fault 
 static outcome load_issuing(const char *path, struct gateway_keys *k, struct fault *f)
 {
 	int64_t not_before;
-	outcome loaded = load_cert(path, &k->issuing, &k->chain_pem, f);
+	outcome loaded = cert_issuers_load(path, &k->issuing, f);
+	for (size_t i = 0; loaded.ok && i < k->issuing.count; i++) {
+		struct buf der = {0};
+		if (!cert_to_der(k->issuing.certs[i], &der) ||
+		    !cert_to_pem(buf_view(&der), &k->chain_pems[i]))
+			loaded = refuse(f, REASON_NO_MEMORY, "no memory for the keys");
+		buf_free(&der);
+	}
 	if (loaded.ok)
-		cert_dates(k->issuing, &not_before, &k->issuing_not_after);
+		cert_dates(k->issuing.certs[0], &not_before, &k->issuing_not_after);
 	return loaded;
+}
+
+/* Reading the certificate costs more than the rest of an answer, and is needed only while there are two. */
+struct bytes gateway_chain_of(const struct gateway_keys *k, struct bytes certificate)
+{
+	X509 *cert = k->issuing.count > 1 ? cert_from_der(certificate) : NULL;
+	size_t at = cert ? cert_issuer_of(&k->issuing, cert) : 0;
+	X509_free(cert);
+	return buf_view(&k->chain_pems[at]);
 }
 
 static outcome load_ear_keys(const struct config_strings *paths, struct gateway_keys *k, struct fault *f)
@@ -113,7 +128,7 @@ outcome gateway_keys_load(const struct gateway_config *c, struct gateway_keys *k
 	if (r.ok)
 		r = name_key(f, "issuing_cert", load_issuing(c->issuing_cert, k, f));
 	if (r.ok)
-		r = name_key(f, "service_cert", cert_load_pem(c->service_cert, &k->service, f));
+		r = name_key(f, "service_cert", cert_issuers_load(c->service_cert, &k->service, f));
 	if (r.ok)
 		r = check_client_files(c, f);
 	if (r.ok)
@@ -132,13 +147,14 @@ outcome gateway_keys_load(const struct gateway_config *c, struct gateway_keys *k
 void gateway_keys_free(struct gateway_keys *k)
 {
 	buf_free(&k->root_pem);
-	buf_free(&k->chain_pem);
+	for (size_t i = 0; i < CERT_ISSUERS_MAX; i++)
+		buf_free(&k->chain_pems[i]);
 	if (k->salt.p)
 		OPENSSL_cleanse(k->salt.p, k->salt.n);
 	buf_free(&k->salt);
 	buf_free(&k->default_policy);
-	X509_free(k->issuing);
-	X509_free(k->service);
+	cert_issuers_free(&k->issuing);
+	cert_issuers_free(&k->service);
 	EVP_PKEY_free(k->feed_key);
 	free(k->ear);
 	*k = (struct gateway_keys){0};

@@ -27,7 +27,7 @@ static outcome take_certificate(const struct gateway *g, const json_t *pem, stru
 	outcome o = DONE;
 	if (!cert)
 		return refuse(f, REASON_BAD_FIELD, "certificatePem: one certificate as PEM is required");
-	if (!cert_verify(cert, g->keys.service, clock_wall_s(), NID_client_auth, &why).ok)
+	if (!cert_verify_any(cert, &g->keys.service, clock_wall_s(), NID_client_auth, &why).ok)
 		o = refuse(f, REASON_BAD_FIELD, "certificatePem: %s", why.text);
 	else if (!cert_to_der(cert, &out->der))
 		o = refuse(f, REASON_NO_MEMORY, "no memory for a certificate");

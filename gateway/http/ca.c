@@ -12,5 +12,5 @@ void http_root(struct gateway *g, struct scgi_request *r)
 
 void http_chain(struct gateway *g, struct scgi_request *r)
 {
-	answer_pem(r, &g->keys.chain_pem);
+	answer_pem(r, &g->keys.chain_pems[0]);
 }

@@ -185,7 +185,7 @@ bool enrolment_json_answer(const struct enrol *e, struct buf *out)
 		   e->issue.terms.thing, id);
 	add_pem(out, buf_view(&e->respond.pem));
 	buf_str(out, "\",\"chainPem\":\"");
-	add_pem(out, buf_view(&e->gateway->keys.chain_pem));
+	add_pem(out, gateway_chain_of(&e->gateway->keys, buf_view(&e->issue.certificate)));
 	buf_printf(out, "\",\"notBefore\":%" PRId64 ",\"notAfter\":%" PRId64 ",\"requestId\":\"%s\"}\n",
 		   e->issue.intent.not_before, e->issue.intent.not_after, e->id);
 	return !out->failed;

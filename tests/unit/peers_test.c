@@ -13,14 +13,18 @@ static struct authority ca, other;
 static struct peers *domain_peers, *any_peers;
 static int64_t now;
 
+static struct cert_issuers one_ca, both_cas;
+
 static int start(void **state)
 {
 	(void)state;
 	now = clock_wall_s();
 	ca = authority_make("Service CA");
 	other = authority_make("Service CA"); /* the same name, another key */
-	domain_peers = peers_new(ca.cert, "example.com");
-	any_peers = peers_new(ca.cert, NULL);
+	one_ca = (struct cert_issuers){{ca.cert}, 1};
+	both_cas = (struct cert_issuers){{ca.cert, other.cert}, 2};
+	domain_peers = peers_new(&one_ca, "example.com");
+	any_peers = peers_new(&one_ca, NULL);
 	return domain_peers && any_peers ? 0 : -1;
 }
 
@@ -88,6 +92,19 @@ static void test_what_is_remembered_is_for_its_role_alone(void **state)
 	assert_false(peers_check(domain_peers, buf_view(&pem), "broker", now, &peer, &f).ok);
 	assert_int_equal(f.reason, REASON_PEER_ROLE);
 	buf_free(&pem);
+}
+
+static void test_while_a_ca_is_replaced_the_certificates_of_both_are_good(void **state)
+{
+	struct peers *p = peers_new(&both_cas, "example.com");
+	struct cert_form expired = gateway_form;
+	(void)state;
+	expired.to_s = -10;
+	expect_of(p, &ca, &gateway_form, REASON_NONE, "");
+	expect_of(p, &other, &gateway_form, REASON_NONE, "");
+	expect_of(p, &other, &expired, REASON_PEER_CERTIFICATE, "expired");
+	expect_of(domain_peers, &other, &gateway_form, REASON_PEER_CERTIFICATE, "");
+	peers_free(p);
 }
 
 static void test_without_one_certificate_nobody_is_known(void **state)
@@ -170,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_a_peer_is_known_by_its_service_certificate),
 		cmocka_unit_test(test_what_is_remembered_ends_with_its_certificate),
 		cmocka_unit_test(test_what_is_remembered_is_for_its_role_alone),
+		cmocka_unit_test(test_while_a_ca_is_replaced_the_certificates_of_both_are_good),
 		cmocka_unit_test(test_without_one_certificate_nobody_is_known),
 		cmocka_unit_test(test_certificates_that_the_ca_did_not_issue_to_a_client_are_refused),
 		cmocka_unit_test(test_a_certificate_of_another_role_or_domain_is_refused),
