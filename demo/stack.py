@@ -243,6 +243,8 @@ class Stack:
         self.issue("broker-1", "--client", "--role", "broker", out=self.folder / "broker/pki/broker-client")
         self.issue("gateway-1", "--client", "--role", "gateway", out=self.folder / "gateway/pki/gateway-client")
         self.issue("attestation", "--server", *names, out=self.folder / "attestation-edge/pki/edge", ca="vendor-ca")
+        self.run("openssl", "x509", "-in", oem / "service.pem", "-addtrust", "clientAuth", "-trustout",
+                 "-out", self.folder / "attestation-edge/pki/relying-parties.pem")
         for name, folder in (("feed", "gateway"), ("ear", "attestd")):
             private, public = self.folder / folder / f"pki/{name}.key", self.pki / f"{name}.pub.pem"
             self.run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", private)
@@ -316,6 +318,7 @@ class Stack:
         self.render("attestation-edge.conf.in", conf / "attestation-edge.conf", DIR=folder / "attestation-edge",
                     USER=nginx_user, BIND="127.0.0.1", PORT=self.ports["attestation"],
                     CERT=folder / "attestation-edge/pki/edge.pem", KEY=folder / "attestation-edge/pki/edge.key",
+                    RELYING_PARTIES=folder / "attestation-edge/pki/relying-parties.pem",
                     SOCKET=run / "attestd/scgi.sock", PROBLEMS=public / "problems")
         broker = folder / "broker"
         for name in ("data", "mooring"):

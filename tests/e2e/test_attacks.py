@@ -1,15 +1,22 @@
 """What an attacker tries, through the real edges: each test is named after what must not come of it."""
 
+import collections
+import concurrent.futures
+import http.client
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 import stack as stacks
 from attester import Attester, Client, published
 from conftest import folder_for_daemons
+from cryptography.hazmat.primitives import serialization
+from fake_gateway import Authority
 
 
 def exchange(stack, port, request, ca="root.pem", source="127.0.0.1"):
@@ -90,3 +97,64 @@ def test_root_making_the_first_admin_follows_no_link_of_the_daemons():
         (state / "gateway.db").unlink()
         assert subprocess.run([*init, precious / "key.json"], capture_output=True, check=False).returncode == 0
         assert (state / "gateway.db").stat().st_uid == 64201
+
+
+def flood(stack, requests, cert=None):
+    """Statuses and problem codes of so many requests, one after the other on one connection."""
+    context = ssl.create_default_context(cafile=str(stack.pki / "attestation-ca.pem"))
+    if cert:
+        context.load_cert_chain(*cert)
+    connection = http.client.HTTPSConnection("127.0.0.1", stack.ports["attestation"], context=context, timeout=20)
+    answers = collections.Counter()
+    for _ in range(requests):
+        connection.request("GET", "/v1/withdrawals?after=0")
+        answer = connection.getresponse()
+        problem = json.loads(answer.read())
+        assert answer.status != 429 or int(answer.headers["Retry-After"]) > 0
+        answers[answer.status, problem.get("code")] += 1
+    connection.close()
+    return answers
+
+
+@pytest.mark.parametrize("shows", ["no certificate", "a certificate of its own", "a device's certificate"])
+def test_strangers_at_the_attestation_service_are_counted_and_cost_the_gateway_nothing(services, tmp_path, shows):
+    """From the gateway's own address, as behind one translator of addresses."""
+    client, cert = Client(services), None
+    devices = published(services, 12)
+    if shows == "a certificate of its own":
+        cert = Authority().save(tmp_path, "stranger", usage="client")
+    elif shows == "a device's certificate":
+        (tmp_path / "device.pem").write_text("".join(client.enrol(devices[0])[2][k] for k in ("certificatePem", "chainPem")))
+        (tmp_path / "device.key").write_bytes(devices[0].key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        cert = tmp_path / "device.pem", tmp_path / "device.key"
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        strangers = [pool.submit(flood, services, 2000, cert) for _ in range(2)]
+        began = time.monotonic()
+        statuses = [client.enrol(device)[0] for device in devices[1:]]
+        longest = time.monotonic() - began
+        answers = sum((stranger.result() for stranger in strangers), collections.Counter())
+    assert statuses == [201] * len(statuses) and longest < 10
+    assert set(answers) <= {(401, "unauthenticated"), (403, "forbidden"), (429, "too-many-requests")}, answers
+    seconds = time.monotonic() - began
+    passed = sum(count for (status, _), count in answers.items() if status != 429)
+    assert 900 <= passed <= 1000 + 110 * seconds, answers  # a burst of 1,000, then 100 a second
+    assert answers[429, "too-many-requests"] > 500
+    assert client.enrol(devices[0])[0] in (200, 201)
+
+
+def test_an_expired_relying_party_is_told_what_is_wrong(services, tmp_path):
+    ca = services.folder / "oem-ca"
+    for name in ("service.pem", "service.key"):
+        shutil.copy(ca / name, tmp_path)
+    (tmp_path / "ext").write_text("extendedKeyUsage=clientAuth\nsubjectAltName=URI:spiffe://example.com/service/gateway/gw\n")
+    for command in (
+            ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "gw.key", "-out", "gw.csr",
+             "-subj", "/CN=gw"],
+            ["x509", "-req", "-in", "gw.csr", "-CA", "service.pem", "-CAkey", "service.key", "-out", "gw.pem", "-days", "-1",
+             "-extfile", "ext"]):
+        services.run("openssl", *command, cwd=tmp_path)
+    status, _, body = services.https("GET", services.ports["attestation"], "/v1/withdrawals?after=0",
+                                     ca=services.pki / "attestation-ca.pem", cert=tmp_path / "gw")
+    assert (status, json.loads(body)["code"]) == (401, "unauthenticated")
+    assert "expired" in json.loads(body)["detail"]
