@@ -69,8 +69,10 @@ static outcome part_is(struct policy_builder *b, struct bytes part, const char *
 /* A name that spells its type is matched without it from now on. */
 static void take_type(struct policy_builder *b, struct policy_arn *arn)
 {
+	if (arn->name.count == 0 || b->tokens.failed || b->text.failed)
+		return;
 	struct policy_token *first = (struct policy_token *)(void *)b->tokens.p + arn->name.first;
-	if (arn->name.count == 0 || b->tokens.failed || b->text.failed || first->kind != TOKEN_TEXT)
+	if (first->kind != TOKEN_TEXT)
 		return;
 	const uint8_t *text = b->text.p + first->at;
 	for (enum policy_resource r = RESOURCE_CLIENT; r < RESOURCES; r++) {
@@ -81,6 +83,8 @@ static void take_type(struct policy_builder *b, struct policy_arn *arn)
 		first->n = (uint16_t)(first->n - n);
 		arn->resource = (uint8_t)r;
 		arn->reserved = first->n && text[n] == '$';
+		arn->name.first += first->n == 0;
+		arn->name.count -= first->n == 0;
 		return;
 	}
 }

@@ -239,6 +239,20 @@ struct policy_action_name {
 };
 extern const struct policy_action_name policy_actions[POLICY_ACTIONS];
 
+/* ---- for people: policy_print.c ---- */
+
+/* "Statement[1]", "Statement[1].Resource[0]", "Statement[1].Condition.Bool.\"iot:...\""; numbers of the
+ * policy's own. */
+void policy_place_statement(const struct policy *p, const struct policy_statement *s,
+			    char out[POLICY_PLACE_MAX]);
+void policy_place_arn(const struct policy *p, const struct policy_statement *s, size_t arn,
+		      char out[POLICY_PLACE_MAX]);
+void policy_place_condition(const struct policy *p, const struct policy_statement *s, size_t condition,
+			    char out[POLICY_PLACE_MAX]);
+/* Append it as a document would write it. */
+void policy_text_print(struct bytes text, struct buf *out);
+void policy_glob_print(const struct policy *p, struct policy_texts t, struct policy_glob g, struct buf *out);
+
 /* ---- compiling: policy_compile.c, policy_build.c ---- */
 
 /* The arrays of a policy while they grow. Appends are checked once, at the end. */
