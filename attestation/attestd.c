@@ -1,7 +1,6 @@
 #include "attestd.h"
 
 #include "admin_auth.h"
-#include "config_check.h"
 #include "discovery.h"
 #include "routes.h"
 #include "sessions.h"
@@ -25,14 +24,13 @@ static outcome open_records(struct attestd *a, struct fault *f)
 	const struct writer_options options = {a->db_path, withdrawals_wake, a->withdrawals};
 	outcome r = writer_open(&options, &a->writer, f);
 	if (r.ok)
-		r = admin_auth_open(a->db_path, c->admin_master, c->region, &a->admin_auth, f);
+		r = admin_auth_open(a->db_path, c->edge.admin_master, c->edge.region, &a->admin_auth, f);
 	return r.ok ? writer_start(a->writer, f) : r;
 }
 
 static outcome make_services(struct attestd *a, struct fault *f)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	a->worker_count = a->config.workers ? (unsigned)a->config.workers : cores > 0 ? (unsigned)cores : 1;
+	a->worker_count = config_workers(&a->config.edge);
 	a->workers = calloc(a->worker_count, sizeof *a->workers);
 	a->withdrawals = withdrawals_new(a->worker_count);
 	a->discovery = discovery_document(&a->keys);
@@ -44,13 +42,13 @@ static outcome make_services(struct attestd *a, struct fault *f)
 
 static outcome serve(struct attestd *a, struct fault *f)
 {
-	uid_t *peers = config_uids(&a->config.peer_uids);
-	if (!peers && a->config.peer_uids.count)
+	uid_t *peers = config_uids(&a->config.edge.peer_uids);
+	if (!peers && a->config.edge.peer_uids.count)
 		return refuse(f, REASON_NO_MEMORY, "no memory to start");
 	const struct scgi_options options = {
-		.socket_path = a->config.socket,
+		.socket_path = a->config.edge.socket,
 		.peer_uids = peers,
-		.peer_count = a->config.peer_uids.count,
+		.peer_count = a->config.edge.peer_uids.count,
 		.workers = a->worker_count,
 		.connections_max = CONNECTIONS_MAX,
 		.worker_start = worker_start,

@@ -8,7 +8,7 @@
 #ifndef MOORING_ATTESTD_H
 #define MOORING_ATTESTD_H
 
-#include "config.h"
+#include "config_common.h"
 #include "keys.h"
 #include "scgi.h"
 
@@ -16,21 +16,15 @@
 
 /* The configuration file, key for key: the table with the documentation is in config.c. */
 struct attestd_config {
-	char *socket;
-	struct config_strings peer_uids;
+	struct config_edge edge;
 	char *state_dir;
 	char *ear_key;
 	char *ear_key_next; /* "": none */
 	char *verifier_id;
 	char *relying_party_ca;
-	char *admin_master;
-	char *region;
 	bool allow_test_keys;
-	int64_t workers;
 	int64_t session_ttl_s;
-	int64_t run_as_uid;
-	int64_t run_as_gid;
-	char *log_level;
+	struct config_process process;
 };
 
 /* Reads and checks the file; the strings are owned by `c`: attestd_config_free. */

@@ -1,5 +1,7 @@
 #include "keys.h"
 
+#include "config.h"
+
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
@@ -63,20 +65,10 @@ EVP_PKEY *key_copy(EVP_PKEY *key)
 
 static outcome load_key(const char *name, const char *path, EVP_PKEY **out, struct fault *f)
 {
-	struct fault why;
-	if (!key_load_private_pem(path, out, &why).ok)
-		return refuse(f, REASON_CONFIG, "%s: %s", name, why.text);
-	if (ec_key_bits(*out) != 256)
-		return refuse(f, REASON_CONFIG, "%s: %s is not a P-256 key", name, path);
-	return DONE;
-}
-
-static outcome load_cas(const char *path, struct cert_issuers *out, struct fault *f)
-{
-	struct fault why;
-	if (!cert_issuers_load(path, out, &why).ok)
-		return refuse(f, REASON_CONFIG, "relying_party_ca: %s", why.text);
-	return DONE;
+	outcome r = key_load_private_pem(path, out, f);
+	if (r.ok && ec_key_bits(*out) != 256)
+		r = refuse(f, REASON_CONFIG, "%s is not a P-256 key", path);
+	return config_blame(name, r, f);
 }
 
 outcome keys_load(const char *ear, const char *next, const char *relying_party_ca, struct keys *out,
@@ -87,7 +79,8 @@ outcome keys_load(const char *ear, const char *next, const char *relying_party_c
 	if (r.ok && *next)
 		r = load_key("ear_key_next", next, &out->ear_next, f);
 	if (r.ok)
-		r = load_cas(relying_party_ca, &out->relying_party_cas, f);
+		r = config_blame("relying_party_ca",
+				 cert_issuers_load(relying_party_ca, &out->relying_party_cas, f), f);
 	if (r.ok && !key_thumbprint(out->ear, out->ear_id))
 		r = crypto_fault(f, "the thumbprint of ear_key");
 	if (!r.ok)

@@ -3,7 +3,6 @@
  * made, appraises evidence against it, signs the result, and tells relying parties what is withdrawn.
  */
 #include "attestd.h"
-#include "config_check.h"
 #include "daemon.h"
 #include "file.h"
 #include "sandbox.h"
@@ -36,13 +35,13 @@ static outcome enter_sandbox(const struct attestd_config *c, bool insecure, stru
 {
 	/* The admin secret may be made while the daemon runs, hence its folder. */
 	char socket_copy[PATH_MAX], master_copy[PATH_MAX];
-	snprintf(socket_copy, sizeof socket_copy, "%s", c->socket);
-	snprintf(master_copy, sizeof master_copy, "%s", c->admin_master);
+	snprintf(socket_copy, sizeof socket_copy, "%s", c->edge.socket);
+	snprintf(master_copy, sizeof master_copy, "%s", c->edge.admin_master);
 	const char *const read_only[] = {dirname(master_copy), "/proc/self", NULL};
 	const char *const read_write[] = {c->state_dir, dirname(socket_copy), NULL};
 	const struct sandbox sandbox = {
-		.uid = (uid_t)c->run_as_uid,
-		.gid = (gid_t)c->run_as_gid,
+		.uid = (uid_t)c->process.run_as_uid,
+		.gid = (gid_t)c->process.run_as_gid,
 		.read_only = read_only,
 		.read_write = read_write,
 		.network = false,
@@ -68,7 +67,7 @@ static outcome run(struct attestd *a, bool insecure, struct fault *f)
 		r = attestd_start(a, f);
 	if (!r.ok)
 		return r;
-	log_line(LOG_LEVEL_INFO, NULL, "ready on %s with %u workers%s", a->config.socket, a->worker_count,
+	log_line(LOG_LEVEL_INFO, NULL, "ready on %s with %u workers%s", a->config.edge.socket, a->worker_count,
 		 a->config.allow_test_keys ? "; PUBLISHED TEST KEYS ARE ACCEPTED" : "");
 	sigwait(&stopping, &received);
 	log_line(LOG_LEVEL_INFO, NULL, "stopping");
@@ -87,7 +86,7 @@ int main(int argc, char **argv)
 	log_init("attestd", LOG_LEVEL_INFO);
 	outcome r = attestd_config_load(o.config, &a.config, &f);
 	if (r.ok)
-		log_init("attestd", config_log_level(a.config.log_level));
+		log_init("attestd", config_log_level(&a.config.process));
 	if (r.ok && o.print) {
 		code = daemon_print_config(attestd_config_print(&a.config));
 		attestd_config_free(&a.config);

@@ -27,8 +27,8 @@ static outcome choose_profile(struct judge *j, const struct signer_request *r, s
 
 static outcome check_audience(const struct judge *j, const struct signer_request *r, struct fault *f)
 {
-	for (size_t i = 0; i < j->config->origins.count; i++)
-		if (!strcmp(r->audience, j->config->origins.items[i]))
+	for (size_t i = 0; i < j->config->issuing.origins.count; i++)
+		if (!strcmp(r->audience, j->config->issuing.origins.items[i]))
 			return DONE;
 	return refuse(f, REASON_BAD_ORIGIN, "the audience is none of the signer's own origins");
 }

@@ -2,7 +2,6 @@
  * mooring-signer: holds the issuing keys, signs what it has checked itself, and remembers all of it.
  */
 #include "clock.h"
-#include "config_check.h"
 #include "daemon.h"
 #include "log.h"
 #include "sandbox.h"
@@ -64,10 +63,10 @@ static void protect_memory(void)
 static outcome hand_over(const struct signer_config *c, struct fault *f)
 {
 	char path[PATH_MAX];
-	if (geteuid() || !c->run_as_uid)
+	if (geteuid() || !c->process.run_as_uid)
 		return DONE;
 	snprintf(path, sizeof path, "%s/journal", c->state_dir);
-	if (lchown(path, (uid_t)c->run_as_uid, (gid_t)c->run_as_gid))
+	if (lchown(path, (uid_t)c->process.run_as_uid, (gid_t)c->process.run_as_gid))
 		return refuse(f, REASON_IO, "chown %s: %s", path, strerror(errno));
 	return DONE;
 }
@@ -78,8 +77,8 @@ static outcome enter_sandbox(const struct signer_config *c, bool insecure, struc
 	snprintf(copy, sizeof copy, "%s", c->socket);
 	const char *const writable[] = {c->state_dir, dirname(copy), NULL}, *const none[] = {NULL};
 	const struct sandbox sandbox = {
-		.uid = (uid_t)c->run_as_uid,
-		.gid = (gid_t)c->run_as_gid,
+		.uid = (uid_t)c->process.run_as_uid,
+		.gid = (gid_t)c->process.run_as_gid,
 		.read_only = none,
 		.read_write = writable,
 		.network = false,
@@ -135,7 +134,7 @@ int main(int argc, char **argv)
 		log_fault(LOG_LEVEL_ERROR, NULL, &f, "cannot start");
 		return EXIT_FAILURE;
 	}
-	log_init("signer", config_log_level(config.log_level));
+	log_init("signer", config_log_level(&config.process));
 	if (options.print) {
 		code = daemon_print_config(signer_config_print(&config));
 	} else {

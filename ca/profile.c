@@ -72,25 +72,3 @@ const struct profile *profile_find(const char *name)
 			return &profiles[i];
 	return NULL;
 }
-
-static bool label_ok(const char *p, size_t n)
-{
-	return n > 0 && n <= 63 && strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789-") >= n && p[0] != '-' &&
-	       p[n - 1] != '-';
-}
-
-outcome trust_domain_check(const char *domain, struct fault *f)
-{
-	bool ok = strlen(domain) <= TRUST_DOMAIN_MAX;
-	for (const char *p = domain; ok;) {
-		size_t n = strcspn(p, ".");
-		ok = label_ok(p, n);
-		if (p[n] == '\0')
-			break;
-		p += n + 1;
-	}
-	return ok ? DONE
-		  : refuse(f, REASON_CONFIG,
-			   "trust domain \"%.60s\": it must be a DNS name in lower case, such as example.com",
-			   domain);
-}

@@ -6,10 +6,11 @@
 #define MOORING_CA_PROFILE_H
 
 #include "bytes.h"
+#include "trust_domain.h"
 
 #include <stdint.h>
 
-enum { PATH_LENGTH_NONE = -1, KEY_USAGE_SIZE = 4, TRUST_DOMAIN_MAX = 200, BACKDATE_S = 3600 };
+enum { PATH_LENGTH_NONE = -1, KEY_USAGE_SIZE = 4, BACKDATE_S = 3600 };
 
 struct profile {
 	const char *name;
@@ -28,8 +29,5 @@ struct profile {
 
 /* NULL where there is none of this name. */
 const struct profile *profile_find(const char *name);
-/* REASON_CONFIG unless it is lower-case DNS labels: what a SPIFFE trust domain and a URI name constraint both
- * take. */
-MUST_USE outcome trust_domain_check(const char *domain, struct fault *f);
 
 #endif

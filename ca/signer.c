@@ -162,10 +162,10 @@ static outcome build_tbs(const struct signer *s, const struct signer_request *r,
 			    .not_before = r->not_before,
 			    .not_after = r->not_after,
 			    .spki = m->csr.spki,
-			    .trust_domain = s->config->trust_domain,
+			    .trust_domain = s->config->issuing.trust_domain,
 			    .uri = uri};
 	memcpy(plan.serial, r->serial, sizeof plan.serial);
-	outcome o = certificate_uri(s->config->trust_domain, m->profile->uri_kind, m->thing, uri, f);
+	outcome o = certificate_uri(s->config->issuing.trust_domain, m->profile->uri_kind, m->thing, uri, f);
 	if (o.ok)
 		o = certificate_name(m->thing, NULL, &subject, f);
 	plan.subject = buf_view(&subject);
@@ -179,7 +179,7 @@ static outcome sign_and_remember(struct signer *s, const struct signer_request *
 				 struct bytes tbs, struct journal_record *record, struct signer_decision *d,
 				 struct fault *f)
 {
-	const struct lint_expect expect = {m->profile, m->issuer, s->config->trust_domain, record->time,
+	const struct lint_expect expect = {m->profile, m->issuer, s->config->issuing.trust_domain, record->time,
 					   s->config->max_lifetime_s};
 	struct lint_approval *approval = NULL;
 	outcome o = lint_approve(tbs, &expect, &approval, f);

@@ -4,20 +4,17 @@
 #ifndef MOORING_CA_SIGNER_CONFIG_H
 #define MOORING_CA_SIGNER_CONFIG_H
 
-#include "config.h"
+#include "config_common.h"
 #include "issuer.h"
-
-enum { SALT_SIZE = 32 };
 
 struct signer_config {
 	char *socket, *state_dir;
 	struct config_strings peer_uids;
 	char *issuer_key, *issuer_cert, *unattested_key, *unattested_cert;
 	int64_t unattested_per_minute;
-	struct config_strings ear_keys, origins;
-	char *salt_file, *trust_domain;
-	int64_t max_lifetime_s, run_as_uid, run_as_gid;
-	char *log_level;
+	struct config_issuing issuing;
+	int64_t max_lifetime_s;
+	struct config_process process;
 };
 
 MUST_USE outcome signer_config_load(const char *path, struct signer_config *c, struct fault *f);

@@ -21,7 +21,7 @@ struct raw {
 
 /* The schema that libcyaml walks, built from the daemon's table. */
 struct schema {
-	const struct config_key *keys;
+	struct config_key *keys;
 	size_t count;
 	cyaml_schema_field_t *fields;
 	cyaml_schema_value_t top;
@@ -74,17 +74,37 @@ static cyaml_schema_field_t field_of(const struct config_key *key, size_t i)
 	return field;
 }
 
-static outcome schema_build(struct schema *s, const struct config_key *keys, size_t count, struct fault *f)
+/* One table of all rows. */
+static void add_part(struct schema *s, const struct config_part *part)
 {
-	*s = (struct schema){.keys = keys, .count = count, .fields = calloc(count + 1, sizeof *s->fields)};
-	if (!s->fields)
+	for (size_t i = 0; i < part->count; i++) {
+		s->fields[s->count] = field_of(&part->keys[i], s->count);
+		s->keys[s->count] = part->keys[i];
+		s->keys[s->count++].offset += part->offset;
+	}
+}
+
+static void schema_free(struct schema *s)
+{
+	free(s->keys);
+	free(s->fields);
+}
+
+static outcome schema_build(struct schema *s, const struct config_part *parts, size_t count, struct fault *f)
+{
+	size_t rows = 0;
+	for (size_t i = 0; i < count; i++)
+		rows += parts[i].count;
+	*s = (struct schema){.keys = calloc(rows + 1, sizeof *s->keys),
+			     .fields = calloc(rows + 1, sizeof *s->fields)};
+	if (!s->fields || !s->keys)
 		return refuse(f, REASON_NO_MEMORY, "no memory for the configuration");
 	for (size_t i = 0; i < count; i++)
-		s->fields[i] = field_of(&keys[i], i);
+		add_part(s, &parts[i]);
 	s->top = (cyaml_schema_value_t){
 		.type = CYAML_MAPPING,
 		.flags = CYAML_FLAG_POINTER,
-		.data_size = (uint32_t)(count * sizeof(struct raw)),
+		.data_size = (uint32_t)(rows * sizeof(struct raw)),
 		.mapping = {.fields = s->fields},
 	};
 	return DONE;
@@ -354,7 +374,7 @@ static outcome take_all(const struct schema *s, const struct source *src, struct
 	return DONE;
 }
 
-outcome config_load(const char *path, const struct config_key *keys, size_t count, void *into,
+outcome config_load(const char *path, const struct config_part *parts, size_t count, void *into,
 		    struct fault *f)
 {
 	struct schema schema = {0};
@@ -367,7 +387,7 @@ outcome config_load(const char *path, const struct config_key *keys, size_t coun
 		return result;
 	}
 	struct source src = {path, buf_view(&text)};
-	if (!(result = schema_build(&schema, keys, count, f)).ok)
+	if (!(result = schema_build(&schema, parts, count, f)).ok)
 		goto out;
 	if (!(result = parse(&schema, &src, &given, f)).ok)
 		goto out;
@@ -378,29 +398,43 @@ outcome config_load(const char *path, const struct config_key *keys, size_t coun
 		goto out;
 	result = take_all(&schema, &src, given, fallback, into, f);
 	if (!result.ok)
-		config_free(keys, count, into);
+		config_free(parts, count, into);
 out:
 	raw_free(&schema, given);
 	raw_free(&schema, fallback);
-	free(schema.fields);
+	schema_free(&schema);
 	buf_free(&text);
 	buf_free(&defaults);
 	return result;
 }
 
-void config_free(const struct config_key *keys, size_t count, void *from)
+static void free_value(const struct config_key *key, void *at)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (keys[i].type == CONFIG_STRING) {
-			char **s = slot(from, &keys[i]);
-			free(*s);
-			*s = NULL;
-		} else if (keys[i].type == CONFIG_STRINGS) {
-			struct config_strings *list = slot(from, &keys[i]);
-			for (size_t k = 0; k < list->count; k++)
-				free(list->items[k]);
-			free(list->items);
-			*list = (struct config_strings){0};
-		}
+	struct config_strings *list = at;
+	char **text = at;
+	if (key->type == CONFIG_STRING) {
+		free(*text);
+		*text = NULL;
+	} else if (key->type == CONFIG_STRINGS) {
+		for (size_t i = 0; i < list->count; i++)
+			free(list->items[i]);
+		free(list->items);
+		*list = (struct config_strings){0};
 	}
+}
+
+void config_free(const struct config_part *parts, size_t count, void *from)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < parts[i].count; k++)
+			free_value(&parts[i].keys[k],
+				   (char *)from + parts[i].offset + parts[i].keys[k].offset);
+}
+
+outcome config_blame(const char *key, outcome read, struct fault *f)
+{
+	if (read.ok || !f)
+		return read;
+	const struct fault why = *f;
+	return refuse(f, REASON_CONFIG, "%s: %s", key, why.text);
 }

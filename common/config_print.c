@@ -48,9 +48,8 @@ static void print_doc(struct buf *out, const struct config_key *key)
 	buf_byte(out, '\n');
 }
 
-static void print_value(struct buf *out, const struct config_key *key, const void *from)
+static void print_value(struct buf *out, const struct config_key *key, const void *at)
 {
-	const void *at = (const char *)from + key->offset;
 	switch (key->type) {
 	case CONFIG_STRING:
 		print_text(out, *(char *const *)at);
@@ -67,16 +66,19 @@ static void print_value(struct buf *out, const struct config_key *key, const voi
 	}
 }
 
-char *config_print(const struct config_key *keys, size_t count, const void *from)
+char *config_print(const struct config_part *parts, size_t count, const void *from)
 {
 	struct buf out = {0};
 	for (size_t i = 0; i < count; i++) {
-		if (i)
+		for (size_t k = 0; k < parts[i].count; k++) {
+			const struct config_key *key = &parts[i].keys[k];
+			if (out.n)
+				buf_byte(&out, '\n');
+			print_doc(&out, key);
+			buf_printf(&out, "%s: ", key->name);
+			print_value(&out, key, (const char *)from + parts[i].offset + key->offset);
 			buf_byte(&out, '\n');
-		print_doc(&out, &keys[i]);
-		buf_printf(&out, "%s: ", keys[i].name);
-		print_value(&out, &keys[i], from);
-		buf_byte(&out, '\n');
+		}
 	}
 	return buf_take_str(&out);
 }

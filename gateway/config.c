@@ -1,17 +1,11 @@
 #include "config.h"
 
-#include "binding.h"
-#include "config_check.h"
+#include "config_common.h"
 #include "gateway.h"
 
 #include <string.h>
 
 enum { DAY_S = 86400, YEAR_S = 365 * DAY_S };
-
-static outcome check_origin(const char *value, struct fault *f)
-{
-	return binding_check_origin(value, f);
-}
 
 static outcome check_https(const char *value, struct fault *f)
 {
@@ -25,15 +19,7 @@ static outcome check_https(const char *value, struct fault *f)
 #define AT(member) offsetof(struct gateway_config, member)
 
 static const struct config_key keys[] = {
-	{"socket", CONFIG_STRING, AT(socket), NULL, 0, 0, NULL,
-	 "Unix socket on which the edge reaches the gateway (SCGI)."},
-	{"peer_uids", CONFIG_STRINGS, AT(peer_uids), "", 0, 0, config_check_uid,
-	 "Users besides root and the gateway's own that may connect to the socket: the edge's."},
 	{"state_dir", CONFIG_STRING, AT(state_dir), NULL, 0, 0, NULL, "Folder of the database; must exist."},
-	{"origins", CONFIG_STRINGS, AT(origins), NULL, 0, 0, check_origin,
-	 "Origins under which devices know this gateway; evidence is bound to one of them."},
-	{"trust_domain", CONFIG_STRING, AT(trust_domain), NULL, 0, 0, NULL,
-	 "SPIFFE trust domain of the names in certificates."},
 	{"root_cert", CONFIG_STRING, AT(root_cert), NULL, 0, 0, NULL,
 	 "Root certificate (PEM) that devices pin."},
 	{"issuing_cert", CONFIG_STRING, AT(issuing_cert), NULL, 0, 0, NULL,
@@ -50,17 +36,9 @@ static const struct config_key keys[] = {
 	{"attestation_cert", CONFIG_STRING, AT(attestation_cert), NULL, 0, 0, NULL,
 	 "This gateway's client certificate (PEM) towards the attestation service."},
 	{"attestation_key", CONFIG_STRING, AT(attestation_key), NULL, 0, 0, NULL, "Its private key (PEM)."},
-	{"ear_keys", CONFIG_STRINGS, AT(ear_keys), NULL, 0, 0, NULL,
-	 "Public keys (PEM) that sign attestation results; pinned."},
 	{"signer_socket", CONFIG_STRING, AT(signer_socket), NULL, 0, 0, NULL, "Unix socket of the signer."},
 	{"feed_key", CONFIG_STRING, AT(feed_key), NULL, 0, 0, NULL,
 	 "Private key (PEM) that signs what brokers follow; brokers pin its public key."},
-	{"admin_master", CONFIG_STRING, AT(admin_master), NULL, 0, 0, NULL,
-	 "File of the secret that admin keys are derived from; made by `mooringctl admin init`."},
-	{"region", CONFIG_STRING, AT(region), "mooring-1", 0, 0, NULL,
-	 "Region in the scope of admin signatures."},
-	{"salt_file", CONFIG_STRING, AT(salt_file), NULL, 0, 0, NULL,
-	 "Secret of 32 bytes from which thing names are made; the signer has the same."},
 	{"default_policy", CONFIG_STRING, AT(default_policy), NULL, 0, 0, NULL,
 	 "AWS IoT policy document (JSON) of every device certificate."},
 	{"certificate_lifetime_s", CONFIG_INT, AT(certificate_lifetime_s), "31536000", 60, YEAR_S, NULL,
@@ -71,26 +49,25 @@ static const struct config_key keys[] = {
 	 "How long a challenge is good for, in seconds."},
 	{"rate_per_device", CONFIG_INT, AT(rate_per_device), "10", 1, 6000, NULL,
 	 "Enrolments and renewals a minute that one device may make."},
-	{"workers", CONFIG_INT, AT(workers), "0", 0, 64, NULL, "Worker threads; 0: one a core."},
 	{"supersede_after_s", CONFIG_INT, AT(supersede_after_s), "86400", 60, 30 * DAY_S, NULL,
 	 "After a renewal the old certificate is revoked at the new one's first CONNECT, or after this many "
 	 "seconds."},
 	{"quarantine_clones", CONFIG_BOOL, AT(quarantine_clones), "true", 0, 0, NULL,
 	 "Suspend a device that presents a second key, besides refusing the key."},
-	{"run_as_uid", CONFIG_INT, AT(run_as_uid), "0", 0, INT32_MAX, NULL,
-	 "User to become when started as root."},
-	{"run_as_gid", CONFIG_INT, AT(run_as_gid), "0", 0, INT32_MAX, NULL,
-	 "Group to become when started as root."},
-	{"log_level", CONFIG_STRING, AT(log_level), "info", 0, 0, config_check_log_level,
-	 "Least level that is logged: debug, info, warn or error."},
 };
 
-enum { KEY_COUNT = sizeof keys / sizeof *keys };
+static const struct config_part parts[] = {
+	{config_edge_keys, CONFIG_EDGE_KEYS, AT(edge)},
+	{keys, sizeof keys / sizeof *keys, 0},
+	{config_issuing_keys, CONFIG_ISSUING_KEYS, AT(issuing)},
+	{config_process_keys, CONFIG_PROCESS_KEYS, AT(process)},
+};
+enum { PART_COUNT = sizeof parts / sizeof *parts };
 
 outcome gateway_config_load(const char *path, struct gateway_config *c, struct fault *f)
 {
 	*c = (struct gateway_config){0};
-	outcome loaded = config_load(path, keys, KEY_COUNT, c, f);
+	outcome loaded = config_load(path, parts, PART_COUNT, c, f);
 	if (!loaded.ok || c->certificate_lifetime_min_s <= c->certificate_lifetime_s)
 		return loaded;
 	gateway_config_free(c);
@@ -100,10 +77,10 @@ outcome gateway_config_load(const char *path, struct gateway_config *c, struct f
 
 void gateway_config_free(struct gateway_config *c)
 {
-	config_free(keys, KEY_COUNT, c);
+	config_free(parts, PART_COUNT, c);
 }
 
 char *gateway_config_print(const struct gateway_config *c)
 {
-	return config_print(keys, KEY_COUNT, c);
+	return config_print(parts, PART_COUNT, c);
 }

@@ -17,13 +17,13 @@ static char *folder_of(const char *path)
 outcome gateway_confine(const struct gateway_config *c, bool insecure, struct fault *f)
 {
 	/* libcurl's files are read by each worker; the admin secret may be made later, hence its folder. */
-	char *socket_folder = folder_of(c->socket), *master_folder = folder_of(c->admin_master);
+	char *socket_folder = folder_of(c->edge.socket), *master_folder = folder_of(c->edge.admin_master);
 	const char *const read_only[] = {c->attestation_ca, c->attestation_cert, c->attestation_key,
 					 master_folder,	    "/proc/self",	 NULL};
 	const char *const read_write[] = {c->state_dir, socket_folder, NULL};
 	const struct sandbox sandbox = {
-		.uid = (uid_t)c->run_as_uid,
-		.gid = (gid_t)c->run_as_gid,
+		.uid = (uid_t)c->process.run_as_uid,
+		.gid = (gid_t)c->process.run_as_gid,
 		.read_only = read_only,
 		.read_write = read_write,
 		.network = true,

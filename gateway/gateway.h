@@ -10,19 +10,16 @@
 
 #include "bytes.h"
 #include "cert.h"
-#include "config.h"
-#include "crypto.h"
+#include "config_common.h"
 #include "scgi.h"
 
 #include <stdatomic.h>
 
 /* The configuration file, key for key: the table with the documentation is in gateway/config.c. */
 struct gateway_config {
-	char *socket;
-	struct config_strings peer_uids;
+	struct config_edge edge;
 	char *state_dir;
-	struct config_strings origins;
-	char *trust_domain;
+	struct config_issuing issuing;
 	char *root_cert;
 	char *issuing_cert;
 	char *service_cert;
@@ -30,23 +27,16 @@ struct gateway_config {
 	char *attestation_ca;
 	char *attestation_cert;
 	char *attestation_key;
-	struct config_strings ear_keys;
 	char *signer_socket;
 	char *feed_key;
-	char *admin_master;
-	char *region;
-	char *salt_file;
 	char *default_policy;
 	int64_t certificate_lifetime_s;
 	int64_t certificate_lifetime_min_s;
 	int64_t challenge_ttl_s;
 	int64_t rate_per_device;
-	int64_t workers;
 	int64_t supersede_after_s;
 	bool quarantine_clones;
-	int64_t run_as_uid;
-	int64_t run_as_gid;
-	char *log_level;
+	struct config_process process;
 };
 
 /* DER SubjectPublicKeyInfo: each worker builds the key anew in its own library context. */
@@ -60,7 +50,7 @@ struct gateway_keys {
 	struct buf root_pem;
 	struct cert_issuers issuing; /* of device certificates; the first is the one that signs now */
 	struct buf chain_pems[CERT_ISSUERS_MAX]; /* each of them as PEM: what devices send after their leaf */
-	struct buf salt;	   /* of thing names */
+	uint8_t salt[SALT_SIZE];   /* of thing names */
 	struct buf default_policy; /* JSON text, compiled once as a check */
 	int64_t issuing_not_after; /* of the first */
 	struct cert_issuers service; /* of service certificates */

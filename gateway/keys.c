@@ -5,20 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PEM_FILE_MAX = 65536, POLICY_FILE_MAX = 65536, SALT_SIZE = 32 };
-
-/* Puts the configuration's key before what is wrong with its file. */
-static outcome name_key(struct fault *f, const char *key, outcome result)
-{
-	char text[FAULT_TEXT_MAX];
-	if (!result.ok && f) {
-		snprintf(text, sizeof text, "%s", f->text);
-		snprintf(f->text, sizeof f->text, "%s: %.*s", key, (int)(sizeof f->text - strlen(key) - 3),
-			 text);
-		f->reason = REASON_CONFIG;
-	}
-	return result;
-}
+enum { PEM_FILE_MAX = 65536, POLICY_FILE_MAX = 65536 };
 
 static outcome load_cert(const char *path, X509 **cert, struct buf *pem, struct fault *f)
 {
@@ -59,24 +46,23 @@ struct bytes gateway_chain_of(const struct gateway_keys *k, struct bytes certifi
 	return buf_view(&k->chain_pems[at]);
 }
 
-static outcome load_ear_keys(const struct config_strings *paths, struct gateway_keys *k, struct fault *f)
+/* Keys become DER: each worker makes them anew. */
+static outcome load_ear_pins(const struct config_issuing *c, struct gateway_keys *k, struct fault *f)
 {
-	k->ear = calloc(paths->count, sizeof *k->ear);
-	if (!k->ear)
-		return refuse(f, REASON_NO_MEMORY, "no memory for the keys");
-	for (size_t i = 0; i < paths->count; i++) {
-		struct ear_pin *pin = &k->ear[k->ear_count];
-		EVP_PKEY *key = NULL;
-		outcome loaded = key_load_public_pem(paths->items[i], &key, f);
-		if (!loaded.ok)
-			return loaded;
-		pin->n = ec_key_bits(key) == 256 ? ec_key_to_spki(key, pin->spki, sizeof pin->spki) : 0;
-		EVP_PKEY_free(key);
-		if (!pin->n)
-			return refuse(f, REASON_CONFIG, "%s: not a P-256 public key", paths->items[i]);
-		k->ear_count++;
+	EVP_PKEY **keys;
+	size_t count;
+	outcome r = config_load_ear_keys(c, &keys, &count, f);
+	k->ear = r.ok ? calloc(count, sizeof *k->ear) : NULL;
+	if (r.ok && !k->ear)
+		r = refuse(f, REASON_NO_MEMORY, "no memory for the keys");
+	for (size_t i = 0; i < count; i++) {
+		struct ear_pin *pin = r.ok ? &k->ear[k->ear_count++] : NULL;
+		if (pin && !(pin->n = ec_key_to_spki(keys[i], pin->spki, sizeof pin->spki)))
+			r = crypto_fault(f, "ear_keys");
+		EVP_PKEY_free(keys[i]);
 	}
-	return DONE;
+	free(keys);
+	return r;
 }
 
 /* libcurl reads these files itself, at each connection: here it is only seen to that they are what they must
@@ -85,23 +71,16 @@ static outcome check_client_files(const struct gateway_config *c, struct fault *
 {
 	struct buf ca = {0}, cert = {0};
 	EVP_PKEY *key = NULL;
-	outcome r = name_key(f, "attestation_ca", file_read(c->attestation_ca, PEM_FILE_MAX, &ca, f));
+	outcome r = config_blame("attestation_ca", file_read(c->attestation_ca, PEM_FILE_MAX, &ca, f), f);
 	if (r.ok)
-		r = name_key(f, "attestation_cert", file_read(c->attestation_cert, PEM_FILE_MAX, &cert, f));
+		r = config_blame("attestation_cert", file_read(c->attestation_cert, PEM_FILE_MAX, &cert, f),
+				 f);
 	if (r.ok)
-		r = name_key(f, "attestation_key", key_load_private_pem(c->attestation_key, &key, f));
+		r = config_blame("attestation_key", key_load_private_pem(c->attestation_key, &key, f), f);
 	buf_free(&ca);
 	buf_free(&cert);
 	EVP_PKEY_free(key);
 	return r;
-}
-
-static outcome load_salt(const char *path, struct buf *salt, struct fault *f)
-{
-	outcome read = file_read_secret(path, 1024, salt, f);
-	if (read.ok && salt->n != SALT_SIZE)
-		return refuse(f, REASON_CONFIG, "%s: %zu bytes instead of %d", path, salt->n, SALT_SIZE);
-	return read;
 }
 
 /* As short as it can be: it goes to every broker. */
@@ -124,21 +103,21 @@ static outcome load_policy(const char *path, struct buf *text, struct fault *f)
 outcome gateway_keys_load(const struct gateway_config *c, struct gateway_keys *k, struct fault *f)
 {
 	*k = (struct gateway_keys){0};
-	outcome r = name_key(f, "root_cert", load_root(c->root_cert, k, f));
+	outcome r = config_blame("root_cert", load_root(c->root_cert, k, f), f);
 	if (r.ok)
-		r = name_key(f, "issuing_cert", load_issuing(c->issuing_cert, k, f));
+		r = config_blame("issuing_cert", load_issuing(c->issuing_cert, k, f), f);
 	if (r.ok)
-		r = name_key(f, "service_cert", cert_issuers_load(c->service_cert, &k->service, f));
+		r = config_blame("service_cert", cert_issuers_load(c->service_cert, &k->service, f), f);
 	if (r.ok)
 		r = check_client_files(c, f);
 	if (r.ok)
-		r = name_key(f, "ear_keys", load_ear_keys(&c->ear_keys, k, f));
+		r = load_ear_pins(&c->issuing, k, f);
 	if (r.ok)
-		r = name_key(f, "feed_key", key_load_private_pem(c->feed_key, &k->feed_key, f));
+		r = config_blame("feed_key", key_load_private_pem(c->feed_key, &k->feed_key, f), f);
 	if (r.ok)
-		r = name_key(f, "salt_file", load_salt(c->salt_file, &k->salt, f));
+		r = config_load_salt(&c->issuing, k->salt, f);
 	if (r.ok)
-		r = name_key(f, "default_policy", load_policy(c->default_policy, &k->default_policy, f));
+		r = config_blame("default_policy", load_policy(c->default_policy, &k->default_policy, f), f);
 	if (!r.ok)
 		gateway_keys_free(k);
 	return r;
@@ -149,9 +128,7 @@ void gateway_keys_free(struct gateway_keys *k)
 	buf_free(&k->root_pem);
 	for (size_t i = 0; i < CERT_ISSUERS_MAX; i++)
 		buf_free(&k->chain_pems[i]);
-	if (k->salt.p)
-		OPENSSL_cleanse(k->salt.p, k->salt.n);
-	buf_free(&k->salt);
+	OPENSSL_cleanse(k->salt, sizeof k->salt);
 	buf_free(&k->default_policy);
 	cert_issuers_free(&k->issuing);
 	cert_issuers_free(&k->service);

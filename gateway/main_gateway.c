@@ -3,7 +3,7 @@
  * attested, has certificates signed, keeps the records, and tells the brokers.
  */
 #include "admin_auth.h"
-#include "config_check.h"
+#include "config_common.h"
 #include "daemon.h"
 #include "file.h"
 #include "gateway/attest/health.h"
@@ -55,7 +55,7 @@ static outcome open_store(struct gateway *g, struct fault *f)
 	if (r.ok)
 		r = store_open(&options, &g->store, f);
 	if (r.ok)
-		r = admin_auth_open(path, g->config.admin_master, g->config.region, &g->admin_auth, f);
+		r = admin_auth_open(path, g->config.edge.admin_master, g->config.edge.region, &g->admin_auth, f);
 	return r;
 }
 
@@ -75,21 +75,17 @@ static outcome make_services(struct gateway *g, struct fault *f)
 
 static outcome serve(struct gateway *g, struct fault *f)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned workers = g->config.workers ? (unsigned)g->config.workers
-			   : cores > 64	     ? 64
-			   : cores > 0	     ? (unsigned)cores
-					     : 1;
-	uid_t *peers = config_uids(&g->config.peer_uids);
+	unsigned workers = config_workers(&g->config.edge);
+	uid_t *peers = config_uids(&g->config.edge.peer_uids);
 	g->workers = calloc(workers, sizeof *g->workers);
-	if ((g->config.peer_uids.count && !peers) || !g->workers) {
+	if ((g->config.edge.peer_uids.count && !peers) || !g->workers) {
 		free(peers);
 		return refuse(f, REASON_NO_MEMORY, "no memory for %u workers", workers);
 	}
 	const struct scgi_options options = {
-		.socket_path = g->config.socket,
+		.socket_path = g->config.edge.socket,
 		.peer_uids = peers,
-		.peer_count = g->config.peer_uids.count,
+		.peer_count = g->config.edge.peer_uids.count,
 		.workers = workers,
 		.connections_max = CONNECTIONS_MAX,
 		.worker_start = worker_start,
@@ -146,7 +142,7 @@ static int run(struct gateway *g, bool insecure)
 		fail(&f, "cannot start");
 		_exit(EXIT_FAILURE);
 	}
-	log_line(LOG_LEVEL_INFO, NULL, "serving on %s with %u workers", g->config.socket,
+	log_line(LOG_LEVEL_INFO, NULL, "serving on %s with %u workers", g->config.edge.socket,
 		 scgi_worker_count(g->server));
 	sigwait(&stopping, &received);
 	log_line(LOG_LEVEL_INFO, NULL, "stopping");
@@ -165,7 +161,7 @@ int main(int argc, char **argv)
 	log_init("gateway", LOG_LEVEL_INFO);
 	if (!gateway_config_load(o.config, &gateway.config, &f).ok)
 		return fail(&f, "the configuration is refused");
-	log_init("gateway", config_log_level(gateway.config.log_level));
+	log_init("gateway", config_log_level(&gateway.config.process));
 	if (o.print)
 		return daemon_print_config(gateway_config_print(&gateway.config));
 	if (!gateway_keys_load(&gateway.config, &gateway.keys, &f).ok)

@@ -19,7 +19,7 @@ static outcome load_keys(struct worker *w, struct fault *f)
 		if (!w->ear_keys[i])
 			return crypto_fault(f, "ear_keys");
 	}
-	w->peers = peers_new(&keys->service, w->gateway->config.trust_domain);
+	w->peers = peers_new(&keys->service, w->gateway->config.issuing.trust_domain);
 	return w->ear_keys && w->peers ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
 }
 

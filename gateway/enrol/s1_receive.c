@@ -20,8 +20,8 @@ static outcome check_sizes(const struct enrol_request *r, struct fault *f)
 /* The audience is compared as it is written: it is part of what the evidence is bound to. */
 static outcome check_audience(const struct gateway_config *c, const char *audience, struct fault *f)
 {
-	for (size_t i = 0; i < c->origins.count; i++)
-		if (!strcmp(audience, c->origins.items[i]))
+	for (size_t i = 0; i < c->issuing.origins.count; i++)
+		if (!strcmp(audience, c->issuing.origins.items[i]))
 			return DONE;
 	return refuse(f, REASON_BAD_ORIGIN, "audience: this gateway is not known as \"%.120s\"", audience);
 }

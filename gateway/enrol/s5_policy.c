@@ -56,7 +56,7 @@ enum step s5_policy(const struct enrol *seen, struct policy_out *mine, struct fa
 		return STEP_FAIL;
 	memcpy(a.terms.instance_id, seen->attest.evidence.instance_id, INSTANCE_ID_SIZE);
 	memcpy(a.terms.spki_sha256, seen->csr.csr.spki_sha256, SHA256_SIZE);
-	cert_thing_name(buf_view(&seen->gateway->keys.salt), a.terms.instance_id, a.terms.thing);
+	cert_thing_name(bytes_of(seen->gateway->keys.salt, SALT_SIZE), a.terms.instance_id, a.terms.thing);
 	mine->approval = malloc(sizeof *mine->approval);
 	if (!mine->approval)
 		return step_of(refuse(f, REASON_NO_MEMORY, "no memory for an approval"));

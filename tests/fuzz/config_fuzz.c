@@ -36,6 +36,7 @@ static const struct config_key keys[] = {
 	 .doc = "d"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
+static const struct config_part part = {keys, KEYS, 0};
 
 static outcome load(const void *text, size_t n, struct settings *out)
 {
@@ -45,7 +46,7 @@ static outcome load(const void *text, size_t n, struct settings *out)
 	if (fd < 0 || write(fd, text, n) != (ssize_t)n)
 		abort();
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	outcome result = config_load(path, keys, KEYS, out, NULL);
+	outcome result = config_load(path, &part, 1, out, NULL);
 	close(fd);
 	return result;
 }
@@ -55,14 +56,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct settings first, second;
 	if (!load(data, size, &first).ok)
 		return 0;
-	char *printed = config_print(keys, KEYS, &first);
+	char *printed = config_print(&part, 1, &first);
 	if (!printed || !load(printed, strlen(printed), &second).ok)
 		abort();
-	char *again = config_print(keys, KEYS, &second);
+	char *again = config_print(&part, 1, &second);
 	if (!again || strcmp(printed, again))
 		abort();
-	config_free(keys, KEYS, &first);
-	config_free(keys, KEYS, &second);
+	config_free(&part, 1, &first);
+	config_free(&part, 1, &second);
 	free(printed);
 	free(again);
 	return 0;

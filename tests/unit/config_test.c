@@ -62,6 +62,7 @@ static const struct config_key keys[] = {
 	 .doc = "who may connect"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
+static const struct config_part part = {keys, KEYS, 0};
 
 static char path[] = "/tmp/config_test.XXXXXX";
 
@@ -86,7 +87,7 @@ static outcome load(const char *text, struct settings *into, struct fault *f)
 	fclose(file);
 	*into = (struct settings){0};
 	*f = (struct fault){0};
-	return config_load(path, keys, KEYS, into, f);
+	return config_load(path, &part, 1, into, f);
 }
 
 static void expect_refusal(const char *text, const char *where_and_why)
@@ -120,7 +121,7 @@ static void test_values_and_defaults_are_read(void **state)
 	assert_string_equal(s.origins.items[1], "https://b");
 	assert_int_equal(s.uids.count, 2);
 	assert_string_equal(s.uids.items[1], "33");
-	config_free(keys, KEYS, &s);
+	config_free(&part, 1, &s);
 	assert_null(s.socket);
 }
 
@@ -131,7 +132,7 @@ static void test_a_given_empty_list_beats_the_default(void **state)
 	struct fault f;
 	assert_true(load("socket: s\norigins: [o]\npeer_uids: []\n", &s, &f).ok);
 	assert_int_equal(s.uids.count, 0);
-	config_free(keys, KEYS, &s);
+	config_free(&part, 1, &s);
 }
 
 static void test_a_mapping_in_one_line_is_read_too(void **state)
@@ -141,7 +142,7 @@ static void test_a_mapping_in_one_line_is_read_too(void **state)
 	struct fault f;
 	assert_true(load("{socket: s, origins: [o], challenge_ttl_s: 5}\n", &s, &f).ok);
 	assert_int_equal(s.ttl, 5);
-	config_free(keys, KEYS, &s);
+	config_free(&part, 1, &s);
 }
 
 static void test_unknown_key_is_refused_with_its_line(void **state)
@@ -220,7 +221,7 @@ static void test_absent_file_is_a_configuration_error(void **state)
 	(void)state;
 	struct settings s = {0};
 	struct fault f = {0};
-	assert_false(config_load("/nonexistent/x.yaml", keys, KEYS, &s, &f).ok);
+	assert_false(config_load("/nonexistent/x.yaml", &part, 1, &s, &f).ok);
 	assert_int_equal(f.reason, REASON_CONFIG);
 	assert_non_null(strstr(f.text, "/nonexistent/x.yaml"));
 }
@@ -234,9 +235,9 @@ static void test_printed_configuration_reads_back_the_same(void **state)
 	struct settings first, second;
 	struct fault f;
 	assert_true(load(awkward, &first, &f).ok);
-	char *printed = config_print(keys, KEYS, &first);
+	char *printed = config_print(&part, 1, &first);
 	assert_true(load(printed, &second, &f).ok);
-	char *again = config_print(keys, KEYS, &second);
+	char *again = config_print(&part, 1, &second);
 	assert_string_equal(printed, again);
 	assert_string_equal(first.socket, "a \"b\" \\ c: # d\n\x01\te");
 	assert_string_equal(first.socket, second.socket);
@@ -246,8 +247,55 @@ static void test_printed_configuration_reads_back_the_same(void **state)
 	assert_non_null(strstr(printed, "# where it listens (required)\n"));
 	free(printed);
 	free(again);
-	config_free(keys, KEYS, &first);
-	config_free(keys, KEYS, &second);
+	config_free(&part, 1, &first);
+	config_free(&part, 1, &second);
+}
+
+static void test_each_part_fills_its_own_struct(void **state)
+{
+	struct shared {
+		int64_t number;
+		char *text;
+	};
+	struct both {
+		struct settings own;
+		struct shared shared;
+	} both = {0};
+	static const struct config_key shared_keys[] = {
+		{"number", CONFIG_INT, offsetof(struct shared, number), "7", 0, 9, NULL, "A number."},
+		{"text", CONFIG_STRING, offsetof(struct shared, text), NULL, 0, 0, NULL, "A text."},
+	};
+	const struct config_part parts[] = {{shared_keys, 2, offsetof(struct both, shared)},
+					    {keys, KEYS, offsetof(struct both, own)}};
+	struct settings unused;
+	struct fault f = {0};
+	(void)state;
+	assert_false(load("text: t\nsocket: s\norigins: [o]\n", &unused, &f).ok); /* not of this part */
+	assert_false(config_load(path, parts, 1, &both, &f).ok);
+	assert_non_null(strstr(f.text, "socket: there is no such key"));
+	assert_true(config_load(path, parts, 2, &both, &f).ok);
+	assert_string_equal(both.shared.text, "t");
+	assert_int_equal(both.shared.number, 7);
+	assert_string_equal(both.own.socket, "s");
+	assert_int_equal(both.own.ttl, 300);
+	char *printed = config_print(parts, 2, &both);
+	assert_non_null(strstr(
+		printed, "# A number. (0 to 9) (default: 7)\nnumber: 7\n\n# A text. (required)\ntext: t\n"));
+	assert_non_null(strstr(printed, "text: t\n\n# where it listens (required)\nsocket: s\n"));
+	free(printed);
+	config_free(parts, 2, &both);
+	assert_null(both.shared.text);
+	assert_null(both.own.socket);
+}
+
+static void test_a_file_is_blamed_on_its_key(void **state)
+{
+	struct fault f;
+	(void)state;
+	assert_true(config_blame("root_cert", DONE, NULL).ok);
+	assert_false(config_blame("root_cert", refuse(&f, REASON_IO, "/x: no such file"), &f).ok);
+	assert_int_equal(f.reason, REASON_CONFIG);
+	assert_string_equal(f.text, "root_cert: /x: no such file");
 }
 
 int main(void)
@@ -264,6 +312,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_shapes_are_refused),
 		cmocka_unit_test(test_absent_file_is_a_configuration_error),
 		cmocka_unit_test(test_printed_configuration_reads_back_the_same),
+		cmocka_unit_test(test_each_part_fills_its_own_struct),
+		cmocka_unit_test(test_a_file_is_blamed_on_its_key),
 	};
 	return cmocka_run_group_tests(tests, make_path, remove_path);
 }

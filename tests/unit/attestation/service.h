@@ -50,8 +50,10 @@ static inline void service_run(struct service *s)
 	struct fault f;
 	s->attestd = (struct attestd){0};
 	s->attestd.config = (struct attestd_config){
-		.socket = s->socket, .state_dir = s->folder, .verifier_id = "test-verifier", .admin_master = s->master,
-		.region = "mooring-1", .workers = 2, .session_ttl_s = 150};
+		.edge = {.socket = s->socket, .admin_master = s->master, .region = "mooring-1", .workers = 2},
+		.state_dir = s->folder,
+		.verifier_id = "test-verifier",
+		.session_ttl_s = 150};
 	if (!keys_load(s->ear, s->next, s->ca_path, &s->attestd.keys, &f).ok || !attestd_start(&s->attestd, &f).ok)
 		service_die(&f);
 }

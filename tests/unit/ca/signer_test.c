@@ -22,8 +22,7 @@ static char journal_path[64];
 static char *origins[] = {(char[]){ORIGIN}};
 static struct signer_config config = {
 	.state_dir = folder,
-	.trust_domain = (char[]){DOMAIN},
-	.origins = {origins, 1},
+	.issuing = {.trust_domain = (char[]){DOMAIN}, .origins = {origins, 1}},
 	.max_lifetime_s = 365LL * DAY,
 	.unattested_per_minute = 2,
 };

@@ -13,10 +13,12 @@ static char path[] = "/tmp/gateway-config-XXXXXX";
 
 static const char required[] =
 	"socket: /run/gw.sock\nstate_dir: /var/lib/gw\n"
-	"trust_domain: example.com\nroot_cert: r\nissuing_cert: i\nservice_cert: s\n"
+	"root_cert: r\nissuing_cert: i\nservice_cert: s\n"
 	"attestation_ca: a\nattestation_cert: c\nattestation_key: k\near_keys: [e]\n"
 	"signer_socket: /run/s.sock\nfeed_key: f\nadmin_master: m\nsalt_file: t\ndefault_policy: p\n";
-#define ORIGIN "origins: [https://enrol.example.com]\n"
+#define DOMAIN "trust_domain: example.com\n"
+#define ORIGINS "origins: [https://enrol.example.com]\n"
+#define ORIGIN DOMAIN ORIGINS
 #define URL ORIGIN "attestation_url: https://attest.example.com\n"
 
 static outcome load(const char *more, struct gateway_config *c, struct fault *f)
@@ -42,13 +44,13 @@ static void test_what_is_not_given_has_its_default(void **state)
 	struct gateway_config c;
 	struct fault f = {0};
 	assert_true(load(URL, &c, &f).ok);
-	assert_string_equal(c.region, "mooring-1");
+	assert_string_equal(c.edge.region, "mooring-1");
 	assert_int_equal(c.certificate_lifetime_s, 31536000);
 	assert_int_equal(c.challenge_ttl_s, 300);
 	assert_int_equal(c.rate_per_device, 10);
 	assert_int_equal(c.supersede_after_s, 86400);
 	assert_true(c.quarantine_clones);
-	assert_int_equal(c.peer_uids.count, 0);
+	assert_int_equal(c.edge.peer_uids.count, 0);
 	gateway_config_free(&c);
 }
 
@@ -64,8 +66,8 @@ static void test_what_is_printed_is_a_configuration_again(void **state)
 	fclose(out);
 	assert_true(gateway_config_load(path, &again, &f).ok);
 	assert_false(again.quarantine_clones);
-	assert_string_equal(again.peer_uids.items[0], "33");
-	assert_string_equal(again.origins.items[0], "https://enrol.example.com");
+	assert_string_equal(again.edge.peer_uids.items[0], "33");
+	assert_string_equal(again.issuing.origins.items[0], "https://enrol.example.com");
 	free(text);
 	gateway_config_free(&c);
 	gateway_config_free(&again);
@@ -89,10 +91,26 @@ static void test_wrong_values_are_refused_with_key_and_line(void **state)
 static void test_an_origin_is_written_as_devices_send_it(void **state)
 {
 	(void)state;
-	refused("origins: [https://Enrol.example.com]\nattestation_url: https://a.example\n", "origins");
-	refused("origins: [https://enrol.example.com/]\nattestation_url: https://a.example\n", "origins");
-	refused("origins: [http://enrol.example.com]\nattestation_url: https://a.example\n", "origins");
-	refused("origins: []\nattestation_url: https://a.example\n", "origins");
+	refused(DOMAIN "origins: [https://Enrol.example.com]\nattestation_url: https://a.example\n",
+		"origins");
+	refused(DOMAIN "origins: [https://enrol.example.com/]\nattestation_url: https://a.example\n",
+		"origins");
+	refused(DOMAIN "origins: [http://enrol.example.com]\nattestation_url: https://a.example\n",
+		"origins");
+	refused(DOMAIN "origins: []\nattestation_url: https://a.example\n", "origins");
+}
+
+static void test_a_trust_domain_is_a_dns_name_in_lower_case(void **state)
+{
+	static const char url[] = ORIGINS "attestation_url: https://a.example\ntrust_domain: ";
+	static const char *const wrong[] = {"Example.com", "example..com", "spiffe://example.com", "a_b",
+					    "\"*.a\""};
+	char more[200];
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		snprintf(more, sizeof more, "%s%s\n", url, wrong[i]);
+		refused(more, "trust_domain: trust domain \"");
+	}
 }
 
 static void test_a_file_that_is_missing_is_named_with_its_key(void **state)
@@ -117,6 +135,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_printed_is_a_configuration_again),
 		cmocka_unit_test(test_wrong_values_are_refused_with_key_and_line),
 		cmocka_unit_test(test_an_origin_is_written_as_devices_send_it),
+		cmocka_unit_test(test_a_trust_domain_is_a_dns_name_in_lower_case),
 		cmocka_unit_test(test_a_file_that_is_missing_is_named_with_its_key),
 	};
 	int fd = mkstemp(path);

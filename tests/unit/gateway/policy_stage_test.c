@@ -17,7 +17,7 @@ static int set_up(void **state)
 	(void)state;
 	gateway.config.certificate_lifetime_min_s = 60;
 	gateway.keys.issuing_not_after = NOW + 10LL * YEAR;
-	buf_add(&gateway.keys.salt, "0123456789abcdef0123456789abcdef", 32);
+	memcpy(gateway.keys.salt, "0123456789abcdef0123456789abcdef", SALT_SIZE);
 	request = calloc(1, sizeof *request);
 	request->gateway = &gateway;
 	request->receive = (struct receive_out){.now = NOW, .lifetime_s = YEAR};
@@ -31,7 +31,6 @@ static int tear_down(void **state)
 	(void)state;
 	approval_free(request->policy.approval);
 	free(request);
-	buf_free(&gateway.keys.salt);
 	return 0;
 }
 
@@ -57,7 +56,7 @@ static void test_identity_comes_from_the_verified_instance(void **state)
 	struct enrol_terms terms;
 	char thing[THING_NAME_SIZE];
 	approve(&terms);
-	cert_thing_name(buf_view(&gateway.keys.salt), request->attest.evidence.instance_id, thing);
+	cert_thing_name(bytes_of(gateway.keys.salt, SALT_SIZE), request->attest.evidence.instance_id, thing);
 	assert_string_equal(terms.thing, thing);
 	assert_memory_equal(terms.instance_id, request->attest.evidence.instance_id, INSTANCE_ID_SIZE);
 	assert_memory_equal(terms.spki_sha256, request->csr.csr.spki_sha256, SHA256_SIZE);

@@ -72,7 +72,7 @@ static UNUSED_OK void site_start(void)
 	g->store = fixture_store;
 	g->workers = site.workers;
 	for (size_t i = 0; i < SITE_WORKERS; i++)
-		site.workers[i].peers = peers_new(&g->keys.service, g->config.trust_domain);
+		site.workers[i].peers = peers_new(&g->keys.service, g->config.issuing.trust_domain);
 	if (!admin_auth_open(fixture_path, master, "mooring-1", &g->admin_auth, &f).ok ||
 	    !feed_start(g, &g->feed, &f).ok || !scgi_start(&options, site_route, g, &g->server, &f).ok)
 		fail_msg("%s", f.text);
@@ -107,7 +107,7 @@ static UNUSED_OK int site_setup(void **state)
 	snprintf(site.socket, sizeof site.socket, "%s/gateway.sock", fixture_dir);
 	site.service_ca = authority_make("service CA");
 	site.other_ca = authority_make("other CA");
-	site.gateway.config.trust_domain = domain;
+	site.gateway.config.issuing.trust_domain = domain;
 	site.gateway.keys.service = (struct cert_issuers){{site.service_ca.cert}, 1};
 	site.gateway.keys.feed_key = p256_key_generate();
 	site.feed_public = site.gateway.keys.feed_key;
