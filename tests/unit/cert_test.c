@@ -286,7 +286,7 @@ static void test_a_file_of_several_certificates_is_read_whole_or_refused(void **
 	char path[] = "/tmp/cert_test.XXXXXX";
 	struct buf der = der_of(ca), pem = {0}, text = {0};
 	struct fault f;
-	X509 *certs[3];
+	X509 *certs[4];
 	close(mkstemp(path));
 	assert_true(cert_to_pem(buf_view(&der), &pem));
 	for (size_t n = 1; n <= 3; n++) {

@@ -339,7 +339,7 @@ static void test_a_full_disk_stops_appending_until_there_is_room(void **state)
 	small = (struct rlimit){100, before.rlim_max};
 	setrlimit(RLIMIT_FSIZE, &small);
 	assert_false(table_journal_append(j, &position, buf_view(&records), 1, &f).ok);
-	assert_int_equal(f.reason, REASON_IO);
+	assert_int_equal(f.reason, REASON_DISK_FULL);
 	assert_true(table_journal_wants_replacing(j));
 	assert_false(table_journal_replace(j, t, &position, 0, &f).ok);
 	setrlimit(RLIMIT_FSIZE, &before);
