@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_FILE_MAX = 1 << 20, INCLUDE_DEPTH_MAX = 4 };
+enum { CONFIG_FILE_MAX = 1 << 20, COMMAND_LINE_MAX = 1 << 20, INCLUDE_DEPTH_MAX = 4 };
 
 /* `value` NULL: whatever its value. What was tried for each is in the sentence. */
 static const struct {
@@ -26,6 +26,8 @@ static const struct {
 	{"password_file", NULL, "a password would admit without a registered certificate"},
 	{"acl_file", NULL, "it would allow topics before the policy is asked"},
 	{"psk_file", NULL, "a pre-shared key would take the place of a certificate"},
+	{"listener_allow_anonymous", "true", "only registered certificates are admitted"},
+	{"plugin_use", NULL, "a listener without it would ask no plugin; \"plugin\" serves all of them"},
 	{"auth_plugin", NULL, "another plugin could admit before this one is asked"},
 	{"protocol", "websockets", "a revoked session behind a websocket is not cut in time"},
 };
@@ -116,7 +118,7 @@ static outcome scan_file(const char *path, struct scan *above, struct fault *f)
 	outcome o = file_read(path, CONFIG_FILE_MAX, &text, f);
 	if (!o.ok)
 		return refuse(f, REASON_CONFIG,
-			      "%s cannot be read, and plugin_opt_config_file asks to check it", path);
+			      "%s cannot be read, and whether it goes round the plugin must be known", path);
 	char *rest = (char *)text.p;
 	for (char *line; o.ok && (line = strsep(&rest, "\n"));) {
 		s.line++;
@@ -131,4 +133,37 @@ outcome config_scan(const char *path, struct fault *f)
 {
 	struct scan top = {0};
 	return scan_file(path, &top, f);
+}
+
+/* The broker reads one after the other where it is given several. */
+static outcome scan_named(struct bytes command_line, int *count, struct fault *f)
+{
+	struct scan top = {0};
+	const char *before = "", *end = (const char *)command_line.p + command_line.n;
+	outcome o = DONE;
+	for (const char *word = (const char *)command_line.p; o.ok && word < end; word += strlen(word) + 1) {
+		if (!strcmp(before, "-c") || !strcmp(before, "--config-file")) {
+			o = scan_file(word, &top, f);
+			++*count;
+		}
+		before = word;
+	}
+	return o;
+}
+
+outcome config_scan_broker(const char *named, struct fault *f)
+{
+	struct buf command_line = {0};
+	int count = 0;
+	outcome o = file_read("/proc/self/cmdline", COMMAND_LINE_MAX, &command_line, f);
+	if (o.ok)
+		o = scan_named(buf_view(&command_line), &count, f);
+	if (o.ok && named)
+		o = config_scan(named, f);
+	else if (o.ok && count == 0)
+		o = refuse(f, REASON_CONFIG,
+			   "the broker's command line names no configuration file: plugin_opt_config_file "
+			   "has to");
+	buf_free(&command_line);
+	return o;
 }

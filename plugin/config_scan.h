@@ -10,5 +10,8 @@
 /* REASON_CONFIG with file, line and remedy at the first such
  * option; follows include_dir as the broker does. */
 MUST_USE outcome config_scan(const char *path, struct fault *f);
+/* The files that the broker was started with, by this process's command line, and `named`, unless NULL.
+ * REASON_CONFIG also where there is none to look at. */
+MUST_USE outcome config_scan_broker(const char *named, struct fault *f);
 
 #endif

@@ -10,7 +10,7 @@
  *   broker       this broker's name: letters, digits, '-', '_', '.'
  *   staleness    seconds without the gateway after which nobody new is admitted; 900
  *   config_file  path of mosquitto.conf, to check it for options that would go round the plugin; may be left
- * out
+ *                out where the broker's command line names it, which is checked in any case
  */
 #ifndef MOORING_PLUGIN_OPTIONS_H
 #define MOORING_PLUGIN_OPTIONS_H

@@ -46,7 +46,7 @@ static void start_clock(struct mooring *m)
 
 static outcome start(struct mooring *m, struct fault *f)
 {
-	outcome o = m->options.config_file ? config_scan(m->options.config_file, f) : DONE;
+	outcome o = config_scan_broker(m->options.config_file, f);
 	if (!o.ok)
 		return o;
 	if (!(m->sessions = sessions_new()))

@@ -1,5 +1,6 @@
 """What a test of the plugin alone needs: keys and certificates, Mosquitto with the plugin, and a small MQTT client."""
 
+import collections
 import datetime
 import hashlib
 import ipaddress
@@ -138,38 +139,48 @@ def sanitized_environment():
     return conftest.sanitizer_environment()["broker"]
 
 
+Message = collections.namedtuple("Message", "topic payload qos retain dup")
+
+
 class Client:
     """A raw MQTT connection, 3.1.1 or 5: what arrives, and when, is seen as it is."""
 
     def __init__(self, broker, identity, client_id=None, version=4, clean=True, session=None, context=None,
-                 will=None, expiry=None, connect=True):
-        self.identity, self.version, self.code = identity, version, None
+                 will=None, expiry=None, connect=True, **more):
+        self.identity, self.version, self.code, self.session_present = identity, version, None, None
         self.client_id = identity.name if client_id is None else client_id
         self.context = context or tls_context(broker.pki, identity)
         plain = socket.create_connection(("127.0.0.1", broker.port), timeout=10)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = self.context.wrap_socket(plain, server_hostname="127.0.0.1", session=session)
-        self.packet = 0
-        self.received = b""
+        self.packet, self.inbox = 0, []
         if connect:
-            self.connect(clean, will, expiry)
+            self.connect(clean, will, expiry, **more)
 
-    def connect(self, clean=True, will=None, expiry=None):
-        flags = (2 if clean else 0) | (4 if will else 0)
-        properties = b""
-        if self.version == 5:
-            inner = b"\x11" + expiry.to_bytes(4, "big") if expiry else b""
-            properties = bytes((len(inner),)) + inner
-        body = (b"\x00\x04MQTT" + bytes((self.version, flags)) + b"\x00\x3c" + properties + text(self.client_id))
+    def connect(self, clean=True, will=None, expiry=None, username=None, password=None, will_delay=None):
+        """`will` is (topic, payload) and, where they are not 0, QoS and retain."""
+        topic, payload, qos, retain = (*(will or ("", "")), 0, 0)[:4]
+        flags = (2 if clean else 0) | (4 | qos << 3 | retain << 5 if will else 0)
+        flags |= (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
+        body = (b"\x00\x04MQTT" + bytes((self.version, flags)) + b"\x00\x3c"
+                + self.properties((0x11, expiry)) + text(self.client_id))
         if will:
-            body += (b"\x00" if self.version == 5 else b"") + text(will[0]) + text(will[1])
+            body += self.properties((0x18, will_delay)) + text(topic) + text(payload)
+        body += b"".join(text(value) for value in (username, password) if value is not None)
         try:
             self.send(0x10, body)
             kind, answer = self.read()
         except (OSError, EOFError):
             return
         assert kind == 0x20
-        self.code = answer[1]
+        self.session_present, self.code = answer[0], answer[1]
+
+    def properties(self, *numbers):
+        """The four-byte properties that have a value; nothing before MQTT 5."""
+        if self.version < 5:
+            return b""
+        inner = b"".join(bytes((key,)) + value.to_bytes(4, "big") for key, value in numbers if value is not None)
+        return bytes((len(inner),)) + inner
 
     def send(self, kind, body):
         n, length = len(body), b""
@@ -181,16 +192,21 @@ class Client:
         self.sock.sendall(bytes((kind,)) + length + body)
 
     def read(self, seconds=10):
-        """The next packet: (first byte, body). EOFError at the end."""
+        """The next packet: (first byte, body). EOFError at the end. What ends a delivery with QoS 2 is answered here."""
         self.sock.settimeout(seconds)
-        first = self.exactly(1)[0]
-        length = shift = 0
         while True:
-            byte = self.exactly(1)[0]
-            length |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return first, self.exactly(length)
+            first = self.exactly(1)[0]
+            length = shift = 0
+            while True:
+                byte = self.exactly(1)[0]
+                length |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    break
+            body = self.exactly(length)
+            if first != 0x62:
+                return first, body
+            self.send(0x70, body[:2])
 
     def exactly(self, n):
         data = b""
@@ -201,45 +217,73 @@ class Client:
             data += more
         return data
 
-    def subscribe(self, topic, qos=0):
-        """The broker's return code."""
-        self.packet += 1
-        properties = b"\x00" if self.version == 5 else b""
-        self.send(0x82, self.packet.to_bytes(2, "big") + properties + text(topic) + bytes((qos,)))
+    def answer(self, *kinds):
+        """The next packet that is one of these; messages before it are kept."""
         while True:
             kind, body = self.read()
-            if kind == 0x90:
-                return body[-1]
+            if kind in kinds:
+                return kind, body
+            assert kind & 0xf0 == 0x30, hex(kind)
+            self.inbox.append(self.taken(kind, body))
+
+    def next_packet(self):
+        self.packet += 1
+        return self.packet.to_bytes(2, "big")
+
+    def subscribe(self, topic, qos=0):
+        """The broker's return code."""
+        self.send(0x82, self.next_packet() + self.properties() + text(topic) + bytes((qos,)))
+        return self.answer(0x90)[1][-1]
 
     def unsubscribe(self, topic):
-        self.packet += 1
-        properties = b"\x00" if self.version == 5 else b""
-        self.send(0xa2, self.packet.to_bytes(2, "big") + properties + text(topic))
-        return self.read()[0] == 0xb0
+        self.send(0xa2, self.next_packet() + self.properties() + text(topic))
+        return self.answer(0xb0)[0] == 0xb0
 
     def publish(self, topic, payload="x", qos=1, retain=False):
-        """With QoS 1 the reason code of the PUBACK: 0 where there is none."""
-        properties = b"\x00" if self.version == 5 else b""
-        self.packet += 1
-        number = self.packet.to_bytes(2, "big") if qos else b""
-        self.send(0x30 | qos << 1 | int(retain), text(topic) + number + properties + payload.encode())
+        """The reason code of the PUBACK or PUBREC: 0 where there is none."""
+        number = self.next_packet() if qos else b""
+        self.send(0x30 | qos << 1 | int(retain), text(topic) + number + self.properties() + payload.encode())
         if not qos:
             return 0
-        kind, body = self.read()
-        assert kind == 0x40
-        return body[2] if len(body) > 2 else 0
+        kind, body = self.answer(0x40, 0x50)
+        reason = body[2] if len(body) > 2 else 0
+        if kind == 0x50 and reason < 0x80:
+            self.send(0x62, number)
+            self.answer(0x70)
+        return reason
+
+    def taken(self, kind, body):
+        """The message of a PUBLISH, acknowledged."""
+        qos, n = kind >> 1 & 3, int.from_bytes(body[:2], "big")
+        at = 2 + n
+        if qos:
+            self.send(0x40 if qos == 1 else 0x50, body[at:at + 2])
+            at += 2
+        if self.version == 5:
+            at += 1 + body[at]
+        return Message(body[2:2 + n].decode(), body[at:].decode(), qos, kind & 1, kind >> 3 & 1)
+
+    def take(self, seconds=10):
+        """The next message, with its QoS and flags."""
+        if self.inbox:
+            return self.inbox.pop(0)
+        kind, body = self.read(seconds)
+        assert kind & 0xf0 == 0x30, hex(kind)
+        return self.taken(kind, body)
 
     def message(self, seconds=10):
         """(topic, payload) of the next PUBLISH."""
-        kind, body = self.read(seconds)
-        assert kind & 0xf0 == 0x30, hex(kind)
-        n = int.from_bytes(body[:2], "big")
-        at = 2 + n + (2 if kind & 6 else 0) + (1 + body[2 + n + (2 if kind & 6 else 0)] if self.version == 5 else 0)
-        return body[2:2 + n].decode(), body[at:].decode()
+        return self.take(seconds)[:2]
 
     def ping(self):
         self.send(0xc0, b"")
-        return self.read()[0] == 0xd0
+        return self.answer(0xd0)[0] == 0xd0
+
+    def arrived(self):
+        """All messages that the broker has sent before it answers a ping."""
+        self.ping()
+        messages, self.inbox = self.inbox, []
+        return messages
 
     def wait_end(self, seconds=10):
         """When the connection ended, and the reason code of a DISCONNECT before, if there was one."""
@@ -251,6 +295,11 @@ class Client:
                     reason = body[0] if body else 0
         except (EOFError, ConnectionError, ssl.SSLError):
             return time.monotonic(), reason
+
+    def leave(self):
+        """DISCONNECT: without the will."""
+        self.send(0xe0, b"")
+        self.close()
 
     def close(self):
         self.sock.close()

@@ -1,5 +1,7 @@
 """A feed, a Mosquitto with the plugin that follows it, and devices: what the tests of the broker's side share."""
 
+import os
+
 from broker_bench import DEFAULT_POLICY, Broker, Client, Pki
 from feed_peer import SERVICE, Feed
 
@@ -44,6 +46,24 @@ class Bench:
         self.feed.wait_receipt(len(self.feed.log))
         self.started = True
         return self
+
+    def start_with_unseen(self, line):
+        """Starts the broker with this line, and without it when the plugin looks: between the two it waits for its database."""
+        broker, database = self.broker, self.broker.folder / "data/mosquitto.db"
+        included = broker.folder / "conf.d"
+        included.mkdir()
+        seen = broker.conf.read_text()
+        (included / "a.conf").write_text(f"{seen}{line}\n")
+        (included / "z.conf").write_text("# When the broker comes here it has read a.conf.\n")
+        broker.conf.write_text(f"include_dir {included}\n")
+        os.mkfifo(database)
+        broker.start()
+        broker.logged(f"Loading config file {included}/z.conf")
+        (included / "a.conf").write_text(seen)
+        database.open("wb").close()
+        broker.ready()
+        self.feed.wait_receipt(len(self.feed.log))
+        self.started = True
 
     def device(self, name, registered=True, lifetime_s=86400, **record):
         made = self.pki.issue(name, lifetime_s=lifetime_s)

@@ -91,13 +91,13 @@ static void save_table(void)
 static void start_plugin(void)
 {
 	static const char *const keys[] = {"gateway",  "ca_file",   "cert_file", "key_file",
-					   "feed_key", "state_dir", "broker"};
-	const char *values[] = {"https://127.0.0.1:1", t.path, t.path, t.path, t.path, t.dir, "b"};
-	struct mosquitto_opt list[7];
+					   "feed_key", "state_dir", "broker",	 "config_file"};
+	const char *values[] = {"https://127.0.0.1:1", t.path, t.path, t.path, t.path, t.dir, "b", t.path};
+	struct mosquitto_opt list[8];
 	void *userdata = NULL;
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 8; i++)
 		list[i] = (struct mosquitto_opt){(char *)(uintptr_t)keys[i], (char *)(uintptr_t)values[i]};
-	if (mosquitto_plugin_init(NULL, &userdata, list, 7) != MOSQ_ERR_SUCCESS)
+	if (mosquitto_plugin_init(NULL, &userdata, list, 8) != MOSQ_ERR_SUCCESS)
 		fail_msg("%s", stub.log);
 	t.m = userdata;
 }

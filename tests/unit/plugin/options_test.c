@@ -151,6 +151,8 @@ static void test_what_goes_round_the_plugin_is_found(void **state)
 		"auth_plugin /x.so",
 		"protocol websockets",
 		"plugin /b.so",
+		"plugin_use a",
+		"listener_allow_anonymous true",
 		"\tallow_anonymous \t true \t\r",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -190,6 +192,19 @@ static void test_a_file_that_cannot_be_checked_does_not_pass(void **state)
 	assert_int_equal(f.reason, REASON_CONFIG);
 }
 
+static void test_a_configuration_that_nobody_names_does_not_pass(void **state)
+{
+	(void)state;
+	char path[160];
+	write_file("mosquitto.conf", "allow_anonymous false\n");
+	snprintf(path, sizeof path, "%s/mosquitto.conf", dir);
+	assert_true(config_scan_broker(path, &f).ok);
+	assert_false(config_scan_broker(NULL, &f).ok); /* this program's command line has no -c */
+	assert_non_null(strstr(f.text, "plugin_opt_config_file"));
+	write_file("mosquitto.conf", "allow_anonymous true\n");
+	assert_false(config_scan_broker(path, &f).ok);
+}
+
 int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
@@ -200,6 +215,7 @@ int main(void)
 		IN_DIR(test_what_goes_round_the_plugin_is_found),
 		IN_DIR(test_included_files_are_looked_into),
 		cmocka_unit_test(test_a_file_that_cannot_be_checked_does_not_pass),
+		IN_DIR(test_a_configuration_that_nobody_names_does_not_pass),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
