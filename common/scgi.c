@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { LISTEN_BACKLOG = 4096 };
+enum { LISTEN_BACKLOG = 4096, FAILED_GRACE_MS = 5000 };
 
 static bool peer_allowed(const struct scgi_server *s, uid_t uid)
 {
@@ -270,7 +270,7 @@ outcome scgi_start(const struct scgi_options *options, scgi_handler *handler, vo
 	if (r.ok)
 		r = on_every_worker(s, worker_listen, f);
 	if (!r.ok) {
-		scgi_stop(s, 0);
+		scgi_stop(s, FAILED_GRACE_MS); /* some workers may have taken requests already */
 		*out = NULL;
 	}
 	return r;

@@ -96,12 +96,24 @@ static outcome serve(struct gateway *g, struct fault *f)
 	return r;
 }
 
-/* Requests first, then what they ask, then the store, so that nobody asks one that is closed. */
+static outcome start(struct gateway *g, struct fault *f)
+{
+	outcome r = make_services(g, f);
+	if (r.ok)
+		r = serve(g, f);
+	return r.ok ? workers_begin(g, f) : r;
+}
+
+/* Requests first, then what they ask, then the store, so that nobody asks one that is closed, and then the loops that
+ * it has answered on. Also after a start that came half-way. */
 static void stop(struct gateway *g)
 {
-	scgi_drain(g->server, STOP_GRACE_MS);
-	workers_quiesce(g);
-	feed_quiesce(g->feed);
+	if (g->server) {
+		scgi_drain(g->server, STOP_GRACE_MS);
+		workers_quiesce(g);
+	}
+	if (g->feed)
+		feed_quiesce(g->feed);
 	store_close(g->store);
 	scgi_stop(g->server, 0);
 	feed_stop(g->feed);
@@ -129,25 +141,23 @@ static void block_signals(sigset_t *stopping)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* Threads and open requests are left to the kernel where the start fails half-way. */
 static int run(struct gateway *g, bool insecure)
 {
 	struct fault f;
 	sigset_t stopping;
 	int received;
 	block_signals(&stopping);
-	if (!gateway_confine(&g->config, insecure, &f).ok)
-		return fail(&f, "cannot give up rights");
-	if (!make_services(g, &f).ok || !serve(g, &f).ok) {
-		fail(&f, "cannot start");
-		_exit(EXIT_FAILURE);
+	outcome r = gateway_confine(&g->config, insecure, &f);
+	if (r.ok)
+		r = start(g, &f);
+	if (r.ok) {
+		log_line(LOG_LEVEL_INFO, NULL, "serving on %s with %u workers", g->config.edge.socket,
+			 scgi_worker_count(g->server));
+		sigwait(&stopping, &received);
+		log_line(LOG_LEVEL_INFO, NULL, "stopping");
 	}
-	log_line(LOG_LEVEL_INFO, NULL, "serving on %s with %u workers", g->config.edge.socket,
-		 scgi_worker_count(g->server));
-	sigwait(&stopping, &received);
-	log_line(LOG_LEVEL_INFO, NULL, "stopping");
 	stop(g);
-	return EXIT_SUCCESS;
+	return r.ok ? EXIT_SUCCESS : fail(&f, "cannot start"); /* as the last line */
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include "peers.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 static outcome load_keys(struct worker *w, struct fault *f)
@@ -23,7 +24,6 @@ static outcome load_keys(struct worker *w, struct fault *f)
 	return w->ear_keys && w->peers ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
 }
 
-/* What the process does once. */
 static outcome start_services(struct worker *w, struct fault *f)
 {
 	outcome r = attest_probe_start(w, &w->probe, f);
@@ -73,8 +73,6 @@ outcome worker_start(struct loop *loop, unsigned index, void *arg, struct fault 
 		r = httpc_new(loop_base(loop), &tls, &w->attestation, f);
 	if (r.ok)
 		r = signer_client_new(loop_base(loop), c->signer_socket, &w->signer, f);
-	if (r.ok && index == 0)
-		r = start_services(w, f);
 	if (!r.ok) {
 		quiesce(w);
 		free_worker(w);
@@ -93,6 +91,31 @@ void worker_stop(unsigned index, void *arg)
 struct worker *worker_of(struct gateway *g, const struct scgi_request *r)
 {
 	return &g->workers[scgi_worker_index(r)];
+}
+
+struct beginning {
+	struct worker *worker;
+	sem_t done;
+	outcome result;
+	struct fault *fault;
+};
+
+static void run_begin(void *arg)
+{
+	struct beginning *b = arg;
+	b->result = start_services(b->worker, b->fault);
+	sem_post(&b->done);
+}
+
+outcome workers_begin(struct gateway *g, struct fault *f)
+{
+	struct beginning b = {.worker = &g->workers[0], .fault = f};
+	sem_init(&b.done, 0, 0);
+	loop_post(b.worker->loop, run_begin, &b);
+	while (sem_wait(&b.done))
+		;
+	sem_destroy(&b.done);
+	return b.result;
 }
 
 struct quiescence {

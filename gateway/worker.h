@@ -35,6 +35,9 @@ struct worker {
 /* For scgi_options: `arg` is the gateway, whose `workers` has a place for each. */
 MUST_USE outcome worker_start(struct loop *loop, unsigned index, void *arg, struct fault *f);
 void worker_stop(unsigned index, void *arg);
+/* What the process does once begins, on worker 0: it asks the store, so that it comes when nothing else can fail any
+ * more. After scgi_start; after a fault workers_quiesce and scgi_stop as ever. */
+MUST_USE outcome workers_begin(struct gateway *g, struct fault *f);
 /* Ends everything that could still ask the store, on every worker, and waits until that is done. After
  * scgi_drain. */
 void workers_quiesce(struct gateway *g);

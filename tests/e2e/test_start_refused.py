@@ -66,6 +66,8 @@ CONFIG = {
     "an unknown level": (dict(log_level="loud"), ("log_level",)),
     "less than the least": (dict(certificate_lifetime_s=60, certificate_lifetime_min_s=61), ("certificate_lifetime_min_s",)),
     "a socket without a folder": (dict(socket="/nowhere/scgi.sock"), ("/nowhere/scgi.sock",)),
+    # each worker finds out for itself, while store and feed are at work
+    "a signer's socket that no socket can be": (dict(signer_socket="/" + "long/" * 30), ("signer_socket",)),
 }
 
 
