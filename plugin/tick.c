@@ -34,16 +34,19 @@ static void turn_clock(struct mooring *m, int64_t monotonic_ms)
 		mosquitto_log_printf(MOSQ_LOG_NOTICE, "mooring: the clock agrees with the gateway's");
 }
 
-/* By user name: the broker then looks through live sockets only. Naming a client id that is offline by now
- * would free memory that the broker goes on to use. Without the will, which a revoked device must not have
- * published. The broker calls on_disconnect from within; what it did not find is not live, or TICK would
- * never end. */
+/* By client id: by user name the broker looks through every socket that it has, and a recall would cost the square of
+ * its size. A client id that is offline must not be named: the broker would free memory that it goes on to use. One
+ * that has not departed is online. Without the will, which a revoked device must not have published. The broker calls
+ * on_disconnect from within; what it did not find is looked for by user name, among live sockets alone, and is not
+ * live then, or TICK would never end. */
 static void cut(struct mooring *m, const struct session *s, enum reason reason)
 {
 	if (s->departed)
 		return;
 	mosquitto_log_printf(MOSQ_LOG_NOTICE, "mooring: cut %s: %s", s->username, reason_code(reason));
-	mosquitto_kick_client_by_username(s->username, false);
+	mosquitto_kick_client_by_clientid(s->client_id, false);
+	if (!s->departed)
+		mosquitto_kick_client_by_username(s->username, false);
 	sessions_depart(m->sessions, s->client);
 	m->counters.cut++;
 }

@@ -131,6 +131,26 @@ int mosquitto_kick_client_by_username(const char *username, bool with_will)
 	return MOSQ_ERR_SUCCESS;
 }
 
+/* The same, of whoever has this client id last: a session that is offline is one that the caller should not have named. */
+int mosquitto_kick_client_by_clientid(const char *clientid, bool with_will)
+{
+	stub.kicks++;
+	if (with_will)
+		abort();
+	for (int i = stub.client_count; i-- > 0;) {
+		struct mosquitto *c = stub.clients[i];
+		struct mosquitto_evt_disconnect ed = {.client = c, .reason = -1};
+		if (strcmp(c->id ? c->id : "", clientid))
+			continue;
+		if (!c->online)
+			abort();
+		c->online = false;
+		stub_call(MOSQ_EVT_DISCONNECT, &ed);
+		return MOSQ_ERR_SUCCESS;
+	}
+	return MOSQ_ERR_NOT_FOUND;
+}
+
 int mosquitto_broker_publish(const char *clientid, const char *topic, int payloadlen, void *payload, int qos,
 			     bool retain, mosquitto_property *properties)
 {
