@@ -96,22 +96,28 @@ static CURLcode set_verify_time(CURL *easy, void *ssl_ctx, void *arg)
 	return CURLE_OK;
 }
 
-/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS.
- * Sessions are not resumed, since a resumed session skips the verification of certificates. */
-static void set_trust(CURL *easy, const struct httpc_pins *pins)
+bool httpc_harden(CURL *easy)
 {
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+	bool ok = !curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") &&
+		  !curl_easy_setopt(easy, CURLOPT_PROXY, "") &&
+		  !curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) &&
+		  !curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+	return ok;
+}
+
+static void set_trust(CURL *easy, const struct httpc_pins *pins)
+{
 	blob(easy, CURLOPT_CAINFO_BLOB, &pins->ca);
 	blob(easy, CURLOPT_SSLCERT_BLOB, &pins->cert);
 	blob(easy, CURLOPT_SSLKEY_BLOB, &pins->key);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (pins->verify_time) {
 		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, set_verify_time);
 		curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, pins);
@@ -157,13 +163,10 @@ static void set_method(struct httpc_transfer *t, const struct httpc_call *call)
 
 static void set_limits(struct httpc_transfer *t, const struct httpc_call *call, size_t *header_bytes)
 {
-	curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, call->timeout_ms);
 	curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
 			 call->connect_timeout_ms ? call->connect_timeout_ms : (long)CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(t->easy, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(t->easy, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "mooring");
 	curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->error);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -217,7 +220,7 @@ outcome httpc_transfer_begin(struct httpc_transfer *t, CURL *easy, const struct 
 	curl_easy_reset(easy);
 	t->url = strdup(call->url);
 	buf_bytes(&t->body, call->body);
-	if (!t->url || t->body.failed || !set_headers(t, call))
+	if (!t->url || t->body.failed || !set_headers(t, call) || !httpc_harden(easy))
 		goto fail;
 	set_trust(easy, pins);
 	set_method(t, call);

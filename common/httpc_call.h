@@ -8,6 +8,11 @@
 
 #include <curl/curl.h>
 
+/* For every handle: HTTPS with TLS 1.2 or later and HTTP/1.1, no trust anchor but the one that the caller
+ * then sets, no proxy from the environment, no redirect, no signal. No session is resumed, since that skips
+ * the verification of certificates. False without memory: libcurl would go on with its defaults. */
+MUST_USE bool httpc_harden(CURL *easy);
+
 /* Trust anchor, certificate and key, read once: the files need not be there (or readable) later. */
 struct httpc_pins {
 	struct buf ca, cert, key;

@@ -1,5 +1,7 @@
 #include "plugin/feed_http.h"
 
+#include "common/httpc_call.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +13,7 @@ enum {
 	KEEPALIVE_S = 30,
 };
 
-/* The one anchor and nothing of the system's; no proxy from the environment, no redirect, nothing but HTTPS.
- * No session is resumed, since that skips the verification of certificates. Files are read anew for each
- * connection, so a renewed certificate needs no restart. */
+/* Files are read anew for each connection, so a renewed certificate needs no restart. */
 static CURL *request(const struct options *o, const char *path)
 {
 	char url[URL_MAX];
@@ -21,21 +21,14 @@ static CURL *request(const struct options *o, const char *path)
 	if (!easy)
 		return NULL;
 	snprintf(url, sizeof url, "%s%s", o->gateway, path);
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
-	curl_easy_setopt(easy, CURLOPT_SSLCERT, o->cert_file);
-	curl_easy_setopt(easy, CURLOPT_SSLKEY, o->key_file);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+	/* A path that did not fit into memory would leave libcurl its default: the system's anchors. */
+	if (!httpc_harden(easy) || curl_easy_setopt(easy, CURLOPT_URL, url) ||
+	    curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file) ||
+	    curl_easy_setopt(easy, CURLOPT_SSLCERT, o->cert_file) ||
+	    curl_easy_setopt(easy, CURLOPT_SSLKEY, o->key_file)) {
+		curl_easy_cleanup(easy);
+		return NULL;
+	}
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
