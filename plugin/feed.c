@@ -112,19 +112,6 @@ static size_t on_stream(char *p, size_t size, size_t n, void *arg)
 	return o.ok ? n : 0;
 }
 
-static void open_stream(struct feed *feed)
-{
-	keeper_stream(feed->keeper);
-	feed->received.n = 0;
-	feed->received.failed = false;
-	feed->fault = (struct fault){0};
-	feed->good = false;
-	*feed->stream_name = '\0';
-	feed->stream = feed_http_stream(feed->options, &feed->keeper->position, on_stream, feed);
-	if (feed->stream)
-		curl_multi_add_handle(feed->multi, feed->stream);
-}
-
 /* What was under way stays due. */
 static void end_receipts(struct feed *feed)
 {
@@ -139,13 +126,8 @@ static void end_receipts(struct feed *feed)
 	feed->receipt_connection = NULL;
 }
 
-static void close_stream(struct feed *feed, CURLcode code)
+static void leave_stream(struct feed *feed)
 {
-	if (feed->fault.reason == REASON_NONE)
-		refuse(&feed->fault, REASON_FEED_LOST, "%s (HTTP %ld)",
-		       code == CURLE_OK ? "the gateway ended the stream" : curl_easy_strerror(code),
-		       feed_http_status(feed->stream));
-	curl_multi_remove_handle(feed->multi, feed->stream);
 	curl_easy_cleanup(feed->stream);
 	feed->stream = NULL;
 	end_receipts(feed);
@@ -153,6 +135,31 @@ static void close_stream(struct feed *feed, CURLcode code)
 	/* A gateway that comes back is not met by all brokers at once. */
 	feed->open_at_ms = clock_monotonic_ms() + backoff_next_ms(&feed->reopen, -1, crypto_random_u32());
 	ring_fault(feed->log, MOSQ_LOG_WARNING, &feed->fault, "mooring: the feed is lost");
+}
+
+static void open_stream(struct feed *feed)
+{
+	keeper_stream(feed->keeper);
+	feed->received.n = 0;
+	feed->received.failed = false;
+	feed->fault = (struct fault){0};
+	feed->good = false;
+	*feed->stream_name = '\0';
+	feed->stream = feed_http_stream(feed->options, &feed->keeper->position, on_stream, feed);
+	if (feed->stream && curl_multi_add_handle(feed->multi, feed->stream) == CURLM_OK)
+		return;
+	refuse(&feed->fault, REASON_NO_MEMORY, "no memory for a stream");
+	leave_stream(feed);
+}
+
+static void close_stream(struct feed *feed, CURLcode code)
+{
+	if (feed->fault.reason == REASON_NONE)
+		refuse(&feed->fault, REASON_FEED_LOST, "%s (HTTP %ld)",
+		       code == CURLE_OK ? "the gateway ended the stream" : curl_easy_strerror(code),
+		       feed_http_status(feed->stream));
+	curl_multi_remove_handle(feed->multi, feed->stream);
+	leave_stream(feed);
 }
 
 /* ---- receipts ---- */
@@ -168,6 +175,12 @@ static void begin_receipts(struct feed *feed)
 	feed->receipt_connection = NULL;
 }
 
+static void put_receipt_off(struct feed *feed)
+{
+	receipts_sent(feed->receipts, false);
+	feed->receipt_at_ms = clock_monotonic_ms() + RECEIPT_RETRY_MS;
+}
+
 static void send_receipt(struct feed *feed)
 {
 	feed->body.n = 0;
@@ -177,13 +190,13 @@ static void send_receipt(struct feed *feed)
 		begin_receipts(feed);
 	if (!feed->receipt || feed->body.failed) {
 		buf_free(&feed->body);
-		receipts_sent(feed->receipts, false);
-		feed->receipt_at_ms = clock_monotonic_ms() + RECEIPT_RETRY_MS;
+		put_receipt_off(feed);
 		return;
 	}
 	feed_http_set_body(feed->receipt, buf_view(&feed->body));
-	curl_multi_add_handle(feed->multi, feed->receipt);
-	feed->receipt_busy = true;
+	feed->receipt_busy = curl_multi_add_handle(feed->multi, feed->receipt) == CURLM_OK;
+	if (!feed->receipt_busy)
+		put_receipt_off(feed);
 }
 
 static void end_receipt(struct feed *feed, CURLcode code)

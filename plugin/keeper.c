@@ -40,8 +40,10 @@ outcome keeper_open(struct keeper *k, const char *state_dir, struct fault *f)
 			    (long long)k->position.epoch);
 	}
 	if (table_journal_cut_off(k->journal))
-		ring_printf(k->log, MOSQ_LOG_WARNING,
-			    "mooring: an unfinished last entry was cut off the saved table");
+		ring_printf(
+			k->log, MOSQ_LOG_WARNING,
+			"mooring: an unfinished last entry was cut off the saved table; nobody is admitted "
+			"until the gateway is heard");
 	report_policy(k, &refused);
 	atomic_store(k->published, k->table);
 	return DONE;
@@ -66,13 +68,16 @@ void keeper_stream(struct keeper *k)
 
 /* ---- disk ---- */
 
-static void publish(struct keeper *k, struct table *table)
+static outcome publish(struct keeper *k, struct table *table, struct fault *f)
 {
 	struct table *old = k->table;
+	if (!retire_prepare(k->retire))
+		return refuse(f, REASON_NO_MEMORY, "no memory to replace the table of certificates");
 	k->table = table;
 	atomic_store(k->published, table);
 	if (old)
 		retire_later(k->retire, old, table_free);
+	return DONE;
 }
 
 static outcome put_into(void *arg, const struct feed_record *record, struct fault *f)
@@ -88,8 +93,8 @@ static outcome renew_table(struct keeper *k, int64_t not_after, struct fault *f)
 	outcome o = fresh ? table_each(k->table, not_after, put_into, fresh, f)
 			  : refuse(f, REASON_NO_MEMORY, "no memory for the table of certificates");
 	if (o.ok)
-		publish(k, fresh);
-	else
+		o = publish(k, fresh, f);
+	if (!o.ok)
 		table_free(fresh);
 	return o;
 }
@@ -161,7 +166,9 @@ static outcome take_snapshot(struct keeper *k, const struct feed_frame *frame, i
 	report_policy(k, &a.refused);
 	if (!o.ok || frame->kind != FEED_SNAPSHOT_LAST)
 		return o;
-	publish(k, k->building);
+	o = publish(k, k->building, f);
+	if (!o.ok)
+		return o;
 	k->building = NULL;
 	move_to(k, frame);
 	k->cut(k->cut_arg);

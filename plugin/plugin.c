@@ -40,6 +40,10 @@ static void start_clock(struct mooring *m)
 	broker_clock_start(&m->clock, wall, monotonic, known);
 	m->now_s = broker_clock_now_s(&m->clock, monotonic);
 	int64_t age = m->keeper.table && wall > known ? wall - known : 0;
+	int64_t too_old = (m->options.staleness_s + 1) * INT64_C(1000);
+	/* What was cut off may have been a revocation that was called effective, if it was the disk that failed. */
+	if (m->keeper.table && table_journal_cut_off(m->keeper.journal) && age < too_old)
+		age = too_old;
 	atomic_store(&m->view.fresh_ms, monotonic - age);
 	atomic_store(&m->view.seq, m->keeper.position.seq);
 }

@@ -14,11 +14,17 @@ void retire_turn(struct retire *r)
 	atomic_fetch_add(&r->turns, 1);
 }
 
+bool retire_prepare(struct retire *r)
+{
+	if (!r->spare)
+		r->spare = malloc(sizeof *r->spare);
+	return r->spare != NULL;
+}
+
 void retire_later(struct retire *r, void *p, void (*free_p)(void *p))
 {
-	struct retire_item *item = malloc(sizeof *item);
-	if (!item)
-		abort();
+	struct retire_item *item = r->spare;
+	r->spare = NULL;
 	*item = (struct retire_item){.p = p, .free_p = free_p, .turn = atomic_load(&r->turns)};
 	if (r->newest)
 		r->newest->next = item;
@@ -48,4 +54,6 @@ void retire_all(struct retire *r)
 {
 	while (r->oldest)
 		free_oldest(r);
+	free(r->spare);
+	r->spare = NULL;
 }

@@ -9,6 +9,7 @@
 #define MOORING_PLUGIN_RETIRE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct retire_item;
@@ -17,12 +18,15 @@ struct retire {
 	_Atomic uint64_t turns;	    /* of the reader */
 	struct retire_item *oldest; /* the writer's */
 	struct retire_item *newest;
+	struct retire_item *spare;  /* for the next one */
 };
 
 /* Reader, in TICK, once it points to nothing that it has not looked up anew in this TICK. */
 void retire_turn(struct retire *r);
-/* Writer, after `p` has been replaced: free_p(p) is called as soon as the reader cannot hold it. Aborts when
- * out of memory: an unbounded leak or a use after free would be worse. */
+/* Writer, before anything is replaced: false when out of memory, and then nothing may be. */
+bool retire_prepare(struct retire *r);
+/* Writer, after `p` has been replaced, once for each retire_prepare: free_p(p) is called as soon as the reader
+ * cannot hold it. */
 void retire_later(struct retire *r, void *p, void (*free_p)(void *p));
 /* Writer, now and then. */
 void retire_reap(struct retire *r);

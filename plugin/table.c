@@ -181,7 +181,7 @@ static outcome index_grow(struct table *t, struct fault *f)
 	struct table_index *old = atomic_load_explicit(&t->index, memory_order_relaxed);
 	if (t->entries * 3 < (old->mask + 1) * 2)
 		return DONE;
-	struct table_index *larger = index_new(2 * (old->mask + 1));
+	struct table_index *larger = retire_prepare(t->retire) ? index_new(2 * (old->mask + 1)) : NULL;
 	if (!larger)
 		return no_memory(f);
 	for (size_t i = 0; i < t->entries; i++)
@@ -252,12 +252,19 @@ static outcome put_policy(struct table *t, const struct feed_record *record, str
 	if (!o.ok)
 		return o;
 	struct bytes document = copy_of(record->document);
-	if (!document.p)
+	if (!document.p || !retire_prepare(t->retire)) {
+		free((void *)(uintptr_t)document.p);
 		return no_memory(f);
+	}
 	struct fault why;
-	if (!policy_compile(document, &compiled, &why).ok)
+	if (!policy_compile(document, &compiled, &why).ok) {
+		if (why.reason == REASON_NO_MEMORY) {
+			free((void *)(uintptr_t)document.p);
+			return no_memory(f);
+		}
 		refuse(refused, why.reason, "policy \"%.*s\" denies all: %.200s", (int)record->policy.n,
 		       (const char *)record->policy.p, why.text);
+	}
 	struct policy_slot *slot = t->policies[number];
 	free((void *)(uintptr_t)slot->document.p);
 	slot->document = document;

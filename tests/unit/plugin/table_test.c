@@ -200,13 +200,16 @@ static void test_what_is_replaced_lives_for_two_turns_of_the_reader(void **state
 	struct retire retire = {0};
 	freed = 0;
 	retire_turn(&retire);
+	assert_true(retire_prepare(&retire));
 	retire_later(&retire, &freed, count_free);
 	retire_reap(&retire);
 	assert_int_equal(freed, 0);
 	retire_turn(&retire); /* the turn that was under way, and may have looked before */
 	retire_reap(&retire);
 	assert_int_equal(freed, 0);
+	assert_true(retire_prepare(&retire));
 	retire_later(&retire, &freed, count_free);
+	assert_true(retire_prepare(&retire)); /* for one that does not come */
 	retire_turn(&retire);
 	retire_reap(&retire);
 	assert_int_equal(freed, 1);
