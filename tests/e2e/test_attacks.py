@@ -1,5 +1,6 @@
 """What an attacker tries, through the real edges: each test is named after what must not come of it."""
 
+import base64
 import collections
 import concurrent.futures
 import http.client
@@ -13,7 +14,7 @@ import time
 
 import pytest
 import stack as stacks
-from attester import Attester, Client, published
+from attester import Attester, Client, b64url, published
 from conftest import folder_for_daemons
 from cryptography.hazmat.primitives import serialization
 from fake_gateway import Authority
@@ -158,3 +159,21 @@ def test_an_expired_relying_party_is_told_what_is_wrong(services, tmp_path):
                                      ca=services.pki / "attestation-ca.pem", cert=tmp_path / "gw")
     assert (status, json.loads(body)["code"]) == (401, "unauthenticated")
     assert "expired" in json.loads(body)["detail"]
+
+
+def test_a_csr_seen_earlier_is_worth_nothing_without_its_own_rot(services):
+    client = Client(services)
+    victim, accomplice = published(services, 2)
+    seen = client.request(victim)
+    status, _, first = client.post("/v1/enrolments", seen)
+    assert status == 201
+    csr = base64.b64decode(seen["csr"])
+    fresh = {**seen, "nonce": b64url(client.challenge())}
+    for body, code, reason in ((seen, "nonce-spent", "nonce-spent"), (fresh, "attestation-refused", "nonce-mismatch"),
+                               (client.request(accomplice, csr=csr), "policy-refused", "key-already-certified")):
+        status, _, problem = client.post("/v1/enrolments", body)
+        assert (status, problem["code"]) == (409 if code == "nonce-spent" else 403, code), problem
+        assert services.explain(problem["request_id"])[0] == reason
+    status, _, again = client.post("/v1/enrolments", client.request(victim, csr=csr))
+    assert (status, again["certificatePem"]) == (200, first["certificatePem"])
+    assert services.show(first["thing"])["state"] == "active"
