@@ -74,7 +74,7 @@ def fuzz(program, build, seconds):
 def end_to_end(build, environment, jobs, label):
     report = build / f"e2e-{label}.xml"
     report.unlink(missing_ok=True)
-    code, output, seconds = run([sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist=loadgroup", f"--junitxml={report}", "-rs",
+    code, output, seconds = run([sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist=loadgroup", f"--junitxml={report}", "-rfEs",
                                  "-p", "no:cacheprovider", "tests/e2e"],
                                 {**environment, "MOORING_BUILD": str(build)}, 1500)
     passed = failed = skipped = 0
