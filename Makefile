@@ -72,12 +72,13 @@ $(INTRUDER): $(call obj,tests/e2e/intruder.c $(SRC_gateway)) $(B)/libcommon.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
 
-BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen
+BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen $(B)/bench/mqttgen
 $(B)/bench/loadgen: $(B)/obj/bench/exchange.o
+$(B)/bench/mqttgen: $(call obj,$(addprefix bench/,counters.c mqtt.c mqttgen_hold.c mqttgen_load.c))
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 .PHONY: unit unit-programs e2e-programs fuzz-programs bench-programs
 bench-programs: $(BENCH_PROGRAMS)

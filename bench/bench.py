@@ -19,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "demo"))
 
+import broker  # noqa: E402
 from stack import Stack  # noqa: E402
 
 PARTIES = {"edge": "nginx (device edge)", "gateway": "gateway", "signer": "signer", "attestd": "attestd",
@@ -51,6 +52,7 @@ class Bench:
     def __init__(self, stack):
         self.stack = stack
         self.loadgen = stack.build / "bench/loadgen"
+        self.brokers = None
 
     def tool(self, *argv):
         done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, check=False)
@@ -60,9 +62,23 @@ class Bench:
 
     def prepare(self, count, name):
         keys, records = self.stack.folder / f"{name}.keys", self.stack.folder / f"{name}.ndjson"
-        subprocess.run([self.loadgen, "prepare", "--count", str(count), "--keys", keys, "--records", records], check=True)
+        subprocess.run([self.loadgen, "prepare", "--count", str(count), "--keys", keys, "--records", records, "--batch", name],
+                       check=True)
         self.stack.publish(records)
         return keys
+
+    def enrolled(self, count, folder):
+        """As many new devices, of a batch that has the folder's name: THING.pem with chain and key of each."""
+        folder.mkdir()
+        keys = self.prepare(count, folder.name)
+        report = self.load("enrol", "--keys", keys, "--concurrency", 32, "--out", folder)
+        if report["failures"]:
+            raise SystemExit(f"{report['failures']} of {count} enrolments failed: {report['first_failure']}")
+
+    def site(self):
+        if not self.brokers:
+            self.brokers = broker.Site(self)
+        return self.brokers
 
     def load(self, verb, *options):
         """One run of the generator, with the CPU that each party spent meanwhile."""
@@ -146,7 +162,7 @@ def revoke(bench):
     sessions.bench(bench)
 
 
-PARTS = {"enrol": enrol, "revoke": revoke, "memory": memory, "import": import_records}
+PARTS = {"enrol": enrol, "connects": broker.connects, "messages": broker.messages, "revoke": revoke, "memory": memory, "import": import_records}
 
 
 def main():

@@ -1,8 +1,9 @@
 /*
  * loadgen - enrols N distinct devices at a set concurrency, each over a TLS connection of its own.
  *
- *   loadgen prepare --count N --records FILE --keys FILE     RoT keys and records, device keys and CSRs
- *   loadgen enrol --keys FILE --gateway ORIGIN --ca PEM --concurrency C [--from I --to J]
+ *   loadgen prepare --count N --records FILE --keys FILE [--batch NAME]    RoT keys and records, device keys and CSRs
+ *   loadgen enrol --keys FILE --gateway ORIGIN --ca PEM --concurrency C [--from I --to J] [--out FOLDER]
+ *       with --out, each device's key, certificate and issuing certificate are written to FOLDER/THING.pem
  *   loadgen challenge --gateway ORIGIN --ca PEM --concurrency C --count N
  *
  * Keys and CSRs are prepared; challenge, binding and evidence are made inside the clock, as a device would. The answer is
@@ -17,29 +18,31 @@
 
 #include <getopt.h>
 #include <jansson.h>
+#include <limits.h>
+#include <openssl/pem.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-enum { CSR_ROOM = 512, TIMEOUT_MS = 30000 };
+enum { CSR_ROOM = 512, KEY_ROOM = 160, TIMEOUT_MS = 30000 };
 
 /* One record of the keys file. */
 struct prepared {
-	uint32_t rot_size, csr_size;
-	uint8_t rot_der[160];
+	uint32_t rot_size, csr_size, key_size;
+	uint8_t rot_der[KEY_ROOM], key_der[KEY_ROOM];
 	uint8_t csr[CSR_ROOM];
 };
 
 struct device {
 	EVP_PKEY *rot;
 	uint8_t instance_id[INSTANCE_ID_SIZE];
-	struct bytes csr;
+	struct bytes csr, key;
 };
 
 struct options {
-	const char *verb, *records, *keys, *gateway, *ca;
+	const char *verb, *records, *keys, *gateway, *ca, *batch, *out;
 	long count, concurrency, from, to;
 };
 
@@ -72,16 +75,23 @@ static struct psa_claims claims_of(const uint8_t instance[INSTANCE_ID_SIZE], con
 	return c;
 }
 
-static void make_device(struct prepared *d, FILE *records)
+static uint32_t keep_key(EVP_PKEY *key, uint8_t der[KEY_ROOM])
+{
+	int n = key ? i2d_PrivateKey(key, NULL) : 0;
+	if (n <= 0 || n > KEY_ROOM)
+		die("key generation", NULL);
+	return (uint32_t)i2d_PrivateKey(key, &der);
+}
+
+static void make_device(struct prepared *d, const char *batch, FILE *records)
 {
 	struct fault f;
 	uint8_t spki[SPKI_MAX], instance[INSTANCE_ID_SIZE], digest[SHA256_SIZE], signature[ECDSA_SIGNATURE_MAX];
 	EVP_PKEY *rot = p256_key_generate(), *key = p256_key_generate();
-	uint8_t *der = d->rot_der;
-	int n = rot ? i2d_PrivateKey(rot, NULL) : 0;
-	if (!key || n <= 0 || (size_t)n > sizeof d->rot_der || !evidence_instance_id(rot, instance))
+	d->rot_size = keep_key(rot, d->rot_der);
+	d->key_size = keep_key(key, d->key_der);
+	if (!evidence_instance_id(rot, instance))
 		die("key generation", NULL);
-	d->rot_size = (uint32_t)i2d_PrivateKey(rot, &der);
 	struct buf info = {0}, csr = {0};
 	size_t spki_size = ec_key_to_spki(key, spki, sizeof spki);
 	if (!csr_build_info("thermometer", bytes_of(spki, spki_size), &info, &f).ok)
@@ -100,9 +110,9 @@ static void make_device(struct prepared *d, FILE *records)
 	hex_encode(bytes_of(id, sizeof id), implementation);
 	base64_encode(bytes_of(spki, ec_key_to_spki(rot, spki, sizeof spki)), text);
 	fprintf(records,
-		"{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"public_key\":\"%s\",\"batch\":\"BENCH\","
+		"{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"public_key\":\"%s\",\"batch\":\"%s\","
 		"\"model\":\"thermo-1\",\"evidence\":[\"psa-token\"]}\n",
-		hex, implementation, text);
+		hex, implementation, text, batch);
 	buf_free(&info);
 	buf_free(&csr);
 	EVP_PKEY_free(rot);
@@ -116,7 +126,7 @@ static int prepare(const struct options *o)
 		die("open", NULL);
 	for (long i = 0; i < o->count; i++) {
 		struct prepared d = {0};
-		make_device(&d, records);
+		make_device(&d, o->batch, records);
 		if (fwrite(&d, sizeof d, 1, keys) != 1)
 			die("write", NULL);
 	}
@@ -191,6 +201,31 @@ static bool post_enrolment(const struct run *r, struct flight *flight, const jso
 	return ok;
 }
 
+static void put_text(FILE *file, const json_t *text)
+{
+	if (fputs(json_string_value(text), file) < 0)
+		die("write", NULL);
+}
+
+static void keep_certificate(const struct run *r, const struct flight *flight, const json_t *answer)
+{
+	const struct bytes key = r->devices[flight->i].key;
+	const uint8_t *der = key.p;
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/%s.pem", r->o->out, json_string_value(json_object_get(answer, "thing")));
+	FILE *file = fopen(path, "w");
+	EVP_PKEY *parsed = d2i_AutoPrivateKey_ex(NULL, &der, (long)key.n, crypto_ctx(), NULL);
+	if (!file || !parsed)
+		die(path, NULL);
+	if (PEM_write_PrivateKey(file, parsed, NULL, NULL, 0, NULL, NULL) != 1)
+		die(path, NULL);
+	put_text(file, json_object_get(answer, "certificatePem"));
+	put_text(file, json_object_get(answer, "chainPem"));
+	if (fclose(file))
+		die(path, NULL);
+	EVP_PKEY_free(parsed);
+}
+
 static void take_answer(struct run *r, struct flight *flight, const struct exchange_answer *a)
 {
 	struct fault f = {.text = "no nonce in a challenge"};
@@ -200,6 +235,8 @@ static void take_answer(struct run *r, struct flight *flight, const struct excha
 		refuse(&f, REASON_INTERNAL, "status %d: %.*s", a->status, (int)(a->body.n < 200 ? a->body.n : 200), a->body.p);
 		land(r, flight, &f);
 	} else if (done) {
+		if (flight->enrolling && r->o->out)
+			keep_certificate(r, flight, object);
 		land(r, flight, NULL);
 	} else if (!post_enrolment(r, flight, object, &f)) {
 		land(r, flight, &f);
@@ -304,6 +341,7 @@ static void load_device(const struct prepared *from, struct device *to)
 	const uint8_t *der = from->rot_der;
 	to->rot = d2i_AutoPrivateKey_ex(NULL, &der, (long)from->rot_size, crypto_ctx(), NULL);
 	to->csr = bytes_of(from->csr, from->csr_size);
+	to->key = bytes_of(from->key_der, from->key_size);
 	if (!to->rot || !evidence_instance_id(to->rot, to->instance_id))
 		die("a Root of Trust key", NULL);
 }
@@ -334,9 +372,9 @@ int main(int argc, char **argv)
 	static const struct option long_options[] = {
 		{"count", 1, 0, 'n'},	{"records", 1, 0, 'r'}, {"keys", 1, 0, 'k'}, {"gateway", 1, 0, 'g'},
 		{"ca", 1, 0, 'c'},	{"concurrency", 1, 0, 'j'}, {"from", 1, 0, 'f'}, {"to", 1, 0, 't'},
-		{0},
+		{"batch", 1, 0, 'b'},	{"out", 1, 0, 'o'},	{0},
 	};
-	struct options o = {.verb = argc > 1 ? argv[1] : "", .concurrency = 64};
+	struct options o = {.verb = argc > 1 ? argv[1] : "", .concurrency = 64, .batch = "BENCH"};
 	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;)
 		switch (c) {
 		case 'n': o.count = atol(optarg); break;
@@ -347,6 +385,8 @@ int main(int argc, char **argv)
 		case 'j': o.concurrency = atol(optarg); break;
 		case 'f': o.from = atol(optarg); break;
 		case 't': o.to = atol(optarg); break;
+		case 'b': o.batch = optarg; break;
+		case 'o': o.out = optarg; break;
 		default: return 2;
 		}
 	if (!strcmp(o.verb, "prepare") && o.count > 0 && o.records && o.keys)

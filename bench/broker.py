@@ -1,0 +1,211 @@
+"""What the plugin costs the broker: the same clients, the same policy, the same configuration but for who decides.
+
+Every round starts all variants anew, in an order that moves on, and measures each; a ratio is the median of the rounds'
+ratios, so that what changes on the machine meanwhile changes both sides of it. The broker's processor time and
+instructions are counted from /proc and by the kernel, of the broker's threads alone.
+"""
+
+import json
+import shutil
+import socket
+import statistics
+from pathlib import Path
+
+from stack import ROOT, Daemon, free_port, system_program, wait_until
+
+DEVICES, CONNECTS, CONNECT_ROUNDS, MESSAGE_ROUNDS = 200, 400, 9, 9
+DYNSEC = "usr/lib/*/mosquitto_dynamic_security.so"  # Debian's package mosquitto brings it
+SUBSCRIBER = "bench-backend"
+LOADS = [(subscribers, qos, batch) for subscribers in (1, 50) for qos in (0, 1) for batch in (1, 8)]
+BASE = "no plugin"
+
+
+def access_list(things):
+    """A device may publish below dt/NAME and read cmd/NAME; the back end reads all of dt."""
+    return f"user {SUBSCRIBER}\ntopic read dt/#\n\npattern write dt/%u/#\npattern read cmd/%u/#\n"
+
+
+def dynamic_security(things):
+    """The same; its roles have no variables, so each device has one of its own."""
+    def entry(kind, topic):
+        return {"acltype": kind, "topic": topic, "allow": True}
+
+    roles = [{"rolename": t, "acls": [entry("publishClientSend", f"dt/{t}/#"), entry("subscribePattern", f"cmd/{t}/#"),
+                                      entry("publishClientReceive", f"cmd/{t}/#")]} for t in things]
+    roles.append({"rolename": SUBSCRIBER, "acls": [entry("subscribePattern", "dt/#"), entry("publishClientReceive", "dt/#")]})
+    clients = [{"username": role["rolename"], "roles": [{"rolename": role["rolename"]}]} for role in roles]
+    closed = {"publishClientSend": False, "publishClientReceive": False, "subscribe": False, "unsubscribe": True}
+    return json.dumps({"defaultACLAccess": closed, "clients": clients, "groups": [], "roles": roles})
+
+
+class Variant:
+    """Mosquitto with the shipped configuration but for who decides, and for the limits of queues: a generator that waits for
+    its messages needs none, and Mosquitto 2.0.11 goes on counting messages that have left a queue."""
+
+    UNLIMITED = ["max_inflight_messages 0", "max_queued_messages 0"]
+
+    def __init__(self, stack, name, lines):
+        self.stack, self.name, self.port = stack, name, free_port()
+        self.folder = stack.folder / "variants" / name.replace(" ", "-")
+        (self.folder / "data").mkdir(parents=True)
+        self.conf = self.folder / "mosquitto.conf"
+        other = ("plugin", "listener", "persistence_location", *(line.split()[0] for line in self.UNLIMITED))
+        shipped = [line for line in self.shipped() if not line.startswith(other)]
+        self.conf.write_text("\n".join([f"listener {self.port} 127.0.0.1", *shipped, *self.UNLIMITED,
+                                        f"persistence_location {self.folder}/data/", *lines(self)]) + "\n")
+        if ROOT:
+            shutil.chown(self.folder, "mosquitto")
+            shutil.chown(self.folder / "data", "mosquitto")
+        self.daemon = Daemon(name, [system_program("mosquitto"), "-c", self.conf], self.folder / "log")
+
+    def shipped(self):
+        return (self.stack.folder / "config/mosquitto.conf").read_text().splitlines()
+
+    def file(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        if ROOT:
+            shutil.chown(path, "mosquitto")
+        path.chmod(0o600)
+        return path
+
+    def start(self):
+        self.daemon.start()
+        wait_until(self.ready, f"{self.name} is ready")
+
+    def ready(self):
+        self.daemon.check()
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Mooring(Variant):
+    """In the place of the stack's own broker."""
+
+    def __init__(self, stack):
+        super().__init__(stack, "Mooring", self.plugin)
+
+    def plugin(self, _):
+        own = [line for line in self.shipped() if line.startswith("plugin") and "config_file" not in line]
+        return [*own, f"plugin_opt_config_file {self.conf}"]
+
+    def ready(self):
+        brokers = self.stack.ctl_json("brokers")["brokers"]
+        return super().ready() and any(b["state"] == "live" for b in brokers)
+
+
+def variants(stack, things):
+    dynsec = next(Path("/").glob(DYNSEC))
+    by_name = "use_identity_as_username true"
+    return [
+        Variant(stack, BASE, lambda v: ["use_subject_as_username true"]),
+        Variant(stack, "ACL file", lambda v: [by_name, f"acl_file {v.file('acl', access_list(things))}"]),
+        Variant(stack, "dynamic security", lambda v: [
+            by_name, f"plugin {dynsec}", f"plugin_opt_config_file {v.file('dynsec.json', dynamic_security(things))}"]),
+        Mooring(stack),
+    ]
+
+
+class Site:
+    """Who connects: devices enrolled for this, and a back end; and the variants that they connect to."""
+
+    def __init__(self, run):
+        self.run, self.stack = run, run.stack
+        self.identities, self.backend = self.stack.folder / "broker-devices", self.stack.folder / "broker-backend"
+        run.enrolled(DEVICES, self.identities)
+        self.things = sorted(path.stem for path in self.identities.iterdir())
+        self.subscriber = back_end(self.stack, self.backend)
+        self.variants = variants(self.stack, self.things)
+
+    def load(self, variant, verb, *options):
+        return self.run.tool(self.stack.build / "bench/mqttgen", verb, "--port", variant.port, "--pid", variant.daemon.pid, "--ca",
+                             self.stack.pki / "root.pem", "--identities", self.identities, *options)
+
+    def rounds(self, count, *loads):
+        """{(load, variant): [report of each round]}; a load is a verb with its options."""
+        self.stack.daemons["broker"].stop()
+        reports = {(load, v.name): [] for load in loads for v in self.variants}
+        for i in range(count):
+            for variant in self.variants[i % 4:] + self.variants[:i % 4]:
+                variant.start()
+                self.load(variant, "connect", "--count", DEVICES)  # what is done once is done
+                for load in loads:
+                    reports[load, variant.name].append(self.load(variant, *load))
+                variant.daemon.stop()
+        self.stack.start("broker").ready()
+        return reports
+
+
+def back_end(stack, folder):
+    """One who reads all telemetry, under as many client ids as there are subscribers."""
+    folder.mkdir()
+    stack.issue(SUBSCRIBER, "--client", "--role", "backend", out=folder / SUBSCRIBER)
+
+    def allow(action, resource):
+        return {"Effect": "Allow", "Action": action, "Resource": f"arn:aws:iot:*:*:{resource}"}
+
+    policy = folder / "policy.json"
+    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
+        allow("iot:Connect", "client/bench-*"), allow("iot:Subscribe", "topicfilter/dt/*"), allow("iot:Receive", "topic/dt/*")]}))
+    stack.ctl("service", "add", folder / f"{SUBSCRIBER}.pem", "--name", SUBSCRIBER, "--policy", policy)
+    bundle = folder / "bundle"
+    bundle.write_text((folder / f"{SUBSCRIBER}.key").read_text() + (folder / f"{SUBSCRIBER}.pem").read_text())
+    return bundle
+
+
+def ratio(reports, load, variant, base, what):
+    pairs = zip(reports[load, variant], reports[load, base])
+    return statistics.median(what(a) / what(b) for a, b in pairs)
+
+
+def cpu_us(report):
+    return report["cpu_us"]
+
+
+def instructions(report):
+    return report["instructions"] + report["kernel"]
+
+
+def print_row(site, reports, load, label, target):
+    counted = all("instructions" in report for report in reports[load, BASE])
+    for what, unit in ((cpu_us, "CPU us"), *([(instructions, "instructions")] if counted else [])):
+        cells = [f"{statistics.median(what(r) for r in reports[load, BASE]):12.1f}"]
+        cells += [f"{ratio(reports, load, v.name, BASE, what):9.3f}" for v in site.variants[1:]]
+        apart = ratio(reports, load, "Mooring", BASE, what) - ratio(reports, load, "dynamic security", BASE, what)
+        print(f"    {label:<32}{unit:<13}{''.join(cells)}{apart:+11.3f}   {target}")
+        label = target = ""
+
+
+def heading(site, what):
+    print(f"    {what:<34}{'':<11}{BASE:>12}" + "".join(f"{v.name.split()[0]:>9}" for v in site.variants[1:])
+          + f"{'M - dynamic':>11}   target")
+
+
+def connects(run):
+    site = run.site()
+    load = ("connect", "--count", CONNECTS)
+    print(f"\nBroker: new TLS 1.3 connections with client certificates, {CONNECTS} a run; medians of {CONNECT_ROUNDS} rounds, "
+          "variants interleaved, ratios to no plugin of the same round")
+    reports = site.rounds(CONNECT_ROUNDS, load)
+    heading(site, "a connection")
+    print_row(site, reports, load, "CONNECT to DISCONNECT", "at most 1.02")
+    for v in site.variants:
+        rate = statistics.median(r["connections"] / r["wall_s"] for r in reports[load, v.name])
+        print(f"      {v.name:<20}{rate:8.0f} connections/s (wall clock, generator on the same cores)")
+
+
+def messages(run):
+    site = run.site()
+    loads = {}
+    for subscribers, qos, batch in LOADS:
+        count = {1: 20000, 50: 800}[subscribers] // (2 if qos else 1)
+        loads["publish", "--publishers", 50, "--subscribers", subscribers, "--qos", qos, "--batch", batch, "--count", count,
+              "--subscriber", site.subscriber] = (subscribers, qos, batch)
+    print(f"\nBroker: messages of 64 bytes of 50 publishers; medians of {MESSAGE_ROUNDS} rounds, variants interleaved, ratios to "
+          "no plugin of the same round")
+    reports = site.rounds(MESSAGE_ROUNDS, *loads)
+    heading(site, "a message published")
+    for load, (subscribers, qos, batch) in loads.items():
+        label = f"QoS {qos}, {batch} a write, {subscribers} subscriber{'s' * (subscribers > 1)}"
+        print_row(site, reports, load, label, "at most 1.05" if batch == 1 else "at most 1.10")
+    print("    (target: within 0.03 of dynamic security)")
