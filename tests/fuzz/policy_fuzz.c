@@ -1,9 +1,11 @@
 /*
  * Bytes up to the first zero are a policy document, what follows is a target: whatever compiles must give the
- * same answers when it is minified, and a Deny of everything beside it must win. Then the same two as
- * wildcard and text, against a plain dynamic programme.
+ * same answers when it is minified and when it is explained, and a Deny of everything beside it must win. The
+ * lint reads it too. Then the same two as wildcard and text, against a plain dynamic programme.
  */
+#include "policy_explain.h"
 #include "policy_internal.h"
+#include "policy_lint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,41 @@ static struct policy_binding *bound(const struct policy *const *list, size_t n,
 	return b;
 }
 
+/* What the statements say, put together. */
+static void take(void *arg, const struct policy_account *a)
+{
+	enum policy_decision *told = arg;
+	if (!*a->place)
+		abort();
+	if (a->step == POLICY_MATCHES && *told != POLICY_EXPLICIT_DENY)
+		*told = a->deny ? POLICY_EXPLICIT_DENY : POLICY_ALLOWED;
+}
+
+static void take_key(void *arg, const char *name, const char *values)
+{
+	if (!*name || (values && !*values))
+		abort();
+	(void)arg;
+}
+
+static void explain(const struct policy *const *list, const struct policy_connection *c,
+		    const struct policy_question *q, enum policy_decision expected)
+{
+	enum policy_decision decided, told = POLICY_IMPLICIT_DENY;
+	struct fault f;
+	if (!policy_explain(list, 1, c, q, take, &told, &decided, &f).ok || decided != expected ||
+	    told != decided)
+		abort();
+	policy_explain_keys(*list, c, q, take_key, NULL);
+}
+
+static void take_finding(void *arg, const struct policy_finding *finding)
+{
+	if (!*finding->place || !*finding->text || !finding->rule->code)
+		abort();
+	(void)arg;
+}
+
 static void ask(const struct policy *const list[3], const char *target, const struct policy_connection *c)
 {
 	const struct policy_connect packet = {.persistent = true, .will_topic = target};
@@ -50,8 +87,10 @@ static void ask(const struct policy *const list[3], const char *target, const st
 						  .target = target,
 						  .now_s = NOW,
 						  .packet = a == POLICY_CONNECT ? &packet : NULL};
-		if (policy_check(b, &q) != policy_check(small, &q))
+		enum policy_decision d = policy_check(b, &q);
+		if (d != policy_check(small, &q))
 			abort();
+		explain(list, c, &q, d);
 		if (strlen(target) <= POLICY_TARGET_MAX && policy_check(denied, &q) != POLICY_EXPLICIT_DENY)
 			abort();
 	}
@@ -81,6 +120,9 @@ static void ask_all(struct bytes json, const char *target)
 	if (p && (!minified || small.n > POLICY_BYTES_MAX))
 		abort();
 	const struct policy *const list[] = {p, deny, minified};
+	struct fault f;
+	if (policy_lint(json, take_finding, NULL, &f).ok != (p != NULL))
+		abort();
 	for (size_t i = 0; p && i < sizeof connections / sizeof *connections; i++)
 		ask(list, target, &connections[i]);
 	buf_free(&small);
