@@ -119,6 +119,29 @@ outcome arguments_parse_globals(char *const *argv, const struct option_spec *glo
 	return DONE;
 }
 
+static bool may_repeat(const struct option_spec *spec)
+{
+	size_t n = spec->value ? strlen(spec->value) : 0;
+	return n > 3 && !strcmp(spec->value + n - 3, "...");
+}
+
+static outcome take_own(char *const **at, const struct option_spec *spec, struct arguments *out,
+			struct fault *f)
+{
+	const char *value = NULL;
+	if (!may_repeat(spec))
+		return take_option(at, spec, &out->values[spec - out->specs], f);
+	if (out->repeat_count == REPEATS_MAX)
+		return refuse(f, REASON_BAD_FIELD, "--%s is given more than %d times", spec->name,
+			      REPEATS_MAX);
+	outcome o = take_option(at, spec, &value, f);
+	if (o.ok) {
+		out->repeats[out->repeat_count].spec = spec;
+		out->repeats[out->repeat_count++].value = value;
+	}
+	return o;
+}
+
 static outcome take_word(char *const **at, struct arguments *out, struct fault *f)
 {
 	if (out->word_count == WORDS_MAX)
@@ -142,7 +165,7 @@ outcome arguments_parse(char *const *argv, const struct option_spec *specs, cons
 		const struct option_spec *own = options && is_option(*at) ? find(specs, *at) : NULL;
 		const struct option_spec *global = options && is_option(*at) ? find(globals, *at) : NULL;
 		if (own)
-			result = take_option(&at, own, &out->values[own - specs], f);
+			result = take_own(&at, own, out, f);
 		else if (global)
 			result = take_option(&at, global, &global_values[global - globals], f);
 		else if (options && is_option(*at))
@@ -166,6 +189,16 @@ const char *argument(const struct arguments *a, const char *name)
 bool argument_flag(const struct arguments *a, const char *name)
 {
 	return argument(a, name) != NULL;
+}
+
+const char *argument_next(const struct arguments *a, const char *name, size_t *at)
+{
+	while (*at < a->repeat_count) {
+		size_t i = (*at)++;
+		if (!strcmp(a->repeats[i].spec->name, name))
+			return a->repeats[i].value;
+	}
+	return NULL;
 }
 
 outcome argument_number(const struct arguments *a, const char *name, long min, long max, long fallback,

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum { WORDS_MAX = 256, OPTIONS_MAX = 16 };
+enum { WORDS_MAX = 256, OPTIONS_MAX = 16, REPEATS_MAX = 64 };
 
 struct option_spec {
 	const char *name; /* without the dashes */
@@ -23,6 +23,11 @@ struct arguments {
 	const struct option_spec *specs;
 	const char
 		*values[OPTIONS_MAX]; /* by the specs' order; "" for an option without value that was given */
+	struct {
+		const struct option_spec *spec;
+		const char *value;
+	} repeats[REPEATS_MAX]; /* options that may be given again, in their order; none of them is in `values` */
+	size_t repeat_count;
 };
 
 /* Whether `value` names all values that there are, and the next of them from *at on (begin with option->value; *at NULL
@@ -30,7 +35,8 @@ struct arguments {
 bool option_is_choice(const struct option_spec *option);
 size_t option_next_choice(const char **at, const char **choice);
 
-/* --name VALUE, --name=VALUE, --name; "--" ends options. What `specs` lacks is looked for in `globals` (both
+/* --name VALUE, --name=VALUE, --name; "--" ends options. An option whose value is named with "..." at its end may be
+ * given again. What `specs` lacks is looked for in `globals` (both
  * ended by a NULL name, and may be NULL), whose values go to `global_values`. REASON_BAD_FIELD says what is
  * wrong, and what was probably meant. */
 MUST_USE outcome arguments_parse(char *const *argv, const struct option_spec *specs,
@@ -44,6 +50,8 @@ MUST_USE outcome arguments_parse_globals(char *const *argv, const struct option_
 /* Value of the option; NULL where it was not given. The name must be among the command's own specs. */
 const char *argument(const struct arguments *a, const char *name);
 bool argument_flag(const struct arguments *a, const char *name);
+/* The next value of an option that may be given again; *at begins with 0. NULL at the end. */
+const char *argument_next(const struct arguments *a, const char *name, size_t *at);
 /* A whole number in the range, `fallback` where the option was not given. */
 MUST_USE outcome argument_number(const struct arguments *a, const char *name, long min, long max,
 				 long fallback, long *out, struct fault *f);

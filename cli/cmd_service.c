@@ -124,7 +124,7 @@ static const struct option_spec epoch_options[] = {
 };
 
 static const struct option_spec add_options[] = {
-	{"name", "NAME", "of the service: its client id, and in policies ${iot:Connection.Thing.ThingName}"},
+	{"name", "NAME", "of the service; in policies ${iot:Certificate.Subject.CommonName}, as issued"},
 	{"policy", "FILE", "AWS IoT policy document: what it may connect as, publish and read"},
 	STANDING_WAIT_OPTION,
 	{NULL, NULL, NULL},

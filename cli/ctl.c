@@ -14,6 +14,7 @@ const struct command_group ctl_groups[] = {
 	{"Device records, at the attestation service", record_commands},
 	{"Setting up", admin_commands},
 	{"Certificates, offline", ca_commands},
+	{"Policies, offline", policy_commands},
 	{"Evidence and requests, offline", evidence_commands},
 	{"Shell", completion_commands},
 	{NULL, NULL},

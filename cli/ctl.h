@@ -42,6 +42,7 @@ extern const struct command log_commands[];
 extern const struct command record_commands[];
 extern const struct command admin_commands[];
 extern const struct command ca_commands[];
+extern const struct command policy_commands[];
 extern const struct command evidence_commands[];
 extern const struct command completion_commands[];
 

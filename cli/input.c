@@ -9,6 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *input_name(const char *path)
+{
+	return strcmp(path, "-") ? path : "standard input";
+}
+
 /* Pipes and devices too, which file_read refuses: FILE may be <(command). */
 static outcome read_all(int fd, const char *path, size_t limit, struct buf *out, struct fault *f)
 {
@@ -27,12 +32,26 @@ static outcome read_all(int fd, const char *path, size_t limit, struct buf *out,
 static outcome read_path(const char *path, size_t limit, struct buf *out, struct fault *f)
 {
 	if (!strcmp(path, "-"))
-		return read_all(STDIN_FILENO, "standard input", limit, out, f);
+		return read_all(STDIN_FILENO, input_name(path), limit, out, f);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return file_fault(f, errno, "open", path);
 	outcome o = read_all(fd, path, limit, out, f);
 	close(fd);
+	return o;
+}
+
+outcome input_read_text(const char *path, size_t limit, struct buf *out, struct fault *f)
+{
+	*out = (struct buf){0};
+	outcome o = read_path(path, limit, out, f);
+	buf_byte(out, 0);
+	if (o.ok && out->failed)
+		o = refuse(f, REASON_NO_MEMORY, "no memory for the input");
+	if (o.ok)
+		out->n--;
+	else
+		buf_free(out);
 	return o;
 }
 

@@ -12,4 +12,10 @@
 MUST_USE outcome input_read(const char *path, size_t limit, struct buf *out, const char **form,
 			    struct fault *f);
 
+/* "standard input" for "-"; else the path. */
+const char *input_name(const char *path);
+/* The file ("-": standard input) as it is; caller frees, and finds a zero byte behind it. REASON_TOO_LARGE beyond
+ * `limit`. */
+MUST_USE outcome input_read_text(const char *path, size_t limit, struct buf *out, struct fault *f);
+
 #endif

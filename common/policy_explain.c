@@ -200,3 +200,11 @@ void policy_explain_keys(const struct policy *p, const struct policy_connection 
 		free(text);
 	}
 }
+
+bool policy_explain_time(const char *text, int64_t *unix_s)
+{
+	int64_t ms = 0;
+	bool good = policy_value_time(bytes_str(text), &ms);
+	*unix_s = ms / 1000;
+	return good;
+}

@@ -36,4 +36,7 @@ void policy_explain_keys(const struct policy *p, const struct policy_connection 
 			 const struct policy_question *q,
 			 void (*key)(void *arg, const char *name, const char *values), void *arg);
 
+/* A time as a condition writes it, in Unix seconds; false where it is none. */
+MUST_USE bool policy_explain_time(const char *text, int64_t *unix_s);
+
 #endif
