@@ -59,52 +59,44 @@ void import_batch_clear(struct import_batch *b)
 
 static outcome read_total(struct import_batch *b, struct records *r, struct fault *f)
 {
-	sqlite3_stmt *s;
-	bool row;
-	outcome o = records_statement(r, SQL_IMPORT_TOTAL, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_text(s, 1, b->import, -1, SQLITE_STATIC);
-	o = records_step(r, s, &row, f);
-	if (o.ok && row)
-		b->total = sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
-	return o;
+	static const char sql[] = "SELECT coalesce(sum(records), 0) FROM imports WHERE import = ?";
+	struct query q = query_start(&r->conn, sql);
+	query_text(&q, b->import);
+	return query_number(&q, 0, &b->total, f);
 }
 
 /* b->repeated where this number was taken before, with the same contents. */
 static outcome find_batch(struct import_batch *b, struct records *r, struct fault *f)
 {
-	sqlite3_stmt *s;
-	bool *known = &b->repeated;
-	outcome o = records_statement(r, SQL_IMPORT_FIND, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_text(s, 1, b->import, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 2, b->number);
-	o = records_step(r, s, known, f);
-	if (o.ok && *known && memcmp(sqlite3_column_blob(s, 0), b->hash, SHA256_SIZE))
-		o = refuse(f, REASON_CONFLICT, "batch %lld of import %s was taken with other contents",
-			   (long long)b->number, b->import);
-	else if (o.ok && *known)
-		b->inserted = sqlite3_column_int64(s, 2);
-	sqlite3_reset(s);
+	static const char sql[] = "SELECT hash, inserted FROM imports WHERE import = ? AND number = ?";
+	struct query q = query_start(&r->conn, sql);
+	query_text(&q, b->import);
+	query_int(&q, b->number);
+	outcome o = query_row(&q, &b->repeated, f);
+	if (o.ok && b->repeated) {
+		bool same = bytes_equal(column_blob(&q), bytes_of(b->hash, SHA256_SIZE));
+		b->inserted = column_int(&q);
+		if (!same)
+			o = refuse(f, REASON_CONFLICT,
+				   "batch %lld of import %s was taken with other contents",
+				   (long long)b->number, b->import);
+	}
+	query_end(&q);
 	return o;
 }
 
 static outcome remember_batch(const struct import_batch *b, struct records *r, int64_t now, struct fault *f)
 {
-	sqlite3_stmt *s;
-	outcome o = records_statement(r, SQL_IMPORT_INSERT, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_text(s, 1, b->import, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 2, b->number);
-	sqlite3_bind_blob(s, 3, b->hash, SHA256_SIZE, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 4, (int64_t)b->count);
-	sqlite3_bind_int64(s, 5, b->inserted);
-	sqlite3_bind_int64(s, 6, now);
-	return records_run(r, s, f);
+	static const char sql[] = "INSERT INTO imports(import, number, hash, records, inserted, time) "
+				  "VALUES(?, ?, ?, ?, ?, ?)";
+	struct query q = query_start(&r->conn, sql);
+	query_text(&q, b->import);
+	query_int(&q, b->number);
+	query_blob(&q, b->hash, SHA256_SIZE);
+	query_int(&q, (int64_t)b->count);
+	query_int(&q, b->inserted);
+	query_int(&q, now);
+	return query_run(&q, f);
 }
 
 static outcome check_same(const struct record *given, struct records *r, struct fault *f)
@@ -121,20 +113,17 @@ static outcome check_same(const struct record *given, struct records *r, struct 
 
 static outcome insert(const struct record *d, struct records *r, int64_t now, struct fault *f)
 {
-	sqlite3_stmt *s;
-	outcome o = records_statement(r, SQL_INSERT, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_blob(s, 1, d->instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
-	if (d->has_implementation)
-		sqlite3_bind_blob(s, 2, d->implementation_id, IMPLEMENTATION_ID_SIZE, SQLITE_STATIC);
-	sqlite3_bind_blob(s, 3, d->public_key, (int)d->public_key_size, SQLITE_STATIC);
-	sqlite3_bind_text(s, 4, d->batch, -1, SQLITE_STATIC);
-	sqlite3_bind_text(s, 5, d->model, -1, SQLITE_STATIC);
-	sqlite3_bind_int(s, 6, (int)d->evidence);
-	sqlite3_bind_int64(s, 7, now);
-	o = records_run(r, s, f);
-	return o.ok ? lookup_add(r, d->instance_id, sqlite3_last_insert_rowid(r->db), f) : o;
+	static const char sql[] = "INSERT INTO records(" RECORD_COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, 0, ?)";
+	struct query q = query_start(&r->conn, sql);
+	query_blob(&q, d->instance_id, INSTANCE_ID_SIZE);
+	query_blob(&q, d->has_implementation ? d->implementation_id : NULL, IMPLEMENTATION_ID_SIZE);
+	query_blob(&q, d->public_key, d->public_key_size);
+	query_text(&q, d->batch);
+	query_text(&q, d->model);
+	query_int(&q, d->evidence);
+	query_int(&q, now);
+	outcome o = query_run(&q, f);
+	return o.ok ? lookup_add(r, d->instance_id, sqlite3_last_insert_rowid(r->conn.db), f) : o;
 }
 
 /* The one writer is what keeps instance IDs unique: between look-up and insert nobody else inserts. */

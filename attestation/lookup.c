@@ -72,36 +72,38 @@ outcome lookup_add(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE
 /* Up to which record the index goes, and the newest record. */
 static outcome read_bounds(struct records *r, int64_t *indexed, int64_t *newest, struct fault *f)
 {
-	sqlite3_stmt *s;
+	static const char sql[] =
+		"SELECT (SELECT id FROM indexed), (SELECT coalesce(max(id), 0) FROM records)";
+	struct query q = query_start(&r->conn, sql);
 	bool row;
-	outcome o = records_statement(r, SQL_BOUNDS, &s, f);
-	if (o.ok)
-		o = records_step(r, s, &row, f);
-	if (!o.ok)
-		return o;
-	*indexed = sqlite3_column_int64(s, 0);
-	*newest = sqlite3_column_int64(s, 1);
-	sqlite3_reset(s);
-	return DONE;
+	*indexed = *newest = 0;
+	outcome o = query_row(&q, &row, f);
+	if (o.ok && row) {
+		*indexed = column_int(&q);
+		*newest = column_int(&q);
+	}
+	query_end(&q);
+	return o;
 }
 
 static outcome read_recent(struct records *r, struct fault *f)
 {
-	sqlite3_stmt *s;
+	static const char sql[] = "SELECT id, instance_id FROM records WHERE id > ? ORDER BY id";
+	struct query q = query_start(&r->conn, sql);
+	outcome o = DONE;
 	bool row = true;
-	outcome o = records_statement(r, SQL_RECENT, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_int64(s, 1, r->newest);
+	query_int(&q, r->newest);
 	while (o.ok && row) {
-		o = records_step(r, s, &row, f);
-		const uint8_t *instance_id = o.ok && row ? sqlite3_column_blob(s, 1) : NULL;
-		if (instance_id)
-			o = lookup_add(r, instance_id, sqlite3_column_int64(s, 0), f);
-		else if (o.ok && row)
-			o = refuse(f, REASON_OVERLOADED, "no memory to find records");
+		o = query_row(&q, &row, f);
+		if (!o.ok || !row)
+			break;
+		int64_t id = column_int(&q);
+		struct bytes instance_id = column_blob(&q);
+		o = instance_id.n == INSTANCE_ID_SIZE
+			    ? lookup_add(r, instance_id.p, id, f)
+			    : refuse(f, REASON_OVERLOADED, "no memory to find records");
 	}
-	sqlite3_reset(s);
+	query_end(&q);
 	return o;
 }
 
@@ -126,17 +128,10 @@ static outcome catch_up(struct records *r, struct fault *f)
 
 static outcome find_indexed(struct records *r, const uint8_t *instance_id, int64_t *id, struct fault *f)
 {
-	sqlite3_stmt *s;
-	bool row;
-	outcome o = records_statement(r, SQL_LOOKUP, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_blob(s, 1, instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
-	o = records_step(r, s, &row, f);
-	if (o.ok && row)
-		*id = sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
-	return o;
+	static const char sql[] = "SELECT id FROM lookup WHERE instance_id = ?";
+	struct query q = query_start(&r->conn, sql);
+	query_blob(&q, instance_id, INSTANCE_ID_SIZE);
+	return query_number(&q, 0, id, f);
 }
 
 outcome lookup_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE], int64_t *id,
@@ -153,20 +148,20 @@ outcome lookup_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZ
 
 outcome lookup_settle(struct records *r, struct fault *f)
 {
-	sqlite3_stmt *s;
+	static const char settle[] =
+		"INSERT INTO lookup(instance_id, id) SELECT instance_id, id FROM records "
+		"WHERE id > ? ORDER BY instance_id";
+	static const char settled[] = "UPDATE indexed SET id = ?";
 	if (r->recent_count < LOOKUP_RECENT_MAX)
 		return DONE;
-	outcome o = records_statement(r, SQL_SETTLE, &s, f);
+	struct query q = query_start(&r->conn, settle);
+	query_int(&q, r->indexed);
+	outcome o = query_run(&q, f);
 	if (!o.ok)
 		return o;
-	sqlite3_bind_int64(s, 1, r->indexed);
-	o = records_run(r, s, f);
-	if (o.ok)
-		o = records_statement(r, SQL_SETTLED, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_int64(s, 1, r->newest);
-	o = records_run(r, s, f);
+	q = query_start(&r->conn, settled);
+	query_int(&q, r->newest);
+	o = query_run(&q, f);
 	lookup_forget(r);
 	return o;
 }

@@ -1,51 +1,20 @@
 /*
  * records.h - the device records on disk: one SQLite file, read on read-only connections, one a worker.
  *
- * What writes is in writer.h; both use the statements named here.
+ * What writes is in writer.h.
  */
 #ifndef MOORING_RECORDS_H
 #define MOORING_RECORDS_H
 
-#include "db.h"
+#include "db_query.h"
 #include "record.h"
 
 enum { WITHDRAWAL_REASON_SIZE = 121, WITHDRAWAL_MARK_SIZE = 8 };
 
-enum records_sql {
-	SQL_BEGIN,
-	SQL_COMMIT,
-	SQL_SAVEPOINT,
-	SQL_RELEASE,
-	SQL_FIND,
-	SQL_LOOKUP,
-	SQL_BOUNDS,
-	SQL_RECENT,
-	SQL_SETTLE,
-	SQL_SETTLED,
-	SQL_LIST_FIRST,
-	SQL_LIST_BATCH,
-	SQL_INSERT,
-	SQL_SUSPEND,
-	SQL_BATCH_KNOWN,
-	SQL_BATCH_WITHDRAW,
-	SQL_BATCH_SUSPEND,
-	SQL_WITHDRAW,
-	SQL_WITHDRAWALS,
-	SQL_WITHDRAWALS_LAST,
-	SQL_WITHDRAWAL_KNOWN,
-	SQL_WITHDRAWAL_OF,
-	SQL_IMPORT_FIND,
-	SQL_IMPORT_INSERT,
-	SQL_IMPORT_TOTAL,
-	SQL_PROBE,
-	STATEMENT_COUNT
-};
-
-/* A connection with its statements, prepared when first used. For one thread. */
+/* For one thread. */
 struct records {
-	sqlite3 *db;
+	struct conn conn;
 	bool writer;
-	sqlite3_stmt *statements[STATEMENT_COUNT];
 	/* lookup.h: records that the index does not hold yet */
 	bool known; /* what follows was read */
 	int64_t indexed, newest;
@@ -59,13 +28,8 @@ MUST_USE outcome records_open(const char *path, struct records *out, struct faul
 MUST_USE outcome records_open_reader(const char *path, struct records *out, struct fault *f);
 void records_close(struct records *r);
 
-/* The statement, reset and without bindings; it stays the connection's. */
-MUST_USE outcome records_statement(struct records *r, enum records_sql which, sqlite3_stmt **out,
-				   struct fault *f);
-/* Runs a statement that returns no rows. */
-MUST_USE outcome records_run(struct records *r, sqlite3_stmt *s, struct fault *f);
-/* The next row; *row false after the last, the statement is then reset. */
-MUST_USE outcome records_step(struct records *r, sqlite3_stmt *s, bool *row, struct fault *f);
+#define RECORD_COLUMNS                                                                                       \
+	"instance_id, implementation_id, public_key, batch, model, evidence, suspended, created"
 
 /* *found false where there is no such record. */
 MUST_USE outcome records_find(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE],
@@ -82,8 +46,9 @@ struct withdrawal {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	bool suspended;
 	char reason[WITHDRAWAL_REASON_SIZE];
-	uint8_t mark[WITHDRAWAL_MARK_SIZE]; /* random: where an older database was put back, numbers come again */
-	bool superseded;		    /* a later one is of the same record */
+	uint8_t mark
+		[WITHDRAWAL_MARK_SIZE]; /* random: where an older database was put back, numbers come again */
+	bool superseded;		/* a later one is of the same record */
 };
 
 /* Those after number `after`, at most `room`; *last is the number of the newest there is, 0 where there is
@@ -91,8 +56,9 @@ struct withdrawal {
 MUST_USE outcome records_withdrawals(struct records *r, int64_t after, struct withdrawal *out, size_t room,
 				     size_t *count, int64_t *last, struct fault *f);
 /* Is this the mark of the one with this number? */
-MUST_USE outcome records_withdrawal_known(struct records *r, int64_t seq, const uint8_t mark[WITHDRAWAL_MARK_SIZE],
-					  bool *known, struct fault *f);
+MUST_USE outcome records_withdrawal_known(struct records *r, int64_t seq,
+					  const uint8_t mark[WITHDRAWAL_MARK_SIZE], bool *known,
+					  struct fault *f);
 /* The newest of one record. */
 MUST_USE outcome records_withdrawal_of(struct records *r, const uint8_t instance_id[INSTANCE_ID_SIZE],
 				       struct withdrawal *out, bool *found, struct fault *f);

@@ -8,30 +8,34 @@
 
 static outcome check_batch(const struct standing *s, struct records *r, struct fault *f)
 {
-	sqlite3_stmt *q;
-	bool row;
-	outcome o = records_statement(r, SQL_BATCH_KNOWN, &q, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_text(q, 1, s->batch, -1, SQLITE_STATIC);
-	o = records_step(r, q, &row, f);
-	sqlite3_reset(q);
-	return o.ok && !row ? refuse(f, REASON_NOT_FOUND, "no record is of this batch") : o;
+	static const char sql[] = "SELECT 1 FROM records WHERE batch = ? LIMIT 1";
+	struct query q = query_start(&r->conn, sql);
+	int64_t known;
+	query_text(&q, s->batch);
+	outcome o = query_number(&q, 0, &known, f);
+	return o.ok && !known ? refuse(f, REASON_NOT_FOUND, "no record is of this batch") : o;
 }
 
-static outcome run_batch(const struct standing *s, enum records_sql which, struct records *r, struct fault *f)
+static outcome withdraw_batch(const struct standing *s, struct records *r, struct fault *f)
 {
-	sqlite3_stmt *q;
-	outcome o = records_statement(r, which, &q, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_text(q, 1, s->batch, -1, SQLITE_STATIC);
-	sqlite3_bind_int(q, 2, s->suspended);
-	if (which == SQL_BATCH_WITHDRAW) {
-		sqlite3_bind_int64(q, 3, clock_wall_s());
-		sqlite3_bind_text(q, 4, s->reason, -1, SQLITE_STATIC);
-	}
-	return records_run(r, q, f);
+	static const char sql[] = "INSERT INTO withdrawals(time, instance_id, suspended, reason) "
+				  "SELECT ?3, instance_id, ?2, ?4 FROM records "
+				  "WHERE batch = ?1 AND suspended <> ?2 ORDER BY id";
+	struct query q = query_start(&r->conn, sql);
+	query_text(&q, s->batch);
+	query_int(&q, s->suspended);
+	query_int(&q, clock_wall_s());
+	query_text(&q, s->reason);
+	return query_run(&q, f);
+}
+
+static outcome suspend_batch(const struct standing *s, struct records *r, struct fault *f)
+{
+	static const char sql[] = "UPDATE records SET suspended = ?2 WHERE batch = ?1 AND suspended <> ?2";
+	struct query q = query_start(&r->conn, sql);
+	query_text(&q, s->batch);
+	query_int(&q, s->suspended);
+	return query_run(&q, f);
 }
 
 /* The withdrawals are written first: they are the rows whose state is about to change. */
@@ -39,35 +43,32 @@ static outcome change_batch(struct standing *s, struct records *r, struct fault 
 {
 	outcome o = check_batch(s, r, f);
 	if (o.ok)
-		o = run_batch(s, SQL_BATCH_WITHDRAW, r, f);
+		o = withdraw_batch(s, r, f);
 	if (o.ok)
-		o = run_batch(s, SQL_BATCH_SUSPEND, r, f);
-	s->devices = o.ok ? sqlite3_changes64(r->db) : 0;
+		o = suspend_batch(s, r, f);
+	s->devices = o.ok ? sqlite3_changes64(r->conn.db) : 0;
 	return o;
 }
 
 static outcome suspend(const struct standing *s, int64_t id, struct records *r, struct fault *f)
 {
-	sqlite3_stmt *q;
-	outcome o = records_statement(r, SQL_SUSPEND, &q, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_int64(q, 1, id);
-	sqlite3_bind_int(q, 2, s->suspended);
-	return records_run(r, q, f);
+	static const char sql[] = "UPDATE records SET suspended = ?2 WHERE id = ?1 AND suspended <> ?2";
+	struct query q = query_start(&r->conn, sql);
+	query_int(&q, id);
+	query_int(&q, s->suspended);
+	return query_run(&q, f);
 }
 
 static outcome withdraw(const struct standing *s, struct records *r, struct fault *f)
 {
-	sqlite3_stmt *q;
-	outcome o = records_statement(r, SQL_WITHDRAW, &q, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_blob(q, 1, s->instance_id, INSTANCE_ID_SIZE, SQLITE_STATIC);
-	sqlite3_bind_int(q, 2, s->suspended);
-	sqlite3_bind_int64(q, 3, clock_wall_s());
-	sqlite3_bind_text(q, 4, s->reason, -1, SQLITE_STATIC);
-	return records_run(r, q, f);
+	static const char sql[] =
+		"INSERT INTO withdrawals(instance_id, suspended, time, reason) VALUES(?, ?, ?, ?)";
+	struct query q = query_start(&r->conn, sql);
+	query_blob(&q, s->instance_id, INSTANCE_ID_SIZE);
+	query_int(&q, s->suspended);
+	query_int(&q, clock_wall_s());
+	query_text(&q, s->reason);
+	return query_run(&q, f);
 }
 
 static outcome change_one(struct standing *s, struct records *r, struct fault *f)
@@ -78,7 +79,7 @@ static outcome change_one(struct standing *s, struct records *r, struct fault *f
 		return refuse(f, REASON_NOT_FOUND, "there is no such record");
 	if (o.ok)
 		o = suspend(s, id, r, f);
-	s->devices = o.ok ? sqlite3_changes64(r->db) : 0;
+	s->devices = o.ok ? sqlite3_changes64(r->conn.db) : 0;
 	return s->devices ? withdraw(s, r, f) : o;
 }
 

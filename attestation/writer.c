@@ -10,6 +10,11 @@
 /* A batch of records is a change of a thousand rows: more in one transaction would only delay the answers. */
 enum { GROUP_MAX = 64 };
 
+static const char sql_begin[] = "BEGIN IMMEDIATE";
+static const char sql_commit[] = "COMMIT";
+static const char sql_savepoint[] = "SAVEPOINT op";
+static const char sql_release[] = "RELEASE op";
+
 struct writer {
 	struct records records;
 	void (*committed)(void *arg);
@@ -62,17 +67,10 @@ static struct change *take_group(struct writer *w)
 	return group;
 }
 
-static outcome run_named(struct records *r, enum records_sql which, struct fault *f)
-{
-	sqlite3_stmt *s;
-	outcome o = records_statement(r, which, &s, f);
-	return o.ok ? records_run(r, s, f) : o;
-}
-
 /* Its own refusal is undone and told; what the database refuses is the whole group's. */
 static outcome run_change(struct writer *w, struct change *c, struct fault *f)
 {
-	outcome o = run_named(&w->records, SQL_SAVEPOINT, f);
+	outcome o = query_exec(&w->records.conn, sql_savepoint, f);
 	if (!o.ok)
 		return o;
 	c->ok = c->run(c, &w->records, &c->fault).ok;
@@ -82,22 +80,22 @@ static outcome run_change(struct writer *w, struct change *c, struct fault *f)
 	}
 	if (!c->ok) {
 		lookup_forget(&w->records);
-		o = db_exec(w->records.db, "ROLLBACK TO op", f);
+		o = db_exec(w->records.conn.db, "ROLLBACK TO op", f);
 	}
-	return o.ok ? run_named(&w->records, SQL_RELEASE, f) : o;
+	return o.ok ? query_exec(&w->records.conn, sql_release, f) : o;
 }
 
 static outcome run_group(struct writer *w, struct change *group, struct fault *f)
 {
-	outcome o = run_named(&w->records, SQL_BEGIN, f);
+	outcome o = query_exec(&w->records.conn, sql_begin, f);
 	for (struct change *c = group; o.ok && c; c = c->next)
 		o = run_change(w, c, f);
 	if (o.ok)
-		o = run_named(&w->records, SQL_COMMIT, f);
+		o = query_exec(&w->records.conn, sql_commit, f);
 	if (!o.ok)
 		lookup_forget(&w->records);
-	if (!o.ok && !sqlite3_get_autocommit(w->records.db))
-		sqlite3_exec(w->records.db, "ROLLBACK", NULL, NULL, NULL);
+	if (!o.ok && !sqlite3_get_autocommit(w->records.conn.db))
+		sqlite3_exec(w->records.conn.db, "ROLLBACK", NULL, NULL, NULL);
 	return o;
 }
 
@@ -179,13 +177,12 @@ bool writer_healthy(struct writer *w, struct fault *f)
 
 static outcome run_probe(struct change *c, struct records *r, struct fault *f)
 {
-	sqlite3_stmt *s;
+	static const char sql[] =
+		"INSERT INTO probe(one, time) VALUES(1, ?1) ON CONFLICT(one) DO UPDATE SET time = ?1";
+	struct query q = query_start(&r->conn, sql);
 	(void)c;
-	outcome o = records_statement(r, SQL_PROBE, &s, f);
-	if (!o.ok)
-		return o;
-	sqlite3_bind_int64(s, 1, clock_wall_s());
-	return records_run(r, s, f);
+	query_int(&q, clock_wall_s());
+	return query_run(&q, f);
 }
 
 void writer_probe(struct writer *w, struct change *c)

@@ -120,17 +120,11 @@ void admin_auth_close(struct admin_auth *a)
 
 static outcome open_db(struct admin_auth *a, struct fault *f)
 {
-	if (a->find)
-		return DONE;
-	if (!a->db && sqlite3_open_v2(a->db_path, &a->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) !=
-			      SQLITE_OK) {
-		outcome result = db_fault(a->db, f, a->db_path);
-		sqlite3_close(a->db);
-		a->db = NULL;
-		return result;
-	}
-	sqlite3_busy_timeout(a->db, READ_TIMEOUT_MS);
 	static const char sql[] = "SELECT role FROM admin_keys WHERE id = ? AND state = 'active'";
+	outcome result = a->db ? DONE : db_open_reader(a->db_path, &a->db, f);
+	if (!result.ok || a->find)
+		return result;
+	sqlite3_busy_timeout(a->db, READ_TIMEOUT_MS);
 	int rc = sqlite3_prepare_v3(a->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &a->find, NULL);
 	if (rc == SQLITE_ERROR)
 		return no_admin_yet(a, f); /* no such table */

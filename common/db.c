@@ -128,3 +128,20 @@ outcome db_open(const char *path, const char *schema, int version, sqlite3 **out
 		sqlite3_close(db);
 	return name_file(path, result, f);
 }
+
+outcome db_open_reader(const char *path, sqlite3 **out, struct fault *f)
+{
+	sqlite3 *db = NULL;
+	outcome result = DONE;
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		result = db_fault(db, f, path);
+	else
+		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+	if (result.ok)
+		result = db_exec(db, "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF", f);
+	if (result.ok)
+		*out = db;
+	else
+		sqlite3_close(db);
+	return name_file(path, result, f);
+}

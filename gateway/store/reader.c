@@ -1,24 +1,5 @@
 #include "store_internal.h"
 
-#include <string.h>
-
-/* Opened without the right to write, so that no query can change anything whatever it says. */
-static outcome open_reader(const char *path, struct conn *out, struct fault *f)
-{
-	enum { BUSY_MS = 5000, FLAGS = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX };
-	memset(out, 0, sizeof *out);
-	outcome o = DONE;
-	if (sqlite3_open_v2(path, &out->db, FLAGS, NULL) != SQLITE_OK)
-		o = db_fault(out->db, f, path);
-	else
-		sqlite3_busy_timeout(out->db, BUSY_MS);
-	if (o.ok)
-		o = db_exec(out->db, "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF", f);
-	if (!o.ok)
-		conn_close(out);
-	return o;
-}
-
 /* One transaction, so that an answer of several statements is of one moment. */
 static outcome run_query(struct conn *c, struct op *op, struct fault *f)
 {
@@ -33,7 +14,7 @@ static outcome run_query(struct conn *c, struct op *op, struct fault *f)
 static void answer_query(struct store *s, struct conn *c, struct op *op)
 {
 	struct fault f = {0};
-	outcome o = c->db ? DONE : open_reader(s->path, c, &f);
+	outcome o = c->db ? DONE : db_open_reader(s->path, &c->db, &f);
 	if (o.ok)
 		o = run_query(c, op, &f);
 	if (!o.ok) {

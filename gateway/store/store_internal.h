@@ -11,50 +11,16 @@
 #include "store.h"
 
 #include "clock.h"
-#include "db.h"
+#include "db_query.h"
 #include "loop.h"
 #include "thread.h"
 
 #include <stdatomic.h>
 
 enum { STORE_SCHEMA_VERSION = 4, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
-enum { STORE_STATEMENTS = 128, STORE_READERS = 2 };
+enum { STORE_READERS = 2 };
 
 extern const char store_schema[];
-
-/* ---- connections and statements (query.c) ---- */
-
-struct conn {
-	sqlite3 *db;
-	struct {
-		const char *sql;
-		sqlite3_stmt *statement;
-	} statements[STORE_STATEMENTS]; /* prepared once, found by the address of their text */
-};
-
-void conn_close(struct conn *c);
-
-/* One use of a statement: binds from the left, reads columns from the left. */
-struct query {
-	struct conn *conn;
-	sqlite3_stmt *statement;
-	int at;
-};
-
-struct query query_start(struct conn *c, const char *sql);
-void query_int(struct query *q, int64_t v);
-void query_text(struct query *q, const char *v);	   /* must live until the query has run */
-void query_blob(struct query *q, const void *p, size_t n); /* the same; p NULL binds NULL */
-/* Runs a statement that gives no rows. */
-MUST_USE outcome query_run(struct query *q, struct fault *f);
-/* The next row, if there is one; columns are valid until the next call. */
-MUST_USE outcome query_row(struct query *q, bool *row, struct fault *f);
-/* Ends a query before its last row. */
-void query_end(struct query *q);
-int64_t column_int(struct query *q);
-const char *column_text(struct query *q); /* "" for NULL */
-struct bytes column_blob(struct query *q);
-void column_copy(struct query *q, void *out, size_t n); /* a blob of exactly n bytes, else zeros */
 
 /* ---- pages of rows (page.c) ---- */
 

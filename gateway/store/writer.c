@@ -11,18 +11,12 @@ enum { SUPERSEDE_LOOK_S = 60 }; /* at least this often, so that a clock that was
 static const char sql_begin[] = "BEGIN IMMEDIATE";
 static const char sql_commit[] = "COMMIT";
 
-static outcome run_statement(struct conn *c, const char *sql, struct fault *f)
-{
-	struct query q = query_start(c, sql);
-	return query_run(&q, f);
-}
-
 static outcome begin(struct writer *w, struct fault *f)
 {
 	w->now_ms = clock_wall_ms();
 	w->record_count = 0;
 	w->changes = sqlite3_total_changes64(w->conn.db);
-	return run_statement(&w->conn, sql_begin, f);
+	return query_exec(&w->conn, sql_begin, f);
 }
 
 /* What SQLite has not rolled back by itself, and what the writer holds of it in memory. */
@@ -64,7 +58,7 @@ static outcome commit(struct store *s, struct op *const *ops, size_t count, stru
 {
 	struct writer *w = &s->writer;
 	int64_t started_us = clock_monotonic_us();
-	outcome o = run_statement(&w->conn, sql_commit, f);
+	outcome o = query_exec(&w->conn, sql_commit, f);
 	if (!o.ok)
 		return o;
 	int64_t durable_at_us = clock_monotonic_us(), first = w->durable.seq + 1;

@@ -1,10 +1,11 @@
-#include "store_internal.h"
+#include "db_query.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void conn_close(struct conn *c)
 {
-	for (size_t i = 0; i < STORE_STATEMENTS; i++)
+	for (size_t i = 0; i < CONN_STATEMENTS; i++)
 		sqlite3_finalize(c->statements[i].statement);
 	sqlite3_close(c->db);
 	memset(c, 0, sizeof *c);
@@ -13,8 +14,8 @@ void conn_close(struct conn *c)
 /* Open addressing by the text's address: a statement is prepared when it is first used on a connection. */
 static sqlite3_stmt *find_statement(struct conn *c, const char *sql)
 {
-	for (size_t n = 0, i = (uintptr_t)sql / 8; n < STORE_STATEMENTS; n++, i++) {
-		size_t at = i % STORE_STATEMENTS;
+	for (size_t n = 0, i = (uintptr_t)sql / 8; n < CONN_STATEMENTS; n++, i++) {
+		size_t at = i % CONN_STATEMENTS;
 		if (c->statements[at].sql == sql)
 			return c->statements[at].statement;
 		if (c->statements[at].sql)
@@ -86,6 +87,22 @@ outcome query_run(struct query *q, struct fault *f)
 	return o;
 }
 
+outcome query_exec(struct conn *c, const char *sql, struct fault *f)
+{
+	struct query q = query_start(c, sql);
+	return query_run(&q, f);
+}
+
+outcome query_number(struct query *q, int64_t otherwise, int64_t *out, struct fault *f)
+{
+	bool row;
+	outcome o = query_row(q, &row, f);
+	*out = o.ok && row ? column_int(q) : otherwise;
+	if (o.ok && row)
+		query_end(q);
+	return o;
+}
+
 int64_t column_int(struct query *q)
 {
 	return sqlite3_column_int64(q->statement, q->at++);
@@ -110,4 +127,9 @@ void column_copy(struct query *q, void *out, size_t n)
 		memcpy(out, b.p, n);
 	else
 		memset(out, 0, n);
+}
+
+void column_string(struct query *q, char *out, size_t room)
+{
+	snprintf(out, room, "%s", column_text(q));
 }
