@@ -81,18 +81,26 @@ static outcome read_digest(struct cbor_reader *r, struct bytes *out, struct faul
 	return o;
 }
 
-static outcome read_name(struct cbor_reader *r, struct bytes *out, struct fault *f)
+static outcome read_name_or_none(struct cbor_reader *r, struct bytes *out, struct fault *f)
 {
 	struct cbor_item item;
 	outcome o = cbor_expect(r, CBOR_TSTR, &item, f);
 	if (!o.ok)
 		return o;
-	if (item.bytes.n == 0 || item.bytes.n > FEED_NAME_MAX)
+	if (item.bytes.n > FEED_NAME_MAX)
 		return refuse(f, REASON_FEED_FORMAT, "a name of %zu characters", item.bytes.n);
 	for (size_t i = 0; i < item.bytes.n; i++)
 		if (item.bytes.p[i] < 0x21 || item.bytes.p[i] > 0x7e)
 			return refuse(f, REASON_FEED_FORMAT, "a name with a character outside 0x21..0x7e");
 	*out = item.bytes;
+	return o;
+}
+
+static outcome read_name(struct cbor_reader *r, struct bytes *out, struct fault *f)
+{
+	outcome o = read_name_or_none(r, out, f);
+	if (o.ok && out->n == 0)
+		return refuse(f, REASON_FEED_FORMAT, "a name of 0 characters");
 	return o;
 }
 
@@ -136,6 +144,22 @@ static outcome read_removed(struct cbor_reader *r, struct feed_record *out, stru
 	return read_digest(r, &out->fingerprint, f);
 }
 
+static outcome read_sessions(struct cbor_reader *r, struct feed_record *out, struct fault *f)
+{
+	struct cbor_item item = {0};
+	outcome o = cbor_expect(r, CBOR_BSTR, &item, f);
+	if (o.ok && item.bytes.n != FEED_QUESTION_SIZE)
+		return refuse(f, REASON_FEED_FORMAT, "a question's name of %zu bytes", item.bytes.n);
+	out->question = item.bytes;
+	if (o.ok)
+		o = read_uint(r, INT64_MAX, &out->after_us, f);
+	if (o.ok)
+		o = read_uint(r, FEED_SESSIONS_MAX, &out->limit, f);
+	if (o.ok && out->limit == 0)
+		return refuse(f, REASON_FEED_FORMAT, "a question for 0 sessions");
+	return o.ok ? read_name_or_none(r, &out->name, f) : o;
+}
+
 static const struct {
 	enum feed_record_type type;
 	size_t items;
@@ -144,6 +168,7 @@ static const struct {
 	{FEED_CERTIFICATE, 8, read_certificate},
 	{FEED_POLICY, 3, read_policy},
 	{FEED_REMOVED, 2, read_removed},
+	{FEED_SESSIONS, 5, read_sessions},
 };
 
 static outcome read_record(struct cbor_reader *r, struct feed_record *out, struct fault *f)
@@ -183,7 +208,8 @@ outcome feed_records(const struct feed_frame *frame, feed_each *each, void *arg,
 
 struct open_frame {
 	struct feed_frame *out;
-	unsigned seen; /* bit per label */
+	unsigned seen;	/* bit per label */
+	unsigned types; /* bit per type of record */
 };
 
 static outcome copy_digest(struct cbor_reader *r, uint8_t out[SHA256_SIZE], struct fault *f)
@@ -195,8 +221,17 @@ static outcome copy_digest(struct cbor_reader *r, uint8_t out[SHA256_SIZE], stru
 	return o;
 }
 
-static outcome take_records(struct cbor_reader *r, struct feed_frame *out, struct fault *f)
+static outcome note_type(void *arg, const struct feed_record *record, struct fault *f)
 {
+	struct open_frame *open = arg;
+	(void)f;
+	open->types |= 1u << record->type;
+	return DONE;
+}
+
+static outcome take_records(struct cbor_reader *r, struct open_frame *open, struct fault *f)
+{
+	struct feed_frame *out = open->out;
 	struct cbor_item head;
 	outcome o = cbor_expect(r, CBOR_ARRAY, &head, f);
 	if (!o.ok)
@@ -206,7 +241,7 @@ static outcome take_records(struct cbor_reader *r, struct feed_frame *out, struc
 			      (unsigned long long)head.number, FEED_RECORDS_MAX);
 	out->count = (size_t)head.number;
 	out->records = bytes_of(r->p, (size_t)(r->end - r->p));
-	o = feed_records(out, NULL, NULL, f);
+	o = feed_records(out, note_type, open, f);
 	r->p = r->end;
 	return o;
 }
@@ -214,7 +249,7 @@ static outcome take_records(struct cbor_reader *r, struct feed_frame *out, struc
 static outcome take_kind(struct cbor_reader *r, struct feed_frame *out, struct fault *f)
 {
 	int64_t kind = 0;
-	outcome o = read_uint(r, FEED_HEARTBEAT, &kind, f);
+	outcome o = read_uint(r, FEED_QUESTION, &kind, f);
 	out->kind = (enum feed_kind)kind;
 	return o;
 }
@@ -240,7 +275,7 @@ static outcome frame_field(void *arg, struct cbor_label label, struct cbor_reade
 	case LABEL_KIND:
 		return take_kind(value, out, f);
 	case LABEL_RECORDS:
-		return take_records(value, out, f);
+		return take_records(value, open, f);
 	default:
 		return copy_digest(value, out->head, f);
 	}
@@ -259,6 +294,19 @@ static outcome check_numbers(const struct feed_frame *frame, struct fault *f)
 		return refuse(f, REASON_FEED_FORMAT, "changes without a log entry");
 	if (frame->kind == FEED_HEARTBEAT && frame->count)
 		return refuse(f, REASON_FEED_FORMAT, "a heartbeat with records");
+	if (frame->kind == FEED_QUESTION && frame->count != 1)
+		return refuse(f, REASON_FEED_FORMAT, "a question with %zu records", frame->count);
+	return DONE;
+}
+
+/* A question is none of what a table is made of, and nothing else is asked. */
+static outcome check_types(const struct open_frame *open, struct fault *f)
+{
+	const unsigned question = 1u << FEED_SESSIONS;
+	bool asks = open->types & question, tells = open->types & ~question;
+	if (open->out->kind == FEED_QUESTION ? tells : asks)
+		return refuse(f, REASON_FEED_FORMAT, "a record that has no place in a frame of kind %d",
+			      (int)open->out->kind);
 	return DONE;
 }
 
@@ -271,7 +319,9 @@ static outcome parse_payload(struct bytes payload, struct feed_frame *out, struc
 		o = cbor_end(&r, f);
 	if (o.ok && open.seen != (1u << LABELS_END) - (1u << LABEL_EPOCH))
 		return refuse(f, REASON_FEED_FORMAT, "a frame lacks a label");
-	return o.ok ? check_numbers(out, f) : o;
+	if (o.ok)
+		o = check_numbers(out, f);
+	return o.ok ? check_types(&open, f) : o;
 }
 
 /* A reader needs one reason for "not our format", whichever rule of CBOR or COSE was broken. */
@@ -296,61 +346,6 @@ outcome feed_open(struct bytes frame, EVP_PKEY *key, struct feed_frame *out, str
 	if (!parse_payload(cose.payload, out, &why).ok)
 		return malformed(f, &why);
 	sha256(cose.payload, out->digest);
-	return DONE;
-}
-
-/* ---- the chain ---- */
-
-static outcome take_snapshot(struct feed_chain *c, const struct feed_frame *frame, struct fault *f)
-{
-	if (c->started && !c->in_snapshot)
-		return refuse(f, REASON_FEED_GAP, "a snapshot begins within a stream");
-	if (frame->epoch < c->epoch || (frame->epoch == c->epoch && frame->last < c->seq))
-		return refuse(f, REASON_FEED_EPOCH,
-			      "a snapshot at %lld of epoch %lld; the table stands at %lld of %lld",
-			      (long long)frame->last, (long long)frame->epoch, (long long)c->seq,
-			      (long long)c->epoch);
-	if (c->in_snapshot && (frame->last != c->snapshot_last || frame->epoch != c->snapshot_epoch ||
-			       memcmp(frame->head, c->snapshot_head, SHA256_SIZE) != 0))
-		return refuse(f, REASON_FEED_GAP, "parts of different snapshots");
-	return DONE;
-}
-
-static outcome take_changes(const struct feed_chain *c, const struct feed_frame *frame, struct fault *f)
-{
-	if (c->in_snapshot)
-		return refuse(f, REASON_FEED_GAP, "a snapshot is interrupted");
-	if (frame->epoch != c->epoch)
-		return refuse(f, REASON_FEED_EPOCH, "epoch %lld where the table is of %lld",
-			      (long long)frame->epoch, (long long)c->epoch);
-	if (frame->first != c->seq + 1)
-		return refuse(f, REASON_FEED_GAP, "number %lld follows %lld", (long long)frame->first,
-			      (long long)c->seq);
-	if (frame->last == c->seq && memcmp(frame->head, c->head, SHA256_SIZE) != 0)
-		return refuse(f, REASON_FEED_GAP, "two log hashes at number %lld", (long long)c->seq);
-	return DONE;
-}
-
-outcome feed_chain_take(struct feed_chain *c, const struct feed_frame *frame, struct fault *f)
-{
-	bool snapshot = frame->kind == FEED_SNAPSHOT || frame->kind == FEED_SNAPSHOT_LAST;
-	if (memcmp(frame->previous, c->digest, SHA256_SIZE) != 0)
-		return refuse(f, REASON_FEED_GAP, "the frame does not follow the one before it");
-	outcome o = snapshot ? take_snapshot(c, frame, f) : take_changes(c, frame, f);
-	if (!o.ok)
-		return o;
-	c->started = true;
-	memcpy(c->digest, frame->digest, SHA256_SIZE);
-	c->in_snapshot = frame->kind == FEED_SNAPSHOT;
-	if (c->in_snapshot) {
-		c->snapshot_epoch = frame->epoch;
-		c->snapshot_last = frame->last;
-		memcpy(c->snapshot_head, frame->head, SHA256_SIZE);
-		return DONE;
-	}
-	c->epoch = frame->epoch;
-	c->seq = frame->last;
-	memcpy(c->head, frame->head, SHA256_SIZE);
 	return DONE;
 }
 
@@ -391,6 +386,16 @@ void feed_put_removed(struct buf *records, struct bytes fingerprint)
 	cbor_put_array(records, 2);
 	cbor_put_uint(records, FEED_REMOVED);
 	cbor_put_bstr(records, fingerprint);
+}
+
+void feed_put_sessions(struct buf *records, const struct feed_record *r)
+{
+	cbor_put_array(records, 5);
+	cbor_put_uint(records, FEED_SESSIONS);
+	cbor_put_bstr(records, r->question);
+	cbor_put_uint(records, (uint64_t)r->after_us);
+	cbor_put_uint(records, (uint64_t)r->limit);
+	put_text(records, r->name);
 }
 
 static void put_payload(struct buf *b, const struct feed_frame *frame)

@@ -14,6 +14,7 @@
  *   [1, fingerprint, state, notBefore, notAfter, name, policy name, flags]   a certificate as it now stands
  *   [2, policy name, document]                                               a policy as it now stands
  *   [4, fingerprint]                                                         no longer registered
+ *   [5, question, after, limit, name]                                        which sessions are live? (see below)
  *
  * A snapshot is frames of kind 0 and one of kind 1, all with first = 0 and the same `last` and hash; its
  * records replace the table, which then stands at `last`. After it, or instead of it where the reader's
@@ -22,6 +23,10 @@
  * table's number: entries that concern no broker have no record. A record of a policy precedes the first one
  * of a certificate that names it. Expired certificates are left out of snapshots and have no record when
  * they expire: the reader ends them by their date.
+ *
+ * A question is a heartbeat that carries one record of type 5 and nothing else: the broker answers it once, with POST
+ * /v1/feed/sessions, and its table has no part in it. It is asked of those alone who said, in the stream's query, that
+ * they understand version 2 of the feed; without a question version 2 is version 1.
  */
 #ifndef MOORING_FEED_FORMAT_H
 #define MOORING_FEED_FORMAT_H
@@ -33,8 +38,19 @@ enum { FEED_FRAME_MAX = 131072, FEED_RECORDS_MAX = 500, FEED_NAME_MAX = 136, FEE
 enum { FEED_STREAM_SIZE = 16 };
 #define FEED_STREAM_HEADER "Mooring-Stream"
 
-enum feed_kind { FEED_SNAPSHOT = 0, FEED_SNAPSHOT_LAST = 1, FEED_CHANGES = 2, FEED_HEARTBEAT = 3 };
-enum feed_record_type { FEED_CERTIFICATE = 1, FEED_POLICY = 2, FEED_REMOVED = 4 };
+/* What a reader says that it understands: 1 where it says nothing. */
+enum { FEED_VERSION = 2, FEED_VERSION_QUESTIONS = 2 };
+/* A question's name, and how many sessions an answer to it has at most. */
+enum { FEED_QUESTION_SIZE = 16, FEED_SESSIONS_MAX = 500 };
+
+enum feed_kind {
+	FEED_SNAPSHOT = 0,
+	FEED_SNAPSHOT_LAST = 1,
+	FEED_CHANGES = 2,
+	FEED_HEARTBEAT = 3,
+	FEED_QUESTION = 4
+};
+enum feed_record_type { FEED_CERTIFICATE = 1, FEED_POLICY = 2, FEED_REMOVED = 4, FEED_SESSIONS = 5 };
 enum feed_state { FEED_ACTIVE = 0, FEED_INACTIVE = 1, FEED_REVOKED = 2 };
 enum feed_flags { FEED_REPORT_CONNECT = 1, FEED_SERVICE = 2 };
 
@@ -45,10 +61,13 @@ struct feed_record {
 	enum feed_state state;	  /* from here to flags: CERTIFICATE */
 	int64_t not_before;	  /* Unix seconds */
 	int64_t not_after;
-	struct bytes name;   /* thing or service */
+	struct bytes name;   /* thing or service; SESSIONS: of which alone, empty: of all */
 	struct bytes policy; /* also POLICY: its name */
 	unsigned flags;
 	struct bytes document; /* POLICY; POLICY_BYTES_MAX bytes at most */
+	struct bytes question; /* SESSIONS: FEED_QUESTION_SIZE bytes */
+	int64_t after_us;      /* SESSIONS: that came after this, Unix microseconds by the broker's clock */
+	int64_t limit;	       /* SESSIONS: 1 to FEED_SESSIONS_MAX */
 };
 
 struct feed_frame {
@@ -97,6 +116,7 @@ MUST_USE outcome feed_chain_take(struct feed_chain *c, const struct feed_frame *
 void feed_put_certificate(struct buf *records, const struct feed_record *r);
 void feed_put_policy(struct buf *records, struct bytes name, struct bytes document);
 void feed_put_removed(struct buf *records, struct bytes fingerprint);
+void feed_put_sessions(struct buf *records, const struct feed_record *r);
 /* Appends the signed frame as one byte string of the stream. In `frame` the caller sets epoch, first, last,
  * time_ms, kind, head, count and records; `previous` and `digest` are set here, and *previous becomes the new
  * digest. */

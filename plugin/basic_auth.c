@@ -120,6 +120,9 @@ static outcome enter(struct mooring *m, struct asked *a, const struct table *tab
 	    mosquitto_set_username(a->client, a->username) != MOSQ_ERR_SUCCESS ||
 	    !(session = sessions_add(m->sessions, a->client, table, e, a->client_id, ends)))
 		return refuse(f, REASON_NO_MEMORY, "no memory for a session");
+	const char *address = mosquitto_client_address(a->client);
+	session->address = address ? strdup(address) : NULL;
+	session->protocol = (uint8_t)mosquitto_client_protocol_version(a->client);
 	session->persistent = a->persistent;
 	session->bound_word = standing->word;
 	session->binding = a->binding;

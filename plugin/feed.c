@@ -17,10 +17,19 @@ enum {
 	ANSWER_SHOWN = 160,
 };
 
+/* One at a time to one path. */
+struct post {
+	const char *path;
+	CURL *easy; /* kept as long as the stream */
+	struct buf body;
+	bool busy;
+};
+
 struct feed {
 	const struct options *options;
 	struct keeper *keeper;
 	struct receipts *receipts;
+	struct roster *roster;
 	struct wake *wake;
 	struct ring *log;
 	struct feed_view *view;
@@ -37,10 +46,8 @@ struct feed {
 	struct backoff reopen; /* after streams that were not good */
 	int64_t open_at_ms;
 
-	CURL *receipt; /* kept as long as the stream, with a connection of its own: the certificate may be another later */
-	CURLSH *receipt_connection;
-	struct buf body;
-	bool receipt_busy;
+	CURLSH *connections; /* of the posts, as long as the stream: the certificate may be another later */
+	struct post receipt, page;
 	int64_t receipt_at_ms;
 };
 
@@ -112,25 +119,59 @@ static size_t on_stream(char *p, size_t size, size_t n, void *arg)
 	return o.ok ? n : 0;
 }
 
-/* What was under way stays due. */
-static void end_receipts(struct feed *feed)
+/* ---- posts ---- */
+
+static bool make_ready(struct feed *feed, struct post *p)
 {
-	if (feed->receipt_busy) {
-		curl_multi_remove_handle(feed->multi, feed->receipt);
-		feed->receipt_busy = false;
-		receipts_sent(feed->receipts, false);
-	}
-	curl_easy_cleanup(feed->receipt);
-	feed->receipt = NULL;
-	curl_share_cleanup(feed->receipt_connection);
-	feed->receipt_connection = NULL;
+	if (!feed->connections)
+		feed->connections = curl_share_init();
+	if (feed->connections && !p->easy)
+		p->easy = feed_http_post(feed->options, p->path, feed->connections);
+	return p->easy && !p->body.failed;
 }
+
+/* Sends p->body; false without memory. */
+static bool post(struct feed *feed, struct post *p)
+{
+	if (make_ready(feed, p)) {
+		feed_http_set_body(p->easy, buf_view(&p->body));
+		p->busy = curl_multi_add_handle(feed->multi, p->easy) == CURLM_OK;
+	}
+	if (!p->busy)
+		buf_free(&p->body);
+	return p->busy;
+}
+
+static void end_post(struct feed *feed, struct post *p)
+{
+	curl_multi_remove_handle(feed->multi, p->easy);
+	p->busy = false;
+}
+
+/* With the stream: a receipt that was under way stays due. */
+static void end_posts(struct feed *feed)
+{
+	struct post *posts[] = {&feed->receipt, &feed->page};
+	if (feed->receipt.busy)
+		receipts_sent(feed->receipts, false);
+	for (size_t i = 0; i < sizeof posts / sizeof *posts; i++) {
+		if (posts[i]->busy)
+			end_post(feed, posts[i]);
+		curl_easy_cleanup(posts[i]->easy);
+		posts[i]->easy = NULL;
+	}
+	curl_share_cleanup(feed->connections);
+	feed->connections = NULL;
+}
+
+/* ---- streams begin and end ---- */
 
 static void leave_stream(struct feed *feed)
 {
 	curl_easy_cleanup(feed->stream);
 	feed->stream = NULL;
-	end_receipts(feed);
+	end_posts(feed);
+	roster_forget(feed->roster);
 	atomic_store(&feed->view->live, false);
 	/* A gateway that comes back is not met by all brokers at once. */
 	feed->open_at_ms = clock_monotonic_ms() + backoff_next_ms(&feed->reopen, -1, crypto_random_u32());
@@ -164,48 +205,22 @@ static void close_stream(struct feed *feed, CURLcode code)
 
 /* ---- receipts ---- */
 
-static void begin_receipts(struct feed *feed)
+static void send_receipt(struct feed *feed)
 {
-	feed->receipt_connection = curl_share_init();
-	if (feed->receipt_connection)
-		feed->receipt = feed_http_receipts(feed->options, feed->receipt_connection);
-	if (feed->receipt)
+	struct post *p = &feed->receipt;
+	p->body.n = 0;
+	if (!receipts_due(feed->receipts, feed->options->broker, feed->stream_name, &p->body) || post(feed, p))
 		return;
-	curl_share_cleanup(feed->receipt_connection);
-	feed->receipt_connection = NULL;
-}
-
-static void put_receipt_off(struct feed *feed)
-{
 	receipts_sent(feed->receipts, false);
 	feed->receipt_at_ms = clock_monotonic_ms() + RECEIPT_RETRY_MS;
 }
 
-static void send_receipt(struct feed *feed)
-{
-	feed->body.n = 0;
-	if (!receipts_due(feed->receipts, feed->options->broker, feed->stream_name, &feed->body))
-		return;
-	if (!feed->receipt)
-		begin_receipts(feed);
-	if (!feed->receipt || feed->body.failed) {
-		buf_free(&feed->body);
-		put_receipt_off(feed);
-		return;
-	}
-	feed_http_set_body(feed->receipt, buf_view(&feed->body));
-	feed->receipt_busy = curl_multi_add_handle(feed->multi, feed->receipt) == CURLM_OK;
-	if (!feed->receipt_busy)
-		put_receipt_off(feed);
-}
-
 static void end_receipt(struct feed *feed, CURLcode code)
 {
-	long status = feed_http_status(feed->receipt);
+	long status = feed_http_status(feed->receipt.easy);
 	bool taken = code == CURLE_OK && status == 204;
 	struct fault f;
-	curl_multi_remove_handle(feed->multi, feed->receipt);
-	feed->receipt_busy = false;
+	end_post(feed, &feed->receipt);
 	receipts_sent(feed->receipts, taken);
 	if (taken) {
 		feed_poke(feed); /* there may be more to tell than one receipt holds */
@@ -214,6 +229,35 @@ static void end_receipt(struct feed *feed, CURLcode code)
 	feed->receipt_at_ms = clock_monotonic_ms() + RECEIPT_RETRY_MS;
 	refuse(&f, REASON_FEED_LOST, "%s (%ld)", curl_easy_strerror(code), status);
 	ring_fault(feed->log, MOSQ_LOG_WARNING, &f, "mooring: a receipt was not taken");
+}
+
+/* ---- who is connected ---- */
+
+static void on_asked(void *arg, const struct feed_record *question)
+{
+	struct feed *feed = arg;
+	roster_ask(feed->roster, question);
+}
+
+/* One page is sent while the next is copied. Who asked waits for two seconds and may be gone: a page is sent once,
+ * and whether it was taken is nothing to this side. */
+static void tell_roster(struct feed *feed)
+{
+	struct post *p = &feed->page;
+	if (!p->busy) {
+		p->body.n = 0;
+		if (roster_answer(feed->roster, feed->options->broker, feed->stream_name, &p->body))
+			(void)post(feed, p);
+	}
+	if (roster_put(feed->roster))
+		wake_request(feed->wake);
+}
+
+static void end_page(struct feed *feed)
+{
+	end_post(feed, &feed->page);
+	buf_free(&feed->page.body); /* the next may be in an hour */
+	feed_poke(feed);
 }
 
 /* ---- the thread ---- */
@@ -225,21 +269,25 @@ static void take_ended(struct feed *feed)
 		CURLcode code = m->data.result;
 		if (m->msg == CURLMSG_DONE && m->easy_handle == feed->stream)
 			close_stream(feed, code);
+		else if (m->msg == CURLMSG_DONE && m->easy_handle == feed->page.easy)
+			end_page(feed);
 		else if (m->msg == CURLMSG_DONE)
 			end_receipt(feed, code);
 	}
 }
 
+/* What frames have given reason to send is sent in the same turn: the next one may be a second away. */
 static void turn(struct feed *feed)
 {
-	int64_t now = clock_monotonic_ms();
 	int running;
-	if (!feed->stream && now >= feed->open_at_ms)
+	if (!feed->stream && clock_monotonic_ms() >= feed->open_at_ms)
 		open_stream(feed);
-	if (feed->good && !feed->receipt_busy && now >= feed->receipt_at_ms)
-		send_receipt(feed);
 	curl_multi_perform(feed->multi, &running);
 	take_ended(feed);
+	if (feed->good && !feed->receipt.busy && clock_monotonic_ms() >= feed->receipt_at_ms)
+		send_receipt(feed);
+	if (feed->good)
+		tell_roster(feed);
 	retire_reap(feed->keeper->retire);
 	int64_t wait = feed->stream ? IDLE_MS : feed->open_at_ms - clock_monotonic_ms();
 	curl_multi_poll(feed->multi, NULL, 0, wait < 0 ? 0 : wait > IDLE_MS ? IDLE_MS : (int)wait, NULL);
@@ -262,8 +310,8 @@ static void on_cut(void *arg)
 }
 
 outcome feed_start(const struct options *options, struct keeper *keeper, struct receipts *receipts,
-		   struct wake *wake, struct ring *log, struct feed_view *view, struct feed **out,
-		   struct fault *f)
+		   struct roster *roster, struct wake *wake, struct ring *log, struct feed_view *view,
+		   struct feed **out, struct fault *f)
 {
 	struct feed *feed = calloc(1, sizeof *feed);
 	if (!feed || !(feed->multi = curl_multi_init())) {
@@ -274,11 +322,16 @@ outcome feed_start(const struct options *options, struct keeper *keeper, struct 
 	feed->reopen = (struct backoff){.base_ms = PAUSE_START_MS, .cap_ms = PAUSE_MAX_MS};
 	feed->keeper = keeper;
 	feed->receipts = receipts;
+	feed->roster = roster;
+	feed->receipt.path = FEED_HTTP_RECEIPTS;
+	feed->page.path = FEED_HTTP_SESSIONS;
 	feed->wake = wake;
 	feed->log = log;
 	feed->view = view;
 	keeper->cut = on_cut;
 	keeper->cut_arg = feed;
+	keeper->asked = on_asked;
+	keeper->asked_arg = feed;
 	outcome o = thread_start(&feed->thread, "mooring-feed", run, feed, f);
 	if (!o.ok) {
 		curl_multi_cleanup(feed->multi);
@@ -300,10 +353,11 @@ void feed_stop(struct feed *feed)
 		curl_multi_remove_handle(feed->multi, feed->stream);
 		curl_easy_cleanup(feed->stream);
 	}
-	end_receipts(feed);
+	end_posts(feed);
 	curl_multi_cleanup(feed->multi);
 	buf_free(&feed->received);
-	buf_free(&feed->body);
+	buf_free(&feed->receipt.body);
+	buf_free(&feed->page.body);
 	free(feed);
 }
 

@@ -1,6 +1,6 @@
 /*
- * feed.h - the thread that keeps a stream from the gateway, brings the table up to it and sends receipts
- * back.
+ * feed.h - the thread that keeps a stream from the gateway, brings the table up to it, and sends back receipts and,
+ * where they are asked for, who is connected.
  *
  * The gateway is reached over TLS with the one pinned trust anchor and this broker's client certificate. A
  * stream that breaks a rule, falls silent or ends is left and tried again after a pause of random length,
@@ -12,6 +12,7 @@
 #include "plugin/keeper.h"
 #include "plugin/options.h"
 #include "plugin/receipts.h"
+#include "plugin/roster.h"
 #include "plugin/wake.h"
 
 struct feed;
@@ -28,10 +29,10 @@ struct feed_view {
 
 /* `keeper` is open; it belongs to the thread from now on. */
 MUST_USE outcome feed_start(const struct options *options, struct keeper *keeper, struct receipts *receipts,
-			    struct wake *wake, struct ring *log, struct feed_view *view, struct feed **out,
+			    struct roster *roster, struct wake *wake, struct ring *log, struct feed_view *view, struct feed **out,
 			    struct fault *f);
 void feed_stop(struct feed *feed);
-/* Any thread: receipts or the reading side have something new for the thread. */
+/* Any thread: receipts, roster or the reading side have something new for the thread. */
 void feed_poke(struct feed *feed);
 
 #endif

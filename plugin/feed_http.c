@@ -8,7 +8,7 @@
 enum {
 	URL_MAX = 2048,
 	CONNECT_TIMEOUT_MS = 10000,
-	RECEIPT_TIMEOUT_MS = 10000,
+	POST_TIMEOUT_MS = 10000,
 	SILENCE_S = 3 * FEED_HEARTBEAT_S,
 	KEEPALIVE_S = 30,
 };
@@ -40,8 +40,8 @@ CURL *feed_http_stream(const struct options *options, const struct table_positio
 {
 	char head[HEX_SIZE(SHA256_SIZE)], path[256];
 	hex_encode(bytes_of(position->head, SHA256_SIZE), head);
-	snprintf(path, sizeof path, "/v1/feed?epoch=%lld&after=%lld&head=%s", (long long)position->epoch,
-		 (long long)position->seq, head);
+	snprintf(path, sizeof path, "/v1/feed?version=%d&epoch=%lld&after=%lld&head=%s", FEED_VERSION,
+		 (long long)position->epoch, (long long)position->seq, head);
 	CURL *easy = request(options, path);
 	if (!easy)
 		return NULL;
@@ -60,15 +60,15 @@ static size_t ignore(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-CURL *feed_http_receipts(const struct options *options, CURLSH *connection)
+CURL *feed_http_post(const struct options *options, const char *path, CURLSH *connections)
 {
-	CURL *easy = request(options, "/v1/feed/receipts");
+	CURL *easy = request(options, path);
 	if (!easy)
 		return NULL;
-	curl_share_setopt(connection, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT);
-	curl_easy_setopt(easy, CURLOPT_SHARE, connection);
+	curl_share_setopt(connections, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT);
+	curl_easy_setopt(easy, CURLOPT_SHARE, connections);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)RECEIPT_TIMEOUT_MS);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)POST_TIMEOUT_MS);
 	return easy;
 }
 

@@ -1,5 +1,5 @@
 /*
- * feed_http.h - the two HTTPS requests of the feed, over libcurl's easy handles.
+ * feed_http.h - the HTTPS requests of the feed, over libcurl's easy handles.
  */
 #ifndef MOORING_PLUGIN_FEED_HTTP_H
 #define MOORING_PLUGIN_FEED_HTTP_H
@@ -14,9 +14,11 @@ typedef size_t feed_http_write(char *p, size_t size, size_t n, void *arg);
 /* GET /v1/feed from this position on, endless. NULL when out of memory. */
 CURL *feed_http_stream(const struct options *options, const struct table_position *position,
 		       feed_http_write *write, void *arg);
-/* POST /v1/feed/receipts; feed_http_set_body before each use. `connection` keeps its connection, and no other's.
- * NULL when out of memory. */
-CURL *feed_http_receipts(const struct options *options, CURLSH *connection);
+#define FEED_HTTP_RECEIPTS "/v1/feed/receipts"
+#define FEED_HTTP_SESSIONS "/v1/feed/sessions"
+/* POST to this path; feed_http_set_body before each use. `connections` keeps its connection, and none but those of the
+ * stream's other posts. NULL when out of memory. */
+CURL *feed_http_post(const struct options *options, const char *path, CURLSH *connections);
 /* `body` must outlive the transfer. */
 void feed_http_set_body(CURL *easy, struct bytes body);
 long feed_http_status(CURL *easy);

@@ -196,6 +196,25 @@ static outcome take_changes(struct keeper *k, const struct feed_frame *frame, in
 	return DONE;
 }
 
+static outcome hand_on(void *arg, const struct feed_record *question, struct fault *f)
+{
+	struct keeper *k = arg;
+	(void)f;
+	k->asked(k->asked_arg, question);
+	return DONE;
+}
+
+/* To the table it is a heartbeat. */
+static outcome take_question(struct keeper *k, const struct feed_frame *frame, int64_t monotonic_ms,
+			     struct fault *f)
+{
+	struct feed_frame heartbeat = *frame;
+	outcome o = feed_records(frame, hand_on, k, f);
+	heartbeat.count = 0;
+	heartbeat.records = bytes_of(NULL, 0);
+	return o.ok ? take_changes(k, &heartbeat, monotonic_ms, f) : o;
+}
+
 /* Every signed frame tells the time: one that tells an earlier one has been recorded and is played again. */
 static outcome check_time(const struct keeper *k, const struct feed_frame *frame, struct fault *f)
 {
@@ -214,14 +233,20 @@ outcome keeper_take(struct keeper *k, struct bytes bytes, int64_t monotonic_ms, 
 		o = check_time(k, &frame, f);
 	if (o.ok)
 		o = feed_chain_take(&k->chain, &frame, f);
-	if (o.ok && !k->table && (frame.kind == FEED_CHANGES || frame.kind == FEED_HEARTBEAT))
+	if (o.ok && !k->table && frame.kind != FEED_SNAPSHOT && frame.kind != FEED_SNAPSHOT_LAST)
 		o = refuse(f, REASON_FEED_GAP, "changes to a table that is not there");
 	if (!o.ok)
 		return o;
 	*newer = frame.time_ms > k->position.time_ms;
 	if (*newer)
 		k->position.time_ms = frame.time_ms;
-	bool snapshot = frame.kind == FEED_SNAPSHOT || frame.kind == FEED_SNAPSHOT_LAST;
-	return snapshot ? take_snapshot(k, &frame, monotonic_ms, f)
-			: take_changes(k, &frame, monotonic_ms, f);
+	switch (frame.kind) {
+	case FEED_SNAPSHOT:
+	case FEED_SNAPSHOT_LAST:
+		return take_snapshot(k, &frame, monotonic_ms, f);
+	case FEED_QUESTION:
+		return take_question(k, &frame, monotonic_ms, f);
+	default:
+		return take_changes(k, &frame, monotonic_ms, f);
+	}
 }

@@ -19,6 +19,8 @@ struct keeper {
 	EVP_PKEY *key;		/* the pinned feed key */
 	void (*cut)(void *arg); /* a certificate may have stopped being active: memory says so already */
 	void *cut_arg;
+	void (*asked)(void *arg, const struct feed_record *question); /* live sessions are asked for */
+	void *asked_arg;
 
 	struct table *table;	/* what is published */
 	struct table *building; /* parts of a snapshot */

@@ -66,8 +66,8 @@ static outcome start(struct mooring *m, struct fault *f)
 	m->bound = atomic_load(&m->table);
 	start_clock(m);
 	o = wake_start(&m->wake, f);
-	return o.ok ? feed_start(&m->options, &m->keeper, &m->receipts, m->wake, &m->log, &m->view, &m->feed,
-				 f)
+	return o.ok ? feed_start(&m->options, &m->keeper, &m->receipts, &m->roster, m->wake, &m->log, &m->view,
+				 &m->feed, f)
 		    : o;
 }
 
@@ -99,6 +99,7 @@ static void end(struct mooring *m)
 	EVP_PKEY_free(m->keeper.key);
 	options_free(&m->options);
 	receipts_destroy(&m->receipts);
+	roster_free(&m->roster);
 	ring_destroy(&m->log);
 	free(m);
 }

@@ -17,6 +17,7 @@
 #include "plugin/receipts.h"
 #include "plugin/retire.h"
 #include "plugin/ring.h"
+#include "plugin/roster.h"
 #include "plugin/sessions.h"
 #include "plugin/table.h"
 #include "plugin/wake.h"
@@ -47,6 +48,7 @@ struct mooring {
 	_Atomic(struct table *) table; /* NULL: nobody is admitted */
 	struct keeper keeper;	       /* the feed's thread's */
 	struct receipts receipts;
+	struct roster roster;
 	struct feed_view view;
 	struct wake *wake;
 	struct feed *feed;
@@ -57,6 +59,7 @@ struct mooring {
 	int64_t now_s;	/* by that clock, at the last TICK */
 	uint64_t heard; /* heartbeats taken into the clock */
 	bool reloading; /* the broker asks again about every session, offline ones included */
+	bool cutting;	/* the broker asks which subscriptions the session that is cut may keep */
 	struct intruders intruders;
 	struct counters counters;
 	int64_t state_at_ms; /* when to publish the next state */

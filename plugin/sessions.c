@@ -1,5 +1,7 @@
 #include "plugin/sessions.h"
 
+#include "plugin/roll.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,7 @@ struct sessions {
 	struct session **heap;
 	size_t heap_count;
 	size_t heap_room;
+	struct roll roll;
 	struct session *departed;
 };
 
@@ -37,6 +40,7 @@ static void session_free(struct session *session)
 {
 	policy_binding_free(session->binding);
 	free(session->client_id);
+	free(session->address);
 	free(session);
 }
 
@@ -49,6 +53,7 @@ void sessions_free(struct sessions *s)
 			session_free(s->slots[i]);
 	free(s->slots);
 	free(s->heap);
+	roll_free(&s->roll);
 	free(s);
 }
 
@@ -165,12 +170,19 @@ static void unlist_departed(struct sessions *s, const struct session *session)
 	*at = session->next_departed;
 }
 
+/* It is live no longer. */
+static void unlist(struct sessions *s, const struct session *session)
+{
+	heap_remove(s, session);
+	roll_remove(&s->roll, session);
+}
+
 static void forget(struct sessions *s, struct session *session)
 {
 	if (session->departed)
 		unlist_departed(s, session);
 	else
-		heap_remove(s, session);
+		unlist(s, session);
 	map_remove(s, place_of(s, session->client));
 	session_free(session);
 }
@@ -181,7 +193,7 @@ struct session *sessions_add(struct sessions *s, const struct mosquitto *client,
 	struct session *session = sessions_find(s, client);
 	if (session)
 		forget(s, session);
-	if (!map_room(s) || !heap_room(s) || !(session = calloc(1, sizeof *session)))
+	if (!map_room(s) || !heap_room(s) || !roll_room(&s->roll) || !(session = calloc(1, sizeof *session)))
 		return NULL;
 	if (!(session->client_id = strdup(client_id))) {
 		free(session);
@@ -196,6 +208,7 @@ struct session *sessions_add(struct sessions *s, const struct mosquitto *client,
 	*place_of(s, client) = session;
 	s->used++;
 	heap_up(s, s->heap_count++, session);
+	roll_add(&s->roll, session);
 	return session;
 }
 
@@ -204,7 +217,7 @@ void sessions_depart(struct sessions *s, const struct mosquitto *client)
 	struct session *session = sessions_find(s, client);
 	if (!session || session->departed)
 		return;
-	heap_remove(s, session);
+	unlist(s, session);
 	session->departed = true;
 	session->next_departed = s->departed;
 	s->departed = session;
@@ -252,6 +265,11 @@ size_t sessions_unwanted(const struct sessions *s, const struct session **out, s
 		if (session_fault(s->heap[i]) != REASON_NONE)
 			out[n++] = s->heap[i];
 	return n;
+}
+
+const struct session *sessions_next(const struct sessions *s, int64_t after_us)
+{
+	return roll_next(&s->roll, after_us);
 }
 
 const struct session *sessions_expired(const struct sessions *s, int64_t now_s)

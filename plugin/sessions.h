@@ -29,6 +29,11 @@ struct session {
 	bool departed;
 	size_t heap_at;
 	struct session *next_departed;
+	/* for lists */
+	int64_t since_us; /* see roll.h */
+	size_t roll_at;
+	char *address;	  /* where it comes from; NULL: not known */
+	uint8_t protocol; /* MQTT version as the broker has it: 3, 4 (3.1.1) or 5 */
 };
 
 struct sessions *sessions_new(void);
@@ -50,6 +55,8 @@ void sessions_rebind(struct sessions *s, const struct table *table);
 size_t sessions_unwanted(const struct sessions *s, const struct session **out, size_t max);
 /* Why a session is unwanted: REASON_CERTIFICATE_...; REASON_NONE where it is not. */
 enum reason session_fault(const struct session *session);
+/* The live session that came first after this time (since_us); NULL: none did. */
+const struct session *sessions_next(const struct sessions *s, int64_t after_us);
 /* The live session that ends first, if its certificate has ended by now_s; NULL otherwise. */
 const struct session *sessions_expired(const struct sessions *s, int64_t now_s);
 

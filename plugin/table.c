@@ -335,6 +335,8 @@ outcome table_put(struct table *t, const struct feed_record *record, struct faul
 	case FEED_REMOVED:
 		remove_certificate(t, record->fingerprint.p);
 		return DONE;
+	case FEED_SESSIONS:
+		break;
 	}
 	return refuse(f, REASON_INTERNAL, "a record of type %d", record->type);
 }

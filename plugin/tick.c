@@ -8,6 +8,7 @@
 enum {
 	CUT_BATCH = 64,
 	CUT_TIME_US = 5000, /* a turn; then the others have theirs, and the next turn goes on */
+	COPY_TIME_US = 1000,
 };
 
 static void drain_log(struct mooring *m)
@@ -46,7 +47,9 @@ static void cut(struct mooring *m, const struct session *s, enum reason reason)
 	mosquitto_log_printf(MOSQ_LOG_NOTICE, "mooring: cut %s: %s", s->username, reason_code(reason));
 	mosquitto_kick_client_by_clientid(s->client_id, false);
 	if (!s->departed)
-		mosquitto_kick_client_by_username(s->username, false);
+		m->cutting = true;
+	mosquitto_kick_client_by_username(s->username, false);
+	m->cutting = false;
 	sessions_depart(m->sessions, s->client);
 	m->counters.cut++;
 }
@@ -111,6 +114,21 @@ static void cut_wanted(struct mooring *m, bool unsure)
 	feed_poke(m->feed);
 }
 
+/* What the gateway wants to know of who is here. */
+static void copy_roster(struct mooring *m)
+{
+	switch (roster_copy(&m->roster, m->sessions, COPY_TIME_US)) {
+	case ROSTER_NOBODY:
+		break;
+	case ROSTER_BROKER:
+		wake_request(m->wake);
+		break;
+	case ROSTER_FEED:
+		feed_poke(m->feed);
+		break;
+	}
+}
+
 int on_tick(int event, void *event_data, void *userdata)
 {
 	struct mooring *m = userdata;
@@ -126,6 +144,7 @@ int on_tick(int event, void *event_data, void *userdata)
 	cut_wanted(m, reloaded);
 	cut_expired(m);
 	expel_intruders(m);
+	copy_roster(m);
 	drain_log(m);
 	state_publish(m, monotonic_ms);
 	return MOSQ_ERR_SUCCESS;

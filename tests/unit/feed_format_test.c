@@ -205,7 +205,7 @@ static void test_impossible_numbers_are_refused(void **state)
 	assert_numbers_refused(5, 3, FEED_HEARTBEAT); /* backwards */
 	assert_numbers_refused(-1, 3, FEED_HEARTBEAT);
 	assert_numbers_refused(5, -1, FEED_HEARTBEAT);
-	assert_numbers_refused(5, 5, 4);		    /* no such kind */
+	assert_numbers_refused(5, 5, 5);		    /* no such kind */
 	assert_numbers_refused(5, INT64_MAX, FEED_CHANGES); /* the number after it could not be told */
 }
 
@@ -298,6 +298,101 @@ static void test_heartbeat_has_no_records(void **state)
 	assert_payload_refused(buf_view(&payload), "feed-malformed");
 	buf_free(&payload);
 	buf_free(&records);
+}
+
+/* ---- questions ---- */
+
+static const uint8_t question_name[FEED_QUESTION_SIZE] = {0xcc};
+
+static struct feed_record question(const char *name)
+{
+	return (struct feed_record){.type = FEED_SESSIONS,
+				    .question = bytes_of(question_name, sizeof question_name),
+				    .after_us = 1700000000000000,
+				    .limit = FEED_SESSIONS_MAX,
+				    .name = bytes_str(name)};
+}
+
+static void assert_question_comes_back(const char *name)
+{
+	struct buf records = {0};
+	uint8_t previous[32] = {0};
+	struct feed_frame got;
+	struct seen seen = {.count = 0};
+	struct fault f;
+	struct feed_record r = question(name);
+	feed_put_sessions(&records, &r);
+	struct buf stream = seal(
+		(struct feed_frame){
+			.epoch = 1, .first = 5, .last = 4, .kind = FEED_QUESTION, .count = 1, .records = buf_view(&records)},
+		previous);
+	assert_true(open_next(&stream, &got, &f).ok);
+	assert_int_equal(got.kind, FEED_QUESTION);
+	assert_true(feed_records(&got, see, &seen, &f).ok);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.records[0].type, FEED_SESSIONS);
+	assert_true(bytes_equal(seen.records[0].question, r.question));
+	assert_int_equal(seen.records[0].after_us, r.after_us);
+	assert_int_equal(seen.records[0].limit, FEED_SESSIONS_MAX);
+	assert_true(bytes_equal(seen.records[0].name, bytes_str(name)));
+	buf_free(&stream);
+	buf_free(&records);
+}
+
+static void test_questions_come_back_as_they_were(void **state)
+{
+	(void)state;
+	assert_question_comes_back("");
+	assert_question_comes_back("thing-1");
+}
+
+static void assert_frame_refused(int kind, size_t count, struct buf *records)
+{
+	struct buf payload = {0};
+	put_frame(&payload, 5, 5, kind, count, buf_view(records));
+	assert_payload_refused(buf_view(&payload), "feed-malformed");
+	buf_free(&payload);
+	buf_free(records);
+}
+
+static void assert_question_refused(struct feed_record r)
+{
+	struct buf b = {0};
+	feed_put_sessions(&b, &r);
+	assert_frame_refused(FEED_QUESTION, 1, &b);
+}
+
+static void test_malformed_questions_are_refused(void **state)
+{
+	(void)state;
+	struct feed_record r = question("");
+	r.limit = 0;
+	assert_question_refused(r);
+	r.limit = FEED_SESSIONS_MAX + 1;
+	assert_question_refused(r);
+	r = question("");
+	r.question.n--;
+	assert_question_refused(r);
+	assert_question_refused(question("a b"));
+}
+
+/* What a table is made of is never in a question, and a question in nothing that a table is made of. */
+static void test_a_question_has_a_frame_of_its_own(void **state)
+{
+	struct buf b = {0};
+	struct feed_record r = question("");
+	(void)state;
+	assert_frame_refused(FEED_QUESTION, 0, &b);
+	feed_put_removed(&b, bytes_of(fp_a, 32));
+	assert_frame_refused(FEED_QUESTION, 1, &b);
+	feed_put_sessions(&b, &r);
+	assert_frame_refused(FEED_CHANGES, 1, &b);
+	feed_put_sessions(&b, &r);
+	feed_put_removed(&b, bytes_of(fp_a, 32));
+	assert_frame_refused(FEED_QUESTION, 2, &b);
+	feed_put_sessions(&b, &r);
+	feed_put_sessions(&b, &r);
+	assert_frame_refused(FEED_QUESTION, 2, &b);
 }
 
 /* ---- the sequence ---- */
@@ -501,6 +596,9 @@ int main(void)
 		cmocka_unit_test(test_malformed_records_are_refused),
 		cmocka_unit_test(test_labels_are_exactly_these),
 		cmocka_unit_test(test_heartbeat_has_no_records),
+		cmocka_unit_test(test_questions_come_back_as_they_were),
+		cmocka_unit_test(test_malformed_questions_are_refused),
+		cmocka_unit_test(test_a_question_has_a_frame_of_its_own),
 		cmocka_unit_test(test_stream_is_cut_into_frames_however_it_arrives),
 		cmocka_unit_test(test_anything_but_a_byte_string_ends_the_stream),
 		cmocka_unit_test(test_snapshot_then_changes_then_heartbeat),

@@ -96,6 +96,12 @@ const char *mosquitto_client_address(const struct mosquitto *client)
 	return client->address;
 }
 
+int mosquitto_client_protocol_version(const struct mosquitto *client)
+{
+	(void)client;
+	return 4;
+}
+
 bool mosquitto_client_clean_session(const struct mosquitto *client)
 {
 	return client->clean;

@@ -21,7 +21,7 @@ static struct {
 	struct retire retire;
 	_Atomic(struct table *) table;
 	struct keeper keeper;
-	int cuts;
+	int cuts, questions;
 	bool cut_before_disk; /* the journal had not grown when the cut was asked for */
 	uint8_t digest[SHA256_SIZE];
 	int64_t time_ms;
@@ -209,6 +209,39 @@ static void test_sessions_need_not_wait_for_the_disk(void **state)
 	assert_int_not_equal(t.keeper.written_ms, 0);
 }
 
+static void on_asked(void *arg, const struct feed_record *question)
+{
+	(void)arg;
+	t.questions++;
+	assert_int_equal(question->limit, 7);
+}
+
+/* It is handed on, moves the number as a heartbeat does, and is none of the table: not in memory, not on disk. */
+static void test_a_question_is_none_of_the_table(void **state)
+{
+	static const uint8_t id[FEED_QUESTION_SIZE] = {1};
+	const struct feed_record q = {.question = bytes_of(id, sizeof id), .limit = 7, .name = bytes_str("")};
+	struct sent asked = {FEED_QUESTION, 1, 11, 15, {0}, 1}, again = {FEED_QUESTION, 1, 16, 15, {0}, 1};
+	(void)state;
+	snapshot(3);
+	t.keeper.asked = on_asked;
+	feed_put_sessions(&asked.records, &q);
+	feed_put_sessions(&again.records, &q);
+	assert_taken(asked);
+	assert_int_equal(t.keeper.position.seq, 15);
+	assert_taken(again);
+	assert_int_equal(t.questions, 2);
+	assert_int_equal(t.cuts, 1); /* the snapshot's */
+	t.keeper.written_ms = -100000; /* the position is written now and then */
+	struct sent beat = {FEED_QUESTION, 1, 16, 20, {0}, 1};
+	feed_put_sessions(&beat.records, &q);
+	assert_taken(beat);
+	restart();
+	assert_int_equal(t.keeper.position.seq, 20);
+	assert_int_equal(table_count(atomic_load(&t.table)), 3);
+	assert_int_equal(t.questions, 3);
+}
+
 static void test_a_table_in_parts_is_published_with_its_last(void **state)
 {
 	(void)state;
@@ -343,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		KEEPER(test_a_snapshot_then_changes_survive_a_restart),
 		KEEPER(test_sessions_need_not_wait_for_the_disk),
+		KEEPER(test_a_question_is_none_of_the_table),
 		KEEPER(test_a_table_in_parts_is_published_with_its_last),
 		KEEPER(test_half_a_snapshot_is_forgotten_with_its_stream),
 		KEEPER(test_frames_out_of_turn_change_nothing),

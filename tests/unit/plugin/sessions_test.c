@@ -81,6 +81,42 @@ static void test_the_map_and_the_heap_agree_with_a_plain_array(void **state)
 	retire_all(&retire);
 }
 
+static size_t count_from(const struct sessions *s, int64_t after_us)
+{
+	size_t n = 0;
+	for (const struct session *next; (next = sessions_next(s, after_us)); n++) {
+		assert_true(next->since_us > after_us && !next->departed);
+		after_us = next->since_us;
+	}
+	return n;
+}
+
+/* Over many steps, as above: whatever came and went, each that is live is met once, in the order of its coming. */
+static void test_sessions_are_listed_in_the_order_in_which_they_came(void **state)
+{
+	(void)state;
+	struct table *t = make_table(0, 4096, FEED_ACTIVE);
+	struct sessions *s = sessions_new();
+	unsigned seed = 7;
+	for (int step = 0; step < 60000; step++) {
+		unsigned n = random_of(&seed, 4096);
+		if (random_of(&seed, 20) < 8 + (unsigned)step / 15000 % 2 * 7) /* fewer, then more, and again */
+			assert_non_null(sessions_add(s, &clients[n], t, entry(t, n), "id", 1000));
+		else
+			sessions_depart(s, &clients[n]);
+		if (step % 50 == 0)
+			sessions_forget_departed(s);
+		if (step % 1000 == 0)
+			assert_int_equal(count_from(s, 0), sessions_count(s));
+	}
+	const struct session *first = sessions_next(s, 0);
+	assert_int_equal(count_from(s, first->since_us), sessions_count(s) - 1);
+	assert_null(sessions_next(s, INT64_MAX));
+	sessions_free(s);
+	table_free(t);
+	retire_all(&retire);
+}
+
 static void test_a_session_ends_after_its_last_second(void **state)
 {
 	(void)state;
@@ -149,6 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_map_and_the_heap_agree_with_a_plain_array),
+		cmocka_unit_test(test_sessions_are_listed_in_the_order_in_which_they_came),
 		cmocka_unit_test(test_a_session_ends_after_its_last_second),
 		cmocka_unit_test(test_a_departed_session_is_known_until_it_is_forgotten_or_replaced),
 		cmocka_unit_test(test_another_table_decides_who_is_unwanted),
