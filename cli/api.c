@@ -155,3 +155,17 @@ int api_call(struct ctl *c, const char *method, const char *target, json_t *body
 	free(text);
 	return code;
 }
+
+int api_show(struct ctl *c, char *target, api_print *print)
+{
+	json_t *answer = NULL;
+	int code = api_call(c, "GET", target, NULL, &answer);
+	free(target);
+	if (code != EXIT_DONE)
+		return code;
+	if (c->json)
+		return api_print_json(answer);
+	print(c, answer);
+	json_decref(answer);
+	return EXIT_DONE;
+}

@@ -21,7 +21,11 @@ void api_say_remedy(const struct ctl *c);
  * where the service sent no body); else what went wrong stands on standard error: EXIT_REFUSED, or EXIT_USAGE
  * where no endpoint is given. */
 int api_call(struct ctl *c, const char *method, const char *target, json_t *body, json_t **answer);
-/* The answer as JSON, for --json. */
+/* GETs `target`, which is freed (NULL: no memory), and shows the answer: as JSON for --json, else by
+ * `print`. The exit code. */
+typedef void api_print(const struct ctl *c, json_t *answer);
+int api_show(struct ctl *c, char *target, api_print *print);
+/* The answer as JSON, for --json; taken over. */
 int api_print_json(json_t *answer);
 
 /* Members of an answer: "" and 0 where they are missing or of another type. */

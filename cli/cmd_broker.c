@@ -34,17 +34,11 @@ static void print_revoked(const struct ctl *c, const json_t *revoked)
 	table_end(t, c->colour, "");
 }
 
-static int broker_list(struct ctl *c, const struct arguments *a)
+static void print_brokers(const struct ctl *c, json_t *answer)
 {
 	static const char *const headings[] = {"BROKER", "FEED", "FOR", "CONFIRMED", "LAST HEARD OF"};
-	json_t *answer = NULL, *broker;
+	json_t *broker;
 	size_t i;
-	(void)a;
-	int code = api_call(c, "GET", "/v1/admin/brokers", NULL, &answer);
-	if (code != EXIT_DONE)
-		return code;
-	if (c->json)
-		return api_print_json(answer);
 	struct table *t = table_new(headings, 5);
 	json_array_foreach(json_object_get(answer, "brokers"), i, broker) {
 		char seq[32], since[32], heard[STANDING_HEARD_SIZE];
@@ -57,8 +51,12 @@ static int broker_list(struct ctl *c, const struct arguments *a)
 	}
 	table_end(t, c->colour, "no broker has ever had a feed");
 	print_revoked(c, api_array(answer, "revoked"));
-	json_decref(answer);
-	return EXIT_DONE;
+}
+
+static int broker_list(struct ctl *c, const struct arguments *a)
+{
+	(void)a;
+	return api_show(c, api_target("/v1/admin/brokers", "", ""), print_brokers);
 }
 
 /* ---- removing and revoking ---- */

@@ -36,23 +36,13 @@ static int devices(struct ctl *c, const struct arguments *a)
 {
 	const char *state = argument(a, "state"), *after = argument(a, "after");
 	struct fault f = {0};
-	json_t *answer = NULL;
 	char head[64];
 	long limit;
 	if (!argument_number(a, "limit", 1, PAGE_MAX, 50, &limit, &f).ok)
 		return ctl_usage("%s", f.text);
 	snprintf(head, sizeof head, "/v1/admin/devices?limit=%ld%s%s%s", limit, state ? "&state=" : "",
 		 state ? state : "", after ? "&after=" : "");
-	char *target = api_target(head, after ? after : "", "");
-	int code = api_call(c, "GET", target, NULL, &answer);
-	free(target);
-	if (code != EXIT_DONE)
-		return code;
-	if (c->json)
-		return api_print_json(answer);
-	print_devices(c, answer);
-	json_decref(answer);
-	return EXIT_DONE;
+	return api_show(c, api_target(head, after ? after : "", ""), print_devices);
 }
 
 /* ---- show ---- */
@@ -123,17 +113,7 @@ static void print_device(const struct ctl *c, json_t *answer)
 
 static int show(struct ctl *c, const struct arguments *a)
 {
-	json_t *answer = NULL;
-	char *target = api_target("/v1/admin/devices/", a->words[0], "");
-	int code = api_call(c, "GET", target, NULL, &answer);
-	free(target);
-	if (code != EXIT_DONE)
-		return code;
-	if (c->json)
-		return api_print_json(answer);
-	print_device(c, answer);
-	json_decref(answer);
-	return EXIT_DONE;
+	return api_show(c, api_target("/v1/admin/devices/", a->words[0], ""), print_device);
 }
 
 static const struct option_spec devices_options[] = {

@@ -222,23 +222,20 @@ static int show_log(struct ctl *c, const struct arguments *a)
 
 /* ---- alarms ---- */
 
-static int alarms(struct ctl *c, const struct arguments *a)
+static void print_alarms(const struct ctl *c, json_t *answer)
 {
-	json_t *answer = NULL, *entry;
+	json_t *entries = json_object_get(answer, "alarms"), *entry;
 	size_t i;
-	(void)a;
-	int code = api_call(c, "GET", "/v1/admin/alarms", NULL, &answer);
-	if (code != EXIT_DONE)
-		return code;
-	if (c->json)
-		return api_print_json(answer);
-	json_t *entries = json_object_get(answer, "alarms");
 	if (!json_array_size(entries))
 		puts("no alarms");
 	json_array_foreach(entries, i, entry)
 		entry_print_story(c, entry, true);
-	json_decref(answer);
-	return EXIT_DONE;
+}
+
+static int alarms(struct ctl *c, const struct arguments *a)
+{
+	(void)a;
+	return api_show(c, api_target("/v1/admin/alarms", "", ""), print_alarms);
 }
 
 static const struct option_spec log_options[] = {

@@ -63,7 +63,7 @@ static int records_import(struct ctl *c, const struct arguments *a)
 
 /* ---- show ---- */
 
-static void print_record(const struct ctl *c, const json_t *r)
+static void print_record(const struct ctl *c, json_t *r)
 {
 	char when[TEXT_TIME_SIZE];
 	const char *state = api_text(r, "state");
@@ -81,7 +81,7 @@ static void print_record(const struct ctl *c, const json_t *r)
 	text_field("imported", text_time_s(api_number(r, "created"), when));
 }
 
-static void print_list(const struct ctl *c, const json_t *answer)
+static void print_list(const struct ctl *c, json_t *answer)
 {
 	static const char *const headings[] = {"INSTANCE ID", "BATCH", "MODEL", "STATE", "IMPORTED"};
 	struct table *t = table_new(headings, 5);
@@ -113,7 +113,6 @@ static int records_show(struct ctl *c, const struct arguments *a)
 	const char *device = argument(a, "device"), *batch = argument(a, "batch"),
 		   *after = argument(a, "after");
 	struct fault f = {0};
-	json_t *answer = NULL;
 	long limit;
 	if (!argument_number(a, "limit", 1, 500, 50, &limit, &f).ok)
 		return ctl_usage("%s", f.text);
@@ -122,18 +121,7 @@ static int records_show(struct ctl *c, const struct arguments *a)
 	if (after && after[strspn(after, "0123456789abcdefABCDEF")])
 		return ctl_usage("--after must be an instance ID in hexadecimal");
 	char *target = device ? api_target("/v1/records/", device, "") : list_target(batch, limit, after);
-	int code = api_call(c, "GET", target, NULL, &answer);
-	free(target);
-	if (code != EXIT_DONE)
-		return code;
-	if (c->json)
-		return api_print_json(answer);
-	if (device)
-		print_record(c, answer);
-	else
-		print_list(c, answer);
-	json_decref(answer);
-	return EXIT_DONE;
+	return api_show(c, target, device ? print_record : print_list);
 }
 
 /* ---- suspend, resume ---- */

@@ -75,17 +75,11 @@ static int service_remove(struct ctl *c, const struct arguments *a)
 	return standing_change(c, a, &what, NULL);
 }
 
-static int service_list(struct ctl *c, const struct arguments *a)
+static void print_services(const struct ctl *c, json_t *answer)
 {
 	static const char *const headings[] = {"SERVICE", "CERTIFICATE", "NOT BEFORE", "NOT AFTER"};
-	json_t *answer = NULL, *service;
+	json_t *service;
 	size_t i;
-	(void)a;
-	int code = api_call(c, "GET", "/v1/admin/services", NULL, &answer);
-	if (code != EXIT_DONE)
-		return code;
-	if (c->json)
-		return api_print_json(answer);
 	struct table *t = table_new(headings, 4);
 	json_array_foreach(json_object_get(answer, "services"), i, service) {
 		char id[20], from[TEXT_TIME_SIZE], to[TEXT_TIME_SIZE];
@@ -96,8 +90,12 @@ static int service_list(struct ctl *c, const struct arguments *a)
 		table_row(t, cells, 0, PLAIN);
 	}
 	table_end(t, c->colour, "no services");
-	json_decref(answer);
-	return EXIT_DONE;
+}
+
+static int service_list(struct ctl *c, const struct arguments *a)
+{
+	(void)a;
+	return api_show(c, api_target("/v1/admin/services", "", ""), print_services);
 }
 
 static int epoch_raise(struct ctl *c, const struct arguments *a)
