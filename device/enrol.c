@@ -20,7 +20,7 @@ static void copy_text(char *out, size_t room, const char *text)
 }
 
 /* What a status means, whatever the request was. */
-static enum enrol_verdict verdict_of(int status)
+static enum enrol_result result_of(int status)
 {
 	if (status == 200 || status == 201)
 		return ENROL_CERTIFIED;
@@ -48,7 +48,7 @@ static void read_problem(const struct httpc_answer *answer, struct enrol_answer 
 
 static void unusable(struct enrol_answer *out, const char *why)
 {
-	out->verdict = ENROL_RETRY;
+	out->result = ENROL_RETRY;
 	copy_text(out->code, sizeof out->code, reason_code(REASON_PEER_ANSWER));
 	copy_text(out->detail, sizeof out->detail, why);
 }
@@ -60,7 +60,7 @@ static void post(const struct device *d, const char *path, struct bytes body, st
 	struct httpc_answer answer;
 	struct fault f;
 	*json = NULL;
-	*out = (struct enrol_answer){.verdict = ENROL_RETRY, .retry_after_s = -1};
+	*out = (struct enrol_answer){.result = ENROL_RETRY, .retry_after_s = -1};
 	if (!d->gateway->call(d->gateway, path, body, &answer, &f).ok) {
 		copy_text(out->code, sizeof out->code, reason_code(f.reason));
 		copy_text(out->detail, sizeof out->detail, f.text);
@@ -70,8 +70,8 @@ static void post(const struct device *d, const char *path, struct bytes body, st
 		report("clock-set", "{s:I}", "date", (json_int_t)answer.date);
 	out->status = answer.status;
 	out->retry_after_s = answer.retry_after_s;
-	out->verdict = verdict_of(answer.status);
-	if (out->verdict != ENROL_CERTIFIED) {
+	out->result = result_of(answer.status);
+	if (out->result != ENROL_CERTIFIED) {
 		read_problem(&answer, out);
 		return;
 	}
@@ -87,7 +87,7 @@ outcome enrol_challenge(const struct device *d, uint8_t nonce[NONCE_SIZE], struc
 	size_t n;
 	(void)f;
 	post(d, "/v1/challenges", bytes_str("{}"), out, &json);
-	if (out->verdict == ENROL_CERTIFIED) {
+	if (out->result == ENROL_CERTIFIED) {
 		const char *text = json_string_value(json_object_get(json, "nonce"));
 		if (!text || !base64url_decode(text, strlen(text), nonce, NONCE_SIZE, &n) || n != NONCE_SIZE)
 			unusable(out, "the challenge is not 32 bytes of base64url");
@@ -166,12 +166,12 @@ outcome enrol_attempt(const struct device *d, uint32_t key, const struct request
 	struct buf body = {0};
 	json_t *json = NULL;
 	outcome r = enrol_challenge(d, nonce, out, f);
-	if (!r.ok || out->verdict != ENROL_CERTIFIED)
+	if (!r.ok || out->result != ENROL_CERTIFIED)
 		return r;
 	r = build(d, key, renews, nonce, &body, f);
 	if (r.ok) {
 		post(d, renews ? "/v1/renewals" : "/v1/enrolments", buf_view(&body), out, &json);
-		if (out->verdict == ENROL_CERTIFIED)
+		if (out->result == ENROL_CERTIFIED)
 			r = take_certificate(d, key, json, out, f);
 	}
 	json_decref(json);
@@ -199,7 +199,7 @@ void enrol_report_no(const char *event, const struct enrol_answer *a, int64_t wa
  * hammered. */
 static int64_t wait_after(struct backoff *backoff, const struct enrol_answer *a)
 {
-	if (a->verdict == ENROL_NEW_CHALLENGE && backoff->failures == 0) {
+	if (a->result == ENROL_NEW_CHALLENGE && backoff->failures == 0) {
 		backoff->failures = 1;
 		return 0;
 	}
@@ -212,9 +212,9 @@ outcome enrol_run(const struct device *d, uint32_t key, const struct request_ren
 	struct backoff backoff = {.base_ms = FIRST_WAIT_MS, .cap_ms = BACKOFF_CAP_MS};
 	for (;;) {
 		outcome r = enrol_attempt(d, key, renews, out, f);
-		if (!r.ok || out->verdict == ENROL_CERTIFIED)
+		if (!r.ok || out->result == ENROL_CERTIFIED)
 			return r;
-		if (out->verdict == ENROL_REFUSED || out->verdict == ENROL_FAILED) {
+		if (out->result == ENROL_REFUSED || out->result == ENROL_FAILED) {
 			enrol_report_no("refused", out, 0);
 			return DONE;
 		}
@@ -222,7 +222,7 @@ outcome enrol_run(const struct device *d, uint32_t key, const struct request_ren
 		enrol_report_no("retry", out, wait_ms);
 		enrol_answer_free(out);
 		if (!d->pause(d->pause_arg, wait_ms)) {
-			out->verdict = ENROL_STOPPED;
+			out->result = ENROL_STOPPED;
 			return DONE;
 		}
 	}

@@ -7,7 +7,7 @@
 #include "device.h"
 #include "request.h"
 
-enum enrol_verdict {
+enum enrol_result {
 	ENROL_CERTIFIED,
 	ENROL_NEW_CHALLENGE, /* 409: this challenge is spent, another may do */
 	ENROL_RETRY,	     /* 429, 5xx, no answer, an answer that cannot be used */
@@ -17,7 +17,7 @@ enum enrol_verdict {
 };
 
 struct enrol_answer {
-	enum enrol_verdict verdict;
+	enum enrol_result result;
 	struct buf pem; /* ENROL_CERTIFIED: leaf and chain, verified against the root and the key */
 	int status;	/* 0 = no answer */
 	int retry_after_s;
@@ -28,11 +28,11 @@ struct enrol_answer {
 
 void enrol_answer_free(struct enrol_answer *a);
 
-/* A fresh challenge: verdict ENROL_CERTIFIED means that `nonce` was filled. */
+/* A fresh challenge: result ENROL_CERTIFIED means that `nonce` was filled. */
 MUST_USE outcome enrol_challenge(const struct device *d, uint8_t nonce[NONCE_SIZE], struct enrol_answer *out,
 				 struct fault *f);
 /* One attempt for `key`: challenge, evidence, request. A fault is the device's own; what the network or the
- * gateway did is the verdict. `renews` NULL: enrolment. */
+ * gateway did is the result. `renews` NULL: enrolment. */
 MUST_USE outcome enrol_attempt(const struct device *d, uint32_t key, const struct request_renews *renews,
 			       struct enrol_answer *out, struct fault *f);
 /* Prints "refused" or "retry" with what the gateway said. */

@@ -114,8 +114,8 @@ outcome identity_enrol(struct device *d, struct identity *out, struct fault *f)
 {
 	struct enrol_answer answer = {0};
 	outcome r = enrol_run(d, d->state.key, NULL, &answer, f);
-	out->verdict = answer.verdict;
-	if (r.ok && answer.verdict == ENROL_CERTIFIED)
+	out->result = answer.result;
+	if (r.ok && answer.result == ENROL_CERTIFIED)
 		r = identity_adopt(d, d->state.key, &answer, "enrolled", &out->credential, f);
 	enrol_answer_free(&answer);
 	return r;
@@ -124,7 +124,7 @@ outcome identity_enrol(struct device *d, struct identity *out, struct fault *f)
 outcome identity_power_on(struct device *d, bool new_key, struct identity *out, struct fault *f)
 {
 	bool reenrolling = d->state.reenrolling;
-	*out = (struct identity){.verdict = ENROL_CERTIFIED};
+	*out = (struct identity){.result = ENROL_CERTIFIED};
 	outcome r = load_stored(d, &out->credential, f);
 	/* Where the power failed after the new key's certificate was stored, that was the new key. */
 	bool done = reenrolling && !d->state.reenrolling;

@@ -15,7 +15,7 @@
 
 struct identity {
 	struct credential credential;
-	enum enrol_verdict verdict; /* ENROL_CERTIFIED: credential is filled */
+	enum enrol_result result; /* ENROL_CERTIFIED: credential is filled */
 };
 
 /* Loads the state and starts the clock. To be called first. */

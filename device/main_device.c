@@ -86,11 +86,11 @@ static outcome prepare(struct power_on *p, struct fault *f)
 	return r.ok ? identity_load(d, clock_wall_ms(), f) : r;
 }
 
-static int exit_code_of(enum enrol_verdict verdict)
+static int exit_code_of(enum enrol_result result)
 {
-	if (verdict == ENROL_CERTIFIED || verdict == ENROL_STOPPED)
+	if (result == ENROL_CERTIFIED || result == ENROL_STOPPED)
 		return EXIT_DONE;
-	return verdict == ENROL_REFUSED ? EXIT_REFUSED : EXIT_FAILED;
+	return result == ENROL_REFUSED ? EXIT_REFUSED : EXIT_FAILED;
 }
 
 static outcome run(struct power_on *p, int *code, struct fault *f)
@@ -99,8 +99,8 @@ static outcome run(struct power_on *p, int *code, struct fault *f)
 	stop_at_once(true);
 	outcome r = identity_power_on(&p->device, p->options.new_key, &identity, f);
 	stop_at_once(false);
-	*code = r.ok ? exit_code_of(identity.verdict) : EXIT_FAILED;
-	if (r.ok && identity.verdict == ENROL_CERTIFIED && p->options.mqtt_host[0]) {
+	*code = r.ok ? exit_code_of(identity.result) : EXIT_FAILED;
+	if (r.ok && identity.result == ENROL_CERTIFIED && p->options.mqtt_host[0]) {
 		const struct operation_options options = {
 			.host = p->options.mqtt_host,
 			.port = p->options.mqtt_port,
@@ -145,9 +145,9 @@ static outcome request(struct power_on *p, int *code, struct fault *f)
 		r = enrol_challenge(&p->device, nonce, &answer, f);
 	if (!r.ok)
 		return r;
-	*code = exit_code_of(answer.verdict);
-	if (answer.verdict != ENROL_CERTIFIED) {
-		enrol_report_no(answer.verdict == ENROL_RETRY ? "unavailable" : "refused", &answer, 0);
+	*code = exit_code_of(answer.result);
+	if (answer.result != ENROL_CERTIFIED) {
+		enrol_report_no(answer.result == ENROL_RETRY ? "unavailable" : "refused", &answer, 0);
 		return DONE;
 	}
 	r = write_request(p, nonce, f);

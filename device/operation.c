@@ -129,16 +129,16 @@ static void plan_renewal(struct operation *op)
 	op->renew_at = renewal_due(usable ? from : now, c->not_after, crypto_random_u32());
 }
 
-static void take_verdict(struct operation *op, outcome r, enum enrol_verdict verdict, const struct fault *f)
+static void take_result(struct operation *op, outcome r, enum enrol_result result, const struct fault *f)
 {
 	if (!r.ok) {
 		log_fault(LOG_LEVEL_ERROR, NULL, f, "no certificate");
 		finish(op, EXIT_FAILED);
-	} else if (verdict == ENROL_REFUSED) {
+	} else if (result == ENROL_REFUSED) {
 		finish(op, EXIT_REFUSED);
-	} else if (verdict == ENROL_FAILED) {
+	} else if (result == ENROL_FAILED) {
 		finish(op, EXIT_FAILED);
-	} else if (verdict == ENROL_STOPPED) {
+	} else if (result == ENROL_STOPPED) {
 		finish(op, EXIT_DONE);
 	}
 }
@@ -153,7 +153,7 @@ static void enrol_again(struct operation *op)
 	}
 	op->renewal = NULL;
 	outcome r = identity_enrol(op->device, op->identity, &f);
-	take_verdict(op, r, op->identity->verdict, &f);
+	take_result(op, r, op->identity->result, &f);
 	plan_renewal(op);
 }
 
@@ -166,13 +166,13 @@ static void ask_gateway(struct operation *op)
 	struct device *d = op->device;
 	op->refusals = 0;
 	outcome r = enrol_attempt(d, d->state.key, NULL, &answer, &f);
-	if (r.ok && answer.verdict == ENROL_CERTIFIED)
+	if (r.ok && answer.result == ENROL_CERTIFIED)
 		r = identity_adopt(d, d->state.key, &answer, "enrolled", &op->identity->credential, &f);
 	else if (r.ok)
-		enrol_report_no(answer.verdict == ENROL_REFUSED || answer.verdict == ENROL_FAILED ? "refused"
+		enrol_report_no(answer.result == ENROL_REFUSED || answer.result == ENROL_FAILED ? "refused"
 												  : "retry",
 				&answer, 0);
-	take_verdict(op, r, answer.verdict, &f);
+	take_result(op, r, answer.result, &f);
 	enrol_answer_free(&answer);
 }
 
@@ -214,14 +214,14 @@ static void end_renewal(struct operation *op)
 	outcome r = renewal_finish(op->renewal, &answer, &f);
 	op->renewal = NULL;
 	op->renew_at = now + RENEW_AGAIN_S;
-	if (r.ok && answer.verdict == ENROL_CERTIFIED)
+	if (r.ok && answer.result == ENROL_CERTIFIED)
 		r = identity_adopt(op->device, key, &answer, "renewed", &op->identity->credential, &f);
 	if (!r.ok) {
 		log_fault(LOG_LEVEL_ERROR, NULL, &f, "the renewal failed");
-	} else if (answer.verdict == ENROL_CERTIFIED) {
+	} else if (answer.result == ENROL_CERTIFIED) {
 		plan_renewal(op);
 		op->switch_over = true;
-	} else if (answer.verdict != ENROL_STOPPED) {
+	} else if (answer.result != ENROL_STOPPED) {
 		/* The certificate in use may be good to its end. */
 		op->renew_at = now + RENEW_REFUSED_S;
 	}

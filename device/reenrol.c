@@ -69,10 +69,10 @@ outcome reenrol_go_on(struct device *d, struct identity *out, struct fault *f)
 	uint32_t key = d->state.key + 1;
 	struct enrol_answer answer = {0};
 	outcome r = enrol_run(d, key, NULL, &answer, f);
-	out->verdict = answer.verdict;
-	if (r.ok && answer.verdict == ENROL_CERTIFIED)
+	out->result = answer.result;
+	if (r.ok && answer.result == ENROL_CERTIFIED)
 		r = identity_adopt(d, key, &answer, "enrolled", &out->credential, f);
-	else if (r.ok && answer.verdict != ENROL_STOPPED)
+	else if (r.ok && answer.result != ENROL_STOPPED)
 		r = give_up(d, f);
 	enrol_answer_free(&answer);
 	return r;

@@ -503,7 +503,7 @@ static void test_new_key_that_is_refused_goes_and_the_old_one_stays(void **state
 	shop->refuse_status = 403;
 	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
 	assert_true(identity_power_on(&b.device, true, &id, &f).ok);
-	assert_int_equal(id.verdict, ENROL_REFUSED);
+	assert_int_equal(id.result, ENROL_REFUSED);
 	assert_null(id.credential.leaf);
 	close_boot(&b);
 	assert_true(stored_key_is_current(1));
@@ -538,7 +538,7 @@ static void test_new_key_for_a_device_without_any_is_its_first(void **state)
 	new_device(LIFETIME_S);
 	assert_true(open_boot(&b, clock_wall_ms(), &f).ok);
 	assert_true(identity_power_on(&b.device, true, &id, &f).ok);
-	assert_int_equal(id.verdict, ENROL_CERTIFIED);
+	assert_int_equal(id.result, ENROL_CERTIFIED);
 	credential_free(&id.credential);
 	close_boot(&b);
 	assert_int_equal(shop->keys, 1);
@@ -590,7 +590,7 @@ static void test_expired_certificate_is_replaced_for_the_same_key(void **state)
 	credential_free(&id.credential);
 	close_boot(&b);
 	power_on(&b, &id, clock_wall_ms() + 1001 * 1000);
-	assert_int_equal(id.verdict, ENROL_CERTIFIED);
+	assert_int_equal(id.result, ENROL_CERTIFIED);
 	assert_int_equal(shop->keys, 1);
 	credential_free(&id.credential);
 	close_boot(&b);
@@ -634,14 +634,14 @@ static void test_damaged_certificate_is_asked_for_again_with_the_same_key(void *
 	workbench_remove(&bench);
 }
 
-static void gives(int status, enum enrol_verdict verdict)
+static void gives(int status, enum enrol_result result)
 {
 	struct boot b;
 	struct identity id;
 	new_device(LIFETIME_S);
 	shop->refuse_status = status;
 	power_on(&b, &id, clock_wall_ms());
-	assert_int_equal(id.verdict, verdict);
+	assert_int_equal(id.result, result);
 	assert_null(id.credential.leaf);
 	close_boot(&b);
 	workbench_remove(&bench);
