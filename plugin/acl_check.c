@@ -143,6 +143,15 @@ static void count_denial(struct counters *c, int access)
 	c->denied_subscribe += access == MOSQ_ACL_SUBSCRIBE;
 }
 
+/* A device that is resumed, or comes back with another certificate, finds its session, and takes it that its
+ * subscriptions are in it: each delivery is asked about anyway. Its part of a shared subscription, though,
+ * would be lost to all. */
+static bool may_keep(const char *filter)
+{
+	static const char share[] = "$share/";
+	return strncmp(filter, share, sizeof share - 1) != 0;
+}
+
 int on_acl_check(int event, void *event_data, void *userdata)
 {
 	const struct mosquitto_evt_acl_check *ed = event_data;
@@ -155,6 +164,8 @@ int on_acl_check(int event, void *event_data, void *userdata)
 	 * no longer subscribe must be able to. */
 	if (ed->access == MOSQ_ACL_UNSUBSCRIBE)
 		return MOSQ_ERR_SUCCESS;
+	if (m->cutting && ed->access == MOSQ_ACL_SUBSCRIBE)
+		return may_keep(ed->topic) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 	if (find_session(m, ed->client, username, &subject))
 		allowed = is_allowed(m, &subject, ed);
 	else if (is_intruder(m, ed->client))

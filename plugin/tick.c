@@ -45,10 +45,10 @@ static void cut(struct mooring *m, const struct session *s, enum reason reason)
 	if (s->departed)
 		return;
 	mosquitto_log_printf(MOSQ_LOG_NOTICE, "mooring: cut %s: %s", s->username, reason_code(reason));
+	m->cutting = true;
 	mosquitto_kick_client_by_clientid(s->client_id, false);
 	if (!s->departed)
-		m->cutting = true;
-	mosquitto_kick_client_by_username(s->username, false);
+		mosquitto_kick_client_by_username(s->username, false);
 	m->cutting = false;
 	sessions_depart(m->sessions, s->client);
 	m->counters.cut++;

@@ -118,12 +118,17 @@ class Broker(stacks.Daemon):
     def text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def start(self):
+        self.before = self.text().count(" running\n")
+        return super().start()
+
     def ready(self):
-        def listening():
+        """Listens, and takes signals: before it says so SIGTERM just ends it."""
+        def running():
             self.check()
             with socket.socket() as s:
-                return s.connect_ex(("127.0.0.1", self.port)) == 0
-        stacks.wait_until(listening, "the broker listens")
+                return self.text().count(" running\n") > self.before and s.connect_ex(("127.0.0.1", self.port)) == 0
+        stacks.wait_until(running, "the broker listens")
         return self
 
     def logged(self, text, seconds=10):
