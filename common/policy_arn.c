@@ -59,8 +59,9 @@ static outcome part_is(struct policy_builder *b, struct bytes part, const char *
 	struct policy_glob g;
 	size_t tokens = b->tokens.n, text = b->text.n;
 	outcome o = policy_glob_compile(b, part, true, place, &g, f);
-	*is = o.ok && !b->tokens.failed && !b->text.failed &&
-	      policy_glob_match(policy_builder_texts(b), g, NULL, bytes_str(word));
+	if (o.ok)
+		o = policy_builder_check(b, f);
+	*is = o.ok && policy_glob_match(policy_builder_texts(b), g, NULL, bytes_str(word));
 	b->tokens.n = tokens;
 	b->text.n = text;
 	return o;

@@ -71,17 +71,24 @@ static void fill(struct policy *p, const struct policy_builder *b)
 		p->waits = p->waits || policy_key_is_of_question(&p->keys[p->conditions[i].key]);
 }
 
+outcome policy_builder_check(const struct policy_builder *b, struct fault *f)
+{
+	bool failed = b->keys.failed || b->arns.failed || b->values.failed || b->conditions.failed ||
+		      b->statements.failed || b->tokens.failed || b->text.failed;
+	return failed ? refuse(f, REASON_NO_MEMORY, "no memory for a policy") : DONE;
+}
+
 outcome policy_build(struct policy_builder *b, struct policy **out, struct fault *f)
 {
 	const struct buf *parts[PARTS] = {&b->keys,	  &b->arns,   &b->values, &b->conditions,
 					  &b->statements, &b->tokens, &b->text};
 	size_t size = sizeof **out;
-	bool failed = false;
-	for (size_t i = 0; i < PARTS; i++) {
+	outcome o = policy_builder_check(b, f);
+	if (!o.ok)
+		return o;
+	for (size_t i = 0; i < PARTS; i++)
 		size += aligned(parts[i]->n);
-		failed = failed || parts[i]->failed;
-	}
-	struct policy *p = failed ? NULL : calloc(1, size);
+	struct policy *p = calloc(1, size);
 	if (!p)
 		return refuse(f, REASON_NO_MEMORY, "no memory for a policy");
 	p->size = size;

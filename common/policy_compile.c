@@ -87,7 +87,9 @@ static outcome action_bits(struct policy_builder *b, const json_t *item, const c
 	b->variables = false;
 	outcome o = policy_glob_compile(b, lower(text, pattern), true, place, &g, f);
 	b->variables = variables;
-	for (enum policy_action a = POLICY_CONNECT; o.ok && !b->tokens.failed && a < POLICY_ACTIONS; a++)
+	if (o.ok)
+		o = policy_builder_check(b, f);
+	for (enum policy_action a = POLICY_CONNECT; o.ok && a < POLICY_ACTIONS; a++)
 		if (policy_glob_match(policy_builder_texts(b), g, NULL, lower(policy_actions[a].name, name)))
 			*bits |= (uint8_t)(1u << a);
 	b->tokens.n = tokens;

@@ -163,7 +163,7 @@ static outcome read_condition(struct policy_builder *b, const char *operator, co
 	outcome o = read_operator(operator, place, &r.operator, & c, f);
 	if (o.ok)
 		o = policy_key_compile(b, bytes_str(key), place, &c.key, f);
-	if (o.ok && !b->keys.failed)
+	if (o.ok)
 		o = check_key(&r, (const struct policy_key *)(void *)b->keys.p + c.key, f);
 	if (o.ok)
 		o = read_values(&r, json, f);

@@ -62,7 +62,7 @@ static outcome add_variable(struct writing *w, struct bytes rest, size_t *used, 
 	if (!o.ok)
 		return o;
 	const struct policy_key *k = (const struct policy_key *)(void *)w->b->keys.p + number;
-	if (!w->b->keys.failed && (k->list || policy_key_is_of_question(k)))
+	if (k->list || policy_key_is_of_question(k))
 		return policy_refuse(f, w->place,
 				     "${%.*s} has no text of its own; use it as a key of a Condition",
 				     (int)name.n, name.p);

@@ -255,7 +255,7 @@ void policy_glob_print(const struct policy *p, struct policy_texts t, struct pol
 
 /* ---- compiling: policy_compile.c, policy_build.c ---- */
 
-/* The arrays of a policy while they grow. Appends are checked once, at the end. */
+/* The arrays of a policy while they grow. Appends are checked where they are read again, and at the end. */
 struct policy_builder {
 	struct buf tokens, text, keys, arns, values, conditions, statements;
 	bool variables; /* version 2012-10-17 */
@@ -263,6 +263,8 @@ struct policy_builder {
 };
 
 struct policy_texts policy_builder_texts(const struct policy_builder *b);
+/* REASON_NO_MEMORY where an append has failed. */
+MUST_USE outcome policy_builder_check(const struct policy_builder *b, struct fault *f);
 MUST_USE outcome policy_build(struct policy_builder *b, struct policy **out, struct fault *f);
 void policy_builder_free(struct policy_builder *b);
 

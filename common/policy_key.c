@@ -113,8 +113,9 @@ outcome policy_key_compile(struct policy_builder *b, struct bytes name, const ch
 				     "\"%.*s\" is no key of AWS IoT; docs/policy.md lists them, for instance "
 				     "iot:Connection.Thing.ThingName",
 				     (int)(name.n < 64 ? name.n : 64), name.p);
-	if (b->text.failed || b->keys.failed)
-		return refuse(f, REASON_NO_MEMORY, "no memory for a policy");
+	outcome o = policy_builder_check(b, f);
+	if (!o.ok)
+		return o;
 	const struct policy_key *known = (const struct policy_key *)(void *)b->keys.p;
 	for (size_t i = 0; i < count; i++)
 		if (same_key(b, &known[i], &key)) {
@@ -126,7 +127,7 @@ outcome policy_key_compile(struct policy_builder *b, struct bytes name, const ch
 		return policy_refuse(f, place, "more than %d different keys; take some out", KEYS_MAX);
 	*number = (uint8_t)count;
 	buf_add(&b->keys, &key, sizeof key);
-	return DONE;
+	return policy_builder_check(b, f);
 }
 
 void policy_key_name(const struct policy *p, const struct policy_key *k, char *out, size_t room)

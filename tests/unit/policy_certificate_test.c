@@ -200,6 +200,26 @@ static void test_five_values_count_and_none_that_is_too_long(void **state)
 	assert_int_equal(publish(FIELD("State"), &c, long_value), POLICY_ALLOWED);
 }
 
+/* AWS leaves such a value out of patterns. Conditions compare it. */
+static void test_a_value_with_a_wildcard_is_not_put_into_patterns(void **state)
+{
+	(void)state;
+	static const char *const values[] = {"a*", "a$", "a+", "?a", "#"};
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		struct policy_attribute field = {"Subject.State", values[i]};
+		const struct policy_certificate c = {&field, 1};
+		char json[512];
+		assert_int_equal(publish(FIELD("State"), &c, values[i]), POLICY_IMPLICIT_DENY);
+		snprintf(json, sizeof json,
+			 DOCUMENT("{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\",\"Condition\":"
+				  "{\"StringEquals\":{\"iot:Certificate.Subject.State\":\"%s\"}}}"),
+			 values[i]);
+		assert_int_equal(publish(json, &c, "x"), POLICY_ALLOWED);
+		field.value = "a-b";
+		assert_int_equal(publish(FIELD("State"), &c, "a-b"), POLICY_ALLOWED);
+	}
+}
+
 static void test_every_field_has_a_name_of_its_own(void **state)
 {
 	(void)state;
@@ -216,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_the_fields_are_filled_in_as_the_guide_shows),
 		cmocka_unit_test(test_special_characters_have_a_backslash),
 		cmocka_unit_test(test_five_values_count_and_none_that_is_too_long),
+		cmocka_unit_test(test_a_value_with_a_wildcard_is_not_put_into_patterns),
 		cmocka_unit_test(test_every_field_has_a_name_of_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
