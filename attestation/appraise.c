@@ -102,19 +102,19 @@ outcome appraise(const struct appraiser *a, enum evidence_type type, struct byte
 	struct subject s = {.appraiser = a, .nonce = nonce, .out = out};
 	bool found;
 	*out = (struct appraisal){0};
-	outcome verdict = evidence_parse(type, evidence, &s.evidence, &out->fault);
-	if (verdict.ok) {
+	outcome appraised = evidence_parse(type, evidence, &s.evidence, &out->fault);
+	if (appraised.ok) {
 		out->has_instance = true;
 		memcpy(out->instance_id, s.evidence.instance_id, INSTANCE_ID_SIZE);
-		verdict = check_nonce(&s, &out->fault);
+		appraised = check_nonce(&s, &out->fault);
 	}
-	if (verdict.ok) {
+	if (appraised.ok) {
 		outcome looked = records_find(a->records, s.evidence.instance_id, &s.record, &found, f);
 		if (!looked.ok)
 			return looked;
-		verdict = found ? run_checks(&s, &out->fault) : refuse_unknown(&s, &out->fault);
+		appraised = found ? run_checks(&s, &out->fault) : refuse_unknown(&s, &out->fault);
 	}
-	out->reason = verdict.ok ? REASON_NONE : out->fault.reason;
+	out->reason = appraised.ok ? REASON_NONE : out->fault.reason;
 	if (out->reason != REASON_NONE)
 		out->attested_size = 0;
 	return DONE;

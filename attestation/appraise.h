@@ -21,7 +21,7 @@ struct appraisal {
 	size_t attested_size;		 /* 0 where the evidence names no key */
 };
 
-/* Fails only where no verdict can be given: REASON_STORE_UNAVAILABLE and its like. */
+/* Fails only where nothing can be appraised: REASON_STORE_UNAVAILABLE and its like. */
 MUST_USE outcome appraise(const struct appraiser *a, enum evidence_type type, struct bytes evidence,
 			  const uint8_t nonce[BINDING_SIZE], struct appraisal *out, struct fault *f);
 

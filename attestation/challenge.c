@@ -93,7 +93,7 @@ static outcome check_unused(const struct session *s, enum evidence_type type, st
 	return DONE;
 }
 
-static void log_verdict(const struct scgi_request *r, enum evidence_type type, const struct appraisal *a)
+static void log_appraisal(const struct scgi_request *r, enum evidence_type type, const struct appraisal *a)
 {
 	char id[INSTANCE_ID_HEX] = "unreadable";
 	if (a->has_instance)
@@ -114,7 +114,7 @@ static outcome make_result(struct worker *w, struct scgi_request *r, const struc
 	outcome o = appraise(&w->appraiser, type, scgi_body(r), s->nonce, &a, f);
 	if (!o.ok)
 		return o;
-	struct ear_verdict v = {
+	struct ear_appraisal found = {
 		.type = type,
 		.instance_id = a.has_instance ? a.instance_id : NULL,
 		.attested_spki = bytes_of(a.attested_spki, a.attested_size),
@@ -122,10 +122,10 @@ static outcome make_result(struct worker *w, struct scgi_request *r, const struc
 		.now = clock_wall_s(),
 		.verifier = w->service->config.verifier_id,
 	};
-	memcpy(v.nonce, s->nonce, BINDING_SIZE);
-	o = ear_build(&v, w->ear, w->service->keys.ear_id, jwt, f);
+	memcpy(found.nonce, s->nonce, BINDING_SIZE);
+	o = ear_build(&found, w->ear, w->service->keys.ear_id, jwt, f);
 	status_appraised(a.reason, clock_monotonic_us() - began);
-	log_verdict(r, type, &a);
+	log_appraisal(r, type, &a);
 	return o;
 }
 

@@ -27,7 +27,7 @@ static const struct daemon_about about = {
 	"  state_dir/attestd.db.*  beside it: its write-ahead log, and the signatures of admin requests that "
 	"must not\n"
 	"                          come again\n"
-	"  ear_key, ear_key_next   what it signs its verdicts with, mode 0600\n"
+	"  ear_key, ear_key_next   what it signs its results with, mode 0600\n"
 	"  socket                  the Unix socket for its edge\n",
 };
 

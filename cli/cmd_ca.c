@@ -69,7 +69,7 @@ static void find_role(X509 *cert, char out[ROLE_SIZE])
 
 /* ---- the survey ---- */
 
-static const char *judge(struct survey *s, int64_t not_before, int64_t not_after)
+static const char *standing_of(struct survey *s, int64_t not_before, int64_t not_after)
 {
 	const char *state = not_after < s->now				? "expired"
 			    : not_before > s->now			? "not yet valid"
@@ -111,7 +111,7 @@ static void add(struct survey *s, const char *path, X509 *cert)
 			      json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "name", name, "role", role,
 					"notAfter", (json_int_t)not_after, "daysLeft",
 					(json_int_t)((not_after - s->now) / DAY_S), "state",
-					judge(s, not_before, not_after), "certificateId", id, "file", path));
+					standing_of(s, not_before, not_after), "certificateId", id, "file", path));
 }
 
 /* Every certificate of a PEM file, chains included; *count says how many there were. */

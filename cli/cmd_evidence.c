@@ -174,15 +174,15 @@ static outcome run_steps(struct check *k, struct fault *f)
 
 /* ---- what is printed ---- */
 
-static int print_verdict(const struct ctl *c, outcome verdict, const struct fault *f)
+static int print_result(const struct ctl *c, outcome checked, const struct fault *f)
 {
-	text_print_colour(c->colour, verdict.ok ? GREEN : RED, verdict.ok ? "ACCEPT" : "REJECT");
-	if (!verdict.ok) {
+	text_print_colour(c->colour, checked.ok ? GREEN : RED, checked.ok ? "ACCEPT" : "REJECT");
+	if (!checked.ok) {
 		printf(" %s: ", reason_code(f->reason));
 		text_print(f->text);
 	}
 	putchar('\n');
-	return verdict.ok ? EXIT_DONE : EXIT_REFUSED;
+	return checked.ok ? EXIT_DONE : EXIT_REFUSED;
 }
 
 /* Which of TF-M's derivations ties the instance ID to the key; a maker may as well use neither. */
@@ -221,22 +221,22 @@ static int print_incomplete(const struct ctl *c)
 	return EXIT_REFUSED;
 }
 
-static const char *verdict_word(const struct check *k, outcome verdict)
+static const char *result_word(const struct check *k, outcome checked)
 {
-	return !verdict.ok ? "REJECT" : k->key ? "ACCEPT" : "INCOMPLETE";
+	return !checked.ok ? "REJECT" : k->key ? "ACCEPT" : "INCOMPLETE";
 }
 
-static int print_json(const struct check *k, json_t *claims, outcome verdict, const struct fault *f)
+static int print_json(const struct check *k, json_t *claims, outcome checked, const struct fault *f)
 {
 	json_object_set_new(claims, "type", json_string(evidence_type_name(k->type)));
 	json_object_set_new(claims, "bytes", json_integer((json_int_t)k->input.n));
 	json_object_set(claims, "checks", k->steps);
-	json_object_set_new(claims, "verdict", json_string(verdict_word(k, verdict)));
-	json_object_set_new(claims, "reason", json_string(verdict.ok ? "" : reason_code(f->reason)));
-	json_object_set_new(claims, "rule", json_string(verdict.ok ? "" : f->text));
+	json_object_set_new(claims, "result", json_string(result_word(k, checked)));
+	json_object_set_new(claims, "reason", json_string(checked.ok ? "" : reason_code(f->reason)));
+	json_object_set_new(claims, "rule", json_string(checked.ok ? "" : f->text));
 	json_dumpf(claims, stdout, JSON_PRESERVE_ORDER);
 	putchar('\n');
-	return verdict.ok && k->key ? EXIT_DONE : EXIT_REFUSED;
+	return checked.ok && k->key ? EXIT_DONE : EXIT_REFUSED;
 }
 
 static int evidence_check(struct ctl *c, const struct arguments *a)
@@ -256,7 +256,7 @@ static int evidence_check(struct ctl *c, const struct arguments *a)
 		code = print_json(&k, claims, o, &f);
 	} else {
 		print_people(c, &k, claims);
-		code = o.ok && !k.key ? print_incomplete(c) : print_verdict(c, o, &f);
+		code = o.ok && !k.key ? print_incomplete(c) : print_result(c, o, &f);
 	}
 	json_decref(claims);
 	check_free(&k);
@@ -283,7 +283,7 @@ static int csr_json(const struct csr *csr, const char *subject, const char *hash
 {
 	json_t *out =
 		json_pack("{s:s, s:I, s:s, s:i, s:s, s:s, s:s}", "type", "csr", "bytes", (json_int_t)size,
-			  "subject", subject, "key_bits", csr->key_bits, "spki_sha256", hash, "verdict",
+			  "subject", subject, "key_bits", csr->key_bits, "spki_sha256", hash, "result",
 			  o.ok ? "ACCEPT" : "REJECT", "reason", o.ok ? "" : reason_code(f->reason));
 	json_object_set_new(out, "rule", json_string(o.ok ? "" : f->text));
 	json_dumpf(out, stdout, JSON_PRESERVE_ORDER);
@@ -342,7 +342,7 @@ static int csr_check(struct ctl *c, const struct arguments *a)
 		code = csr_json(&csr, subject, hash, input.n, o, &f);
 	} else {
 		csr_people(&csr, subject, hash, form, input.n);
-		code = print_verdict(c, o, &f);
+		code = print_result(c, o, &f);
 	}
 	buf_free(&input);
 	return code;
@@ -366,7 +366,7 @@ const struct command evidence_commands[] = {
 	{
 		.name = "evidence check",
 		.arguments = "FILE --key PEM [--type TYPE] [--csr FILE] [--binding HEX] [--allow-test-keys]",
-		.summary = "read attestation evidence with the daemons' own parser, and judge it",
+		.summary = "read attestation evidence with the daemons' own parser, and check it",
 		.help = "Prints every claim by name, then each check, then ACCEPT or REJECT with the\n"
 			"reason code and the rule: the same code and rule that the gateway logs.\n"
 			"Nothing is asked of any server. FILE (\"-\": standard input) holds the\n"
@@ -389,7 +389,7 @@ const struct command evidence_commands[] = {
 	{
 		.name = "csr check",
 		.arguments = "FILE [--allow-test-keys]",
-		.summary = "read a certificate signing request as the gateway does, and judge it",
+		.summary = "read a certificate signing request as the gateway does, and check it",
 		.help = "FILE (\"-\": standard input) is PEM, DER, its hexadecimal or base64, or a whole\n"
 			"enrolment request (JSON, as `mooring-device request` writes it). Prints\n"
 			"subject and key, then ACCEPT or REJECT with the reason code and the rule.",

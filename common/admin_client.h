@@ -25,7 +25,7 @@ MUST_USE outcome admin_client_new(const struct admin_client_options *options, st
 void admin_client_free(struct admin_client *c);
 
 /* `target` is the path with its query, percent-encoded as it goes on the wire. Any HTTP status is an answer,
- * for the caller to judge; a fault means that there was none. The answer's views live until the next call
+ * for the caller to look at; a fault means that there was none. The answer's views live until the next call
  * or admin_client_free. */
 MUST_USE outcome admin_client_call(struct admin_client *c, const char *method, const char *target,
 				   struct bytes body, struct httpc_answer *answer, struct fault *f);

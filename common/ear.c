@@ -40,7 +40,7 @@ static const char *const vector_labels[] = {
 };
 enum { VECTOR_COUNT = sizeof vector_labels / sizeof *vector_labels };
 
-/* What a result says, before any of it is judged. */
+/* What a result says, before any of it is checked. */
 struct claims {
 	const struct spelling *spelling;
 	int64_t issued_at, not_after, not_before;
@@ -128,8 +128,7 @@ static outcome read_vector(json_t *vector, struct claims *c, struct fault *f)
 	json_t *value;
 	if (vector && !json_is_object(vector))
 		return malformed(f, "the trustworthiness vector is no object");
-	json_object_foreach(vector, label, value)
-	{
+	json_object_foreach(vector, label, value) {
 		if (!is_vector_label(label))
 			return malformed(f, "the trustworthiness vector holds a label that is not known");
 		if (!json_is_integer(value) || json_integer_value(value) < -128 ||
@@ -234,7 +233,7 @@ static outcome read_claims(json_t *payload, struct claims *c, struct ear *out, s
 	return read_submod(json_object_iter_value(json_object_iter(submods)), c, out, f);
 }
 
-static outcome judge_freshness(const struct claims *c, const struct ear_expect *expect, struct fault *f)
+static outcome check_freshness(const struct claims *c, const struct ear_expect *expect, struct fault *f)
 {
 	int64_t now = expect->now;
 	if (!c->has_nonce ||
@@ -249,8 +248,8 @@ static outcome judge_freshness(const struct claims *c, const struct ear_expect *
 	return DONE;
 }
 
-static outcome judge_verdict(const struct claims *c, const struct ear_expect *expect, const struct ear *ear,
-			     struct fault *f)
+static outcome check_appraisal(const struct claims *c, const struct ear_expect *expect, const struct ear *ear,
+			       struct fault *f)
 {
 	if (ear->status != EAR_AFFIRMING || c->outer_status != EAR_AFFIRMING)
 		return refuse(f, REASON_EAR_STATUS, "the verifier's status is %d, not affirming%s%s",
@@ -275,17 +274,17 @@ outcome ear_check(struct bytes jwt, const struct ear_expect *expect, struct ear 
 	if (o.ok)
 		o = read_claims(payload, &c, out, f);
 	if (o.ok)
-		o = judge_freshness(&c, expect, f);
+		o = check_freshness(&c, expect, f);
 	if (o.ok)
-		o = judge_verdict(&c, expect, out, f);
+		o = check_appraisal(&c, expect, out, f);
 	json_decref(payload);
 	return o;
 }
 
-static json_t *build_vector(const struct ear_verdict *v)
+static json_t *build_vector(const struct ear_appraisal *a)
 {
 	/* AR4SI 2.3.4: 99 everywhere says that nothing about the evidence could be verified. */
-	if (v->reason != REASON_NONE)
+	if (a->reason != REASON_NONE)
 		return json_pack("{si si si}", "instance-identity", 99, "executables", 99, "hardware", 99);
 	return json_pack("{si si si}", "instance-identity", EAR_AFFIRMING, "executables", EAR_AFFIRMING,
 			 "hardware", EAR_AFFIRMING);
@@ -297,24 +296,24 @@ static bool add_nested(json_t *submod, const char *outer, const char *inner, con
 	return json_object_set_new(submod, outer, json_pack("{ss}", inner, text)) == 0;
 }
 
-static json_t *build_submod(const struct ear_verdict *v)
+static json_t *build_submod(const struct ear_appraisal *a)
 {
 	char instance[BASE64_SIZE(INSTANCE_ID_SIZE)], key[BASE64_SIZE(SPKI_MAX)];
-	bool affirming = v->reason == REASON_NONE;
+	bool affirming = a->reason == REASON_NONE;
 	json_t *submod =
 		json_pack("{ss so}", spellings[0].status, affirming ? "affirming" : "contraindicated",
-			  spellings[0].vector, build_vector(v));
+			  spellings[0].vector, build_vector(a));
 	bool ok = submod != NULL;
-	if (ok && v->instance_id) {
-		base64_encode(bytes_of(v->instance_id, INSTANCE_ID_SIZE), instance);
+	if (ok && a->instance_id) {
+		base64_encode(bytes_of(a->instance_id, INSTANCE_ID_SIZE), instance);
 		ok = add_nested(submod, annotated_evidence[0], instance_claim, instance);
 	}
-	if (ok && v->attested_spki.n && v->attested_spki.n <= SPKI_MAX) {
-		base64url_encode(v->attested_spki, key);
+	if (ok && a->attested_spki.n && a->attested_spki.n <= SPKI_MAX) {
+		base64url_encode(a->attested_spki, key);
 		ok = add_nested(submod, key_attestation[0], "akpub", key);
 	}
 	if (ok && !affirming)
-		ok = json_object_set_new(submod, own_reason, json_string(reason_code(v->reason))) == 0;
+		ok = json_object_set_new(submod, own_reason, json_string(reason_code(a->reason))) == 0;
 	if (!ok) {
 		json_decref(submod);
 		submod = NULL;
@@ -322,15 +321,15 @@ static json_t *build_submod(const struct ear_verdict *v)
 	return submod;
 }
 
-outcome ear_build(const struct ear_verdict *v, EVP_PKEY *key, const char *kid, char **jwt, struct fault *f)
+outcome ear_build(const struct ear_appraisal *a, EVP_PKEY *key, const char *kid, char **jwt, struct fault *f)
 {
 	char nonce[BASE64_SIZE(BINDING_SIZE)];
-	base64url_encode(bytes_of(v->nonce, sizeof v->nonce), nonce);
+	base64url_encode(bytes_of(a->nonce, sizeof a->nonce), nonce);
 	json_t *payload =
 		json_pack("{ss sI ss s{ss ss} s{so}}", "eat_profile", spellings[0].profile, "iat",
-			  (json_int_t)v->now, "eat_nonce", nonce, "ear_verifier_id", "developer",
-			  v->verifier ? v->verifier : "mooring", "build", "mooring-attestd", "submods",
-			  v->type == EVIDENCE_COSE_CSR ? "COSE_CSR" : "PSA_IOT", build_submod(v));
+			  (json_int_t)a->now, "eat_nonce", nonce, "ear_verifier_id", "developer",
+			  a->verifier ? a->verifier : "mooring", "build", "mooring-attestd", "submods",
+			  a->type == EVIDENCE_COSE_CSR ? "COSE_CSR" : "PSA_IOT", build_submod(a));
 	*jwt = NULL;
 	outcome o = payload ? jws_sign(payload, key, kid, "JWT", jwt, f)
 			    : refuse(f, REASON_NO_MEMORY, "no memory for a result");

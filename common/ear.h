@@ -31,11 +31,12 @@ struct ear {
 
 /* Signature, profile, age (-60 .. +300 s), eat_nonce == B, one submodule, every trustworthiness value known,
  * status affirming, attested key. `out` is filled as far as the signature vouches for it, also
- * when the verdict is a refusal. */
+ * when the result is refused. */
 MUST_USE outcome ear_check(struct bytes jwt, const struct ear_expect *expect, struct ear *out,
 			   struct fault *f);
 
-struct ear_verdict {
+/* What a verifier found out, to be written as a result. */
+struct ear_appraisal {
 	enum evidence_type type;
 	uint8_t nonce[BINDING_SIZE];
 	const uint8_t *instance_id; /* INSTANCE_ID_SIZE bytes, NULL where the evidence could not be read */
@@ -45,7 +46,7 @@ struct ear_verdict {
 	const char *verifier; /* who appraised: ear_verifier_id's developer. NULL = "mooring" */
 };
 /* The signed result, draft spelling; caller frees. */
-MUST_USE outcome ear_build(const struct ear_verdict *v, EVP_PKEY *key, const char *kid, char **jwt,
+MUST_USE outcome ear_build(const struct ear_appraisal *a, EVP_PKEY *key, const char *kid, char **jwt,
 			   struct fault *f);
 
 #endif

@@ -57,8 +57,8 @@ class Narrator:
             print(f"  {what:<{width}}  {outcome}{'' if held else paint('31', '   <- not as it should be')}")
         seconds = time.monotonic() - self.started
         did_not = f"{self.failed} line{'s' if self.failed > 1 else ''} did not hold"
-        verdict = paint("31", did_not) if self.failed else paint("32", "every line held")
-        print(f"\n{verdict} ({seconds:.0f} s)")
+        summary = paint("31", did_not) if self.failed else paint("32", "every line held")
+        print(f"\n{summary} ({seconds:.0f} s)")
         return 1 if self.failed else 0
 
 

@@ -53,7 +53,7 @@ static void unusable(struct enrol_answer *out, const char *why)
 	copy_text(out->detail, sizeof out->detail, why);
 }
 
-/* Posts, and judges all but a success. *json is the success's object; caller json_decref. */
+/* Posts, and says what became of it in all but a success. *json is the success's object; caller json_decref. */
 static void post(const struct device *d, const char *path, struct bytes body, struct enrol_answer *out,
 		 json_t **json)
 {

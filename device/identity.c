@@ -55,7 +55,7 @@ static outcome save_state(struct device *d, uint32_t key, int64_t certified_at, 
 
 /* Why a stored certificate is of no use, NULL when it is. A key that a renewal left for the next one becomes
  * current. */
-static outcome judge_stored(struct device *d, const struct credential *c, const char **useless,
+static outcome check_stored(struct device *d, const struct credential *c, const char **useless,
 			    struct fault *f)
 {
 	*useless = NULL;
@@ -83,7 +83,7 @@ static outcome load_stored(struct device *d, struct credential *out, struct faul
 	if (!credential_parse(buf_view(&pem), d->root, out, &why).ok)
 		useless = why.text;
 	else
-		r = judge_stored(d, out, &useless, f);
+		r = check_stored(d, out, &useless, f);
 	buf_free(&pem);
 	if (useless)
 		report("certificate-unusable", "{s:s}", "detail", useless);

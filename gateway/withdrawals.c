@@ -24,7 +24,7 @@ enum {
 };
 
 static struct metric applied = {METRIC_COUNTER, "mooring_withdrawals_applied_total",
-				"Verdicts that the attestation service took back or gave back.", 0};
+				"Changes of what the attestation service vouches for.", 0};
 static struct metric restarts = {
 	METRIC_COUNTER, "mooring_withdrawals_restarts_total",
 	"How often the attestation service's list was another one, and was read anew.", 0};

@@ -1,5 +1,5 @@
 /*
- * withdrawals.h - follows what the attestation service takes back: verdicts that no longer hold reach the
+ * withdrawals.h - follows what the attestation service takes back: attestation results that no longer hold reach the
  * certificates that were issued on them, in the commit that stores how far was read.
  *
  * GET /v1/withdrawals?after=SEQ&wait=S (long poll); each entry is a JWS under a pinned key of attestation

@@ -8,7 +8,7 @@
 
 static outcome refuse_entry(struct fault *f, size_t i, const char *what)
 {
-	return refuse(f, REASON_VERIFIER_LIES, "withdrawals: entry %zu: %s", i, what);
+	return refuse(f, REASON_VERIFIER_ANSWER, "withdrawals: entry %zu: %s", i, what);
 }
 
 static bool instance_of(const json_t *payload, uint8_t out[INSTANCE_ID_SIZE])
@@ -64,7 +64,7 @@ static outcome read_entries(const json_t *entries, int64_t after, EVP_PKEY *cons
 	}
 	/* `last` is signed by nobody: it must not move what is asked for next beyond what was told. */
 	if (l->count && l->last != after)
-		return refuse(f, REASON_VERIFIER_LIES, "withdrawals: `last` is not the last entry's number");
+		return refuse(f, REASON_VERIFIER_ANSWER, "withdrawals: `last` is not the last entry's number");
 	return DONE;
 }
 
@@ -76,12 +76,12 @@ outcome withdrawal_list_parse(struct bytes json, int64_t after, EVP_PKEY *const 
 	*out = (struct withdrawal_list){0};
 	outcome r = json_read_object(json, "withdrawals", &top, &why);
 	if (!r.ok)
-		return refuse(f, REASON_VERIFIER_LIES, "%s", why.text);
+		return refuse(f, REASON_VERIFIER_ANSWER, "%s", why.text);
 	const json_t *entries = json_object_get(top, "entries"), *last = json_object_get(top, "last");
 	size_t count = json_array_size(entries);
 	if (!json_is_array(entries) || !json_is_integer(last) || json_integer_value(last) < after ||
 	    count > WITHDRAWALS_MAX) {
-		r = refuse(f, REASON_VERIFIER_LIES,
+		r = refuse(f, REASON_VERIFIER_ANSWER,
 			   "withdrawals: not {\"entries\": up to %d, \"last\": at least %lld}",
 			   WITHDRAWALS_MAX, (long long)after);
 		goto out;

@@ -17,7 +17,7 @@ struct withdrawal_list {
 };
 
 /* {"entries": [JWS...], "last": SEQ}: each entry's payload {"seq", "time", "instance_id", "state", "reason", "mark",
- * "superseded"}, the numbers one after the other from `after` + 1, the last of them `last`. VERIFIER_LIES, EAR_SIGNATURE. */
+ * "superseded"}, the numbers one after the other from `after` + 1, the last of them `last`. VERIFIER_ANSWER, EAR_SIGNATURE. */
 MUST_USE outcome withdrawal_list_parse(struct bytes json, int64_t after, EVP_PKEY *const *keys,
 				       size_t key_count, struct withdrawal_list *out, struct fault *f);
 void withdrawal_list_free(struct withdrawal_list *l);

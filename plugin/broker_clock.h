@@ -1,5 +1,5 @@
 /*
- * broker_clock.h - the wall time by which the broker judges certificates.
+ * broker_clock.h - the wall time by which the broker checks certificates.
  *
  * It is the monotonic clock plus an offset that follows the system's clock by small steps. A step of more
  * than ten minutes is not followed: it ends nobody's session and makes the clock suspect, and while it is

@@ -17,7 +17,7 @@ enum { TYPE_HEADER_SIZE = 96 };
 static void finish(struct attest_call *call, outcome r)
 {
 	bool answered = r.ok || (call->fault.reason != REASON_VERIFIER_UNAVAILABLE &&
-				 call->fault.reason != REASON_VERIFIER_LIES);
+				 call->fault.reason != REASON_VERIFIER_ANSWER);
 	call->affirmed = r.ok;
 	attest_health_report(call->worker->gateway->attest, answered, clock_monotonic_ms());
 	call->done(call->arg);
@@ -82,7 +82,7 @@ static outcome refuse_answer(struct attest_call *call, const char *what, const s
 	if (answer->status >= 500 || answer->status == 404 || answer->status == 429 || answer->status == 202)
 		return refuse(&call->fault, REASON_VERIFIER_UNAVAILABLE, "%s: HTTP status %d", what,
 			      answer->status);
-	return refuse(&call->fault, REASON_VERIFIER_LIES, "%s: HTTP status %d", what, answer->status);
+	return refuse(&call->fault, REASON_VERIFIER_ANSWER, "%s: HTTP status %d", what, answer->status);
 }
 
 /* A session, in an answer of the one status that stands for success. */
@@ -93,7 +93,7 @@ static outcome read_session(struct attest_call *call, const char *what, int expe
 	if (answer->status != expected)
 		return refuse_answer(call, what, answer, f);
 	if (!is_session(answer))
-		return refuse(&call->fault, REASON_VERIFIER_LIES,
+		return refuse(&call->fault, REASON_VERIFIER_ANSWER,
 			      "%s: the answer is no session but \"%.60s\"", what, answer->content_type);
 	return session_parse(answer->body, call->binding, out, &call->fault);
 }
@@ -161,7 +161,7 @@ static outcome read_location(struct attest_call *call, const char *location)
 	new_session_url(call, base);
 	call->session_url = httpc_resolve(base, location);
 	if (!call->session_url || !same_service(call->worker->gateway, call->session_url))
-		return refuse(&call->fault, REASON_VERIFIER_LIES,
+		return refuse(&call->fault, REASON_VERIFIER_ANSWER,
 			      "newSession: Location leads elsewhere: %.100s", location);
 	return DONE;
 }
@@ -172,12 +172,12 @@ static outcome take_session(struct attest_call *call, const struct httpc_answer 
 {
 	call->jwt = session->result;
 	if (session->status == SESSION_COMPLETE && !call->evidence_sent)
-		return refuse(&call->fault, REASON_VERIFIER_LIES,
+		return refuse(&call->fault, REASON_VERIFIER_ANSWER,
 			      "newSession: the session is complete without evidence");
 	if (session->status == SESSION_COMPLETE)
 		return check_result(call);
 	if (session->status != SESSION_WAITING)
-		return refuse(&call->fault, REASON_VERIFIER_LIES,
+		return refuse(&call->fault, REASON_VERIFIER_ANSWER,
 			      "newSession: the session does not wait for evidence");
 	return read_location(call, answer->location);
 }

@@ -1,5 +1,5 @@
 /*
- * attest.h - asks the attestation service for its verdict on one piece of evidence.
+ * attest.h - asks the attestation service to appraise one piece of evidence.
  *
  * Veraison's challenge-response API: a session for the nonce B, the evidence, an attestation result (EAR)
  * that is checked with the pinned keys. The evidence goes with the request for the session. A service that
@@ -24,7 +24,7 @@ struct attest_call {
 	void *arg;
 	/* out */
 	bool affirmed;	    /* else `fault` says why not */
-	struct fault fault; /* VERIFIER_UNAVAILABLE, VERIFIER_LIES, EAR_*, or the verifier's reason */
+	struct fault fault; /* VERIFIER_UNAVAILABLE, VERIFIER_ANSWER, EAR_*, or the verifier's reason */
 	struct ear ear;
 	char *jwt; /* the signed result as it came, NULL where none came; attest_call_free */
 	/* own */

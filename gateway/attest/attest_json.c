@@ -10,7 +10,7 @@ static json_t *parse_object(struct bytes json, const char *what, struct fault *f
 	struct fault why;
 	json_t *top;
 	if (!json_read_object(json, what, &top, &why).ok)
-		refuse(f, REASON_VERIFIER_LIES, "%s", why.text);
+		refuse(f, REASON_VERIFIER_ANSWER, "%s", why.text);
 	return top;
 }
 
@@ -48,11 +48,11 @@ outcome session_parse(struct bytes json, const uint8_t nonce[BINDING_SIZE], stru
 	const json_t *result = json_object_get(top, "result");
 	out->status = status_find(json_string_value(json_object_get(top, "status")));
 	if (!out->status)
-		r = refuse(f, REASON_VERIFIER_LIES, "the session's status is none of the interface's");
+		r = refuse(f, REASON_VERIFIER_ANSWER, "the session's status is none of the interface's");
 	else if (!nonce_is(json_object_get(top, "nonce"), nonce))
-		r = refuse(f, REASON_VERIFIER_LIES, "the session's nonce is not the one that was asked for");
+		r = refuse(f, REASON_VERIFIER_ANSWER, "the session's nonce is not the one that was asked for");
 	else if (out->status == SESSION_COMPLETE && !json_string_length(result))
-		r = refuse(f, REASON_VERIFIER_LIES, "the session is complete and has no result");
+		r = refuse(f, REASON_VERIFIER_ANSWER, "the session is complete and has no result");
 	else if (out->status == SESSION_COMPLETE && !(out->result = strdup(json_string_value(result))))
 		r = refuse(f, REASON_NO_MEMORY, "no memory for an attestation result");
 	json_decref(top);
@@ -76,7 +76,7 @@ outcome discovery_parse(struct bytes json, struct discovery *out, struct fault *
 	const json_t *jwk = json_object_get(top, "ear-verification-key");
 	outcome r = DONE;
 	if (!state || !json_is_array(types))
-		r = refuse(f, REASON_VERIFIER_LIES,
+		r = refuse(f, REASON_VERIFIER_ANSWER,
 			   "the discovery document lacks service-state or media-types");
 	for (size_t i = 0; i < json_array_size(types); i++) {
 		const char *name = json_string_value(json_array_get(types, i));

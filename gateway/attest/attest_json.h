@@ -2,7 +2,7 @@
  * attest_json.h - the JSON of Veraison's challenge-response API, read strictly: wrong types, duplicate
  * members and other nonces are refused; members that we do not know are left alone.
  *
- * Every refusal is VERIFIER_LIES: the service answered, and not as its interface says.
+ * Every refusal is VERIFIER_ANSWER: the service answered, and not as its interface says.
  */
 #ifndef MOORING_ATTEST_JSON_H
 #define MOORING_ATTEST_JSON_H

@@ -35,8 +35,8 @@ static outcome admit(const struct enrol *seen, const struct attest_out *mine, st
 	return o;
 }
 
-/* The verdict is about the device that the evidence names, and about no other. */
-static outcome check_verdict(const struct enrol *seen, const struct attest_out *mine, struct fault *f)
+/* The result is about the device that the evidence names, and about no other. */
+static outcome check_result(const struct enrol *seen, const struct attest_out *mine, struct fault *f)
 {
 	const struct attest_call *call = &mine->call;
 	if (!call->affirmed) {
@@ -53,7 +53,7 @@ static outcome check_verdict(const struct enrol *seen, const struct attest_out *
 enum step s4_attest(const struct enrol *seen, struct attest_out *mine, struct fault *f)
 {
 	if (mine->asked)
-		return step_of(check_verdict(seen, mine, f));
+		return step_of(check_result(seen, mine, f));
 	if (!check_locally(seen, mine, f).ok || !admit(seen, mine, f).ok)
 		return STEP_FAIL;
 	mine->asked = true;

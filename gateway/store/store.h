@@ -109,7 +109,7 @@ void store_open_intents(struct store *s,
 			void *arg);
 
 /* A refusal by any other stage becomes a log entry; nobody waits for it. instance_id may be NULL, thing and
- * detail "" (detail: JSON object text). `proven`: a verdict says that the caller is this device. Without one
+ * detail "" (detail: JSON object text). `proven`: an attestation result says that the caller is this device. Without one
  * anybody may have sent the request: the entry keeps the instance ID that was claimed, but is none of the
  * device's own history, and such entries are limited in number (a burst, then some a second). What is beyond
  * that, or finds too many queued, is counted, and the count is logged instead. */

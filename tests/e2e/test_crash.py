@@ -2,7 +2,7 @@
 
 strace kills a daemon as one of its threads enters its k-th system call of a kind; k grows until an enrolment survives. In the
 gateway the first fdatasync is *reserve*, the second *record*, writev is *sign*, the last sendto *respond*; in the signer they
-are the journal and its answer; in the attestation service the evidence and the verdict on their way.
+are the journal and its answer; in the attestation service the evidence and the result on their way.
 """
 
 import concurrent.futures

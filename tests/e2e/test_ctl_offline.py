@@ -46,9 +46,9 @@ def test_every_vector_is_judged_as_its_table_says(token):
     done = ctl("--json", "evidence", "check", token, "--key", VECTORS / "iak_pub.pem", "--allow-test-keys",
                "--type", "psa-token", "--csr", VECTORS / "csr/ok-p256.der", "--binding", BINDING)
     answer = json.loads(done.stdout)
-    assert answer["verdict"] == expectations()[f"psa/{token.name}"], answer["rule"]
-    assert done.returncode == (0 if answer["verdict"] == "ACCEPT" else 1)
-    assert (answer["verdict"] == "ACCEPT") == (answer["reason"] == "")
+    assert answer["result"] == expectations()[f"psa/{token.name}"], answer["rule"]
+    assert done.returncode == (0 if answer["result"] == "ACCEPT" else 1)
+    assert (answer["result"] == "ACCEPT") == (answer["reason"] == "")
 
 
 def test_every_claim_is_printed_by_name():
@@ -123,7 +123,7 @@ def test_a_signed_request_is_recognised_and_checked(signed_request):
     done = ctl("--json", "evidence", "check", signed_request / "token.cbor", "--key", signed_request / "rot.pem",
                "--csr", signed_request / "csr.pem", "--binding", BINDING)
     answer = json.loads(done.stdout)
-    assert (done.returncode, answer["verdict"], answer["type"]) == (0, "ACCEPT", "cose-csr")
+    assert (done.returncode, answer["result"], answer["type"]) == (0, "ACCEPT", "cose-csr")
     assert {c["name"]: c["value"] for c in answer["claims"]} == {"nonce": BINDING, "instance ID": "01" + "00" * 32}
     assert [c["result"] for c in answer["checks"]] == ["ok"] * 4
 
@@ -166,10 +166,10 @@ def check_enrolment(rot, request):
 
 def test_a_whole_enrolment_request_brings_csr_and_binding_along(enrolment):
     code, answer = check_enrolment(*enrolment)
-    assert (code, answer["verdict"]) == (0, "ACCEPT")
+    assert (code, answer["result"]) == (0, "ACCEPT")
     assert [c["result"] for c in answer["checks"]] == ["ok"] * 4
     csr = ctl("--json", "csr", "check", "-", stdin=json.dumps(enrolment[1]))
-    assert (csr.returncode, json.loads(csr.stdout)["verdict"]) == (0, "ACCEPT")
+    assert (csr.returncode, json.loads(csr.stdout)["result"]) == (0, "ACCEPT")
 
 
 @pytest.mark.parametrize("member,value", [("audience", "https://other.example.com"), ("nonce", "A" * 43)])
@@ -205,7 +205,7 @@ def test_every_request_vector_is_judged_as_its_name_says(request_file):
     # What ties the key to an instance ID needs the evidence: by itself such a request is in order.
     accepted = request_file.stem.startswith("ok-")
     if request_file.stem != "policy-key-is-rot":
-        assert answer["verdict"] == ("ACCEPT" if accepted else "REJECT"), answer["rule"]
+        assert answer["result"] == ("ACCEPT" if accepted else "REJECT"), answer["rule"]
         assert done.returncode == (0 if accepted else 1)
 
 

@@ -248,9 +248,9 @@ def test_sigterm_under_load_ends_well_and_loses_nothing(services, name):
     check_agreement(services)
 
 
-# -- withdrawal of a verdict ---------------------------------------------------------------------------------------------
+# -- withdrawal of a result -----------------------------------------------------------------------------------------------
 
-def test_a_withdrawn_verdict_reaches_a_live_session_and_comes_back(shared):
+def test_a_withdrawn_result_reaches_a_live_session_and_comes_back(shared):
     folder = shared.make_devices(1, f"withdrawn-{id(shared)}")[0]
     device = shared.device(folder)
     thing = device.wait_for("enrolled")["thing"]

@@ -1,4 +1,4 @@
-"""From inside the gateway's own confinement: the issuing key is out of reach, and nothing is signed without a genuine, fresh verdict
+"""From inside the gateway's own confinement: the issuing key is out of reach, and nothing is signed without a genuine, fresh attestation result
 on that very request. mooring-intruder (intruder.c) enters what the gateway enters, and does what is asked for here."""
 
 import ctypes
@@ -161,21 +161,21 @@ def genuine(stack, ear_key, **changes):
 
 
 def other_csr(stack, key, **changes):
-    """A genuine verdict, on somebody else's request."""
+    """A genuine result, on somebody else's request."""
     return genuine(stack, key, fields={7: make_csr(STRANGER)}, **changes)
 
 
 REFUSED = {
     "no JWT": (lambda s, k: genuine(s, k, fields={8: "affirming"}), "ear-malformed"),
     "another key's EAR": (lambda s, k: genuine(s, STRANGER), "ear-signature"),
-    "the verdict on another CSR": (other_csr, "ear-nonce"),
-    "the verdict on another challenge": (lambda s, k: genuine(s, k, fields={9: bytes(32)}), "ear-nonce"),
-    "the verdict for another gateway": (lambda s, k: genuine(s, k, fields={10: "https://evil.example"}), "origin-unknown"),
-    "the verdict of a bare nonce": (lambda s, k: genuine(s, k, bound=bytes(32)), "ear-nonce"),
-    "a stale verdict": (lambda s, k: genuine(s, k, iat=int(time.time()) - 400), "ear-age"),
-    "a verdict of the future": (lambda s, k: genuine(s, k, iat=int(time.time()) + 400), "ear-age"),
-    "a verdict against the device": (lambda s, k: genuine(s, k, status="contraindicated"), "ear-not-affirming"),
-    "a verdict on nobody": (lambda s, k: genuine(s, k, instance=None), "ear-instance-mismatch"),
+    "the result on another CSR": (other_csr, "ear-nonce"),
+    "the result on another challenge": (lambda s, k: genuine(s, k, fields={9: bytes(32)}), "ear-nonce"),
+    "the result for another gateway": (lambda s, k: genuine(s, k, fields={10: "https://evil.example"}), "origin-unknown"),
+    "the result of a bare nonce": (lambda s, k: genuine(s, k, bound=bytes(32)), "ear-nonce"),
+    "a stale result": (lambda s, k: genuine(s, k, iat=int(time.time()) - 400), "ear-age"),
+    "a result of the future": (lambda s, k: genuine(s, k, iat=int(time.time()) + 400), "ear-age"),
+    "a result against the device": (lambda s, k: genuine(s, k, status="contraindicated"), "ear-not-affirming"),
+    "a result on nobody": (lambda s, k: genuine(s, k, instance=None), "ear-instance-mismatch"),
     "the profile without evidence": (lambda s, k: genuine(s, k, profile="unattested"), "signer-profile"),
     "the profile of services": (lambda s, k: genuine(s, k, profile="service"), "signer-profile"),
     "ten years": (lambda s, k: genuine(s, k, not_after=int(time.time()) + 10 * 365 * 86400), "signer-lint"),
@@ -183,7 +183,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_nothing_is_signed_without_a_genuine_verdict_on_it(stack, intruder, ear_key, case):
+def test_nothing_is_signed_without_a_genuine_result_on_it(stack, intruder, ear_key, case):
     make, expected = REFUSED[case]
     request, before = make(stack, ear_key), signed(stack)
     refusal, found = intruder.ask(stack, request, find(request[2]))
@@ -191,7 +191,7 @@ def test_nothing_is_signed_without_a_genuine_verdict_on_it(stack, intruder, ear_
     assert found[1] == "none" and signed(stack) == before
 
 
-def test_a_request_without_a_verdict_is_none(stack, intruder, ear_key):
+def test_a_request_without_a_result_is_none(stack, intruder, ear_key):
     request, before = genuine(stack, ear_key), signed(stack)
     without = {field: value for field, value in request.items() if field != 8}
     assert intruder.ask(stack, without) == [None]
@@ -199,8 +199,8 @@ def test_a_request_without_a_verdict_is_none(stack, intruder, ear_key):
     assert signed(stack) == before
 
 
-def test_a_verdict_gets_one_certificate(stack, intruder, ear_key):
-    """The control: a genuine one is signed. Then the same verdict is worn out, and so are its intent and its serial."""
+def test_a_result_gets_one_certificate(stack, intruder, ear_key):
+    """The control: a genuine one is signed. Then the same result is worn out, and so are its intent and its serial."""
     request = genuine(stack, ear_key)
     answer, again = intruder.ask(stack, request, request)
     assert answer[1] == "ok" and again == answer

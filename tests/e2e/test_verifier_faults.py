@@ -91,7 +91,7 @@ def public_key_as_secret(verifier, claims):
 
 
 def result_of_another(verifier, claims):
-    """Genuine, signed, fresh: the verdict that some other device got."""
+    """Genuine, signed, fresh: the result that some other device got."""
     other = json.loads(json.dumps(claims))
     instance(other, Attester().instance)
     other["eat_nonce"] = b64url(bytes(range(32)))
@@ -170,7 +170,7 @@ CLAIMS = {
     "status of the other spelling": (lambda c: submod(c).update({"ear.status": submod(c).pop("ear_status")}), 503, "ear-malformed"),
     "instance of 32 bytes": (lambda c: instance(c, bytes(32)), 503, "ear-malformed"),
     "warning": (lambda c: submod(c).update(ear_status="warning"), 403, "ear-not-affirming"),
-    "no verdict": (lambda c: submod(c).update(ear_status="none"), 403, "ear-not-affirming"),
+    "no status": (lambda c: submod(c).update(ear_status="none"), 403, "ear-not-affirming"),
     "contraindicated as a whole": (lambda c: c.update(ear_status="contraindicated"), 403, "ear-not-affirming"),
     "affirming with a 96": (lambda c: vector(c, executables=96), 403, "ear-not-affirming"),
     "affirming with a -1": (lambda c: vector(c, hardware=-1), 403, "ear-not-affirming"),

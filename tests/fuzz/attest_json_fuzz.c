@@ -27,7 +27,7 @@ static void parse_discovery(struct bytes json)
 {
 	struct discovery d;
 	struct fault f = {0};
-	if (!discovery_parse(json, &d, &f).ok && f.reason != REASON_VERIFIER_LIES)
+	if (!discovery_parse(json, &d, &f).ok && f.reason != REASON_VERIFIER_ANSWER)
 		abort();
 }
 

@@ -147,7 +147,7 @@ static const struct {
 	{"not yet valid", {USUAL, .not_before = NOW + 1}, NID_client_auth, REASON_PEER_CERTIFICATE},
 };
 
-static void test_leaves_get_their_verdict(void **state)
+static void test_leaves_are_taken_or_refused_as_their_row_says(void **state)
 {
 	(void)state;
 	struct fault f;
@@ -387,7 +387,7 @@ static void test_fingerprint_and_thing_name_are_their_hashes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_leaves_get_their_verdict),
+		cmocka_unit_test(test_leaves_are_taken_or_refused_as_their_row_says),
 		cmocka_unit_test(test_another_issuer_is_refused),
 		cmocka_unit_test(test_no_changed_certificate_is_accepted),
 		cmocka_unit_test(test_der_and_pem_hold_exactly_one),

@@ -243,7 +243,7 @@ static void check_example(const char *file, enum reason reason)
 	buf_free(&text);
 }
 
-static void test_the_working_groups_examples_get_their_verdict(void **state)
+static void test_the_working_groups_examples_are_taken_or_refused_as_their_row_says(void **state)
 {
 	(void)state;
 	need_third_party();
@@ -259,7 +259,7 @@ int main(void)
 		cmocka_unit_test(test_other_structures_are_refused_for_their_reason),
 		cmocka_unit_test(test_the_key_id_is_read_and_proves_nothing),
 		cmocka_unit_test(test_a_key_of_another_curve_is_refused),
-		cmocka_unit_test(test_the_working_groups_examples_get_their_verdict),
+		cmocka_unit_test(test_the_working_groups_examples_are_taken_or_refused_as_their_row_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

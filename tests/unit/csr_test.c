@@ -53,7 +53,7 @@ static outcome parse(struct bytes der, bool allow_test_keys, struct fault *f)
 	return o;
 }
 
-static void test_every_request_of_the_vectors_gets_its_verdict(void **state)
+static void test_every_request_is_taken_or_refused_as_the_vectors_say(void **state)
 {
 	(void)state;
 	struct csr csr;
@@ -454,7 +454,7 @@ static void test_the_working_groups_request_is_refused_for_its_rsa_key(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_request_of_the_vectors_gets_its_verdict),
+		cmocka_unit_test(test_every_request_is_taken_or_refused_as_the_vectors_say),
 		cmocka_unit_test(test_a_test_key_is_accepted_where_it_is_allowed),
 		cmocka_unit_test(test_a_request_for_the_root_of_trust_key_is_left_to_who_knows_the_device),
 		cmocka_unit_test(test_parts_are_views_of_the_request),

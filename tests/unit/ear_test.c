@@ -46,8 +46,7 @@ static void merge(json_t *into, const json_t *patch)
 {
 	const char *name;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)patch, name, value)
-	{
+	json_object_foreach((json_t *)(uintptr_t)patch, name, value) {
 		json_t *old = json_object_get(into, name);
 		if (json_is_null(value))
 			json_object_del(into, name);
@@ -205,7 +204,7 @@ static const struct {
 	 MALFORMED},
 };
 
-static void test_results_get_their_verdict(void **state)
+static void test_results_are_taken_or_refused_as_their_row_says(void **state)
 {
 	(void)state;
 	struct ear ear;
@@ -236,7 +235,7 @@ static void test_two_submodules_are_refused(void **state)
 	json_decref(payload);
 }
 
-static char *build(const struct ear_verdict *v)
+static char *build(const struct ear_appraisal *v)
 {
 	char *jwt;
 	struct fault f;
@@ -249,11 +248,11 @@ static void test_an_affirming_result_built_here_is_accepted(void **state)
 	(void)state;
 	struct ear ear;
 	struct fault f;
-	struct ear_verdict v = {.type = EVIDENCE_COSE_CSR,
-				.instance_id = instance_id,
-				.now = NOW,
-				.attested_spki = {attested_spki, attested_spki_size},
-				.verifier = "example-rot-vendor"};
+	struct ear_appraisal v = {.type = EVIDENCE_COSE_CSR,
+				  .instance_id = instance_id,
+				  .now = NOW,
+				  .attested_spki = {attested_spki, attested_spki_size},
+				  .verifier = "example-rot-vendor"};
 	memcpy(v.nonce, binding, sizeof binding);
 	char *jwt = build(&v);
 	accepted(check_at(jwt, verifier, NOW, &ear, &f), &f, "built here");
@@ -279,7 +278,7 @@ static void test_a_refusing_result_carries_the_verifiers_reason(void **state)
 	(void)state;
 	struct ear ear;
 	struct fault f;
-	struct ear_verdict v = {.type = EVIDENCE_PSA_TOKEN, .now = NOW, .reason = REASON_DEVICE_SUSPENDED};
+	struct ear_appraisal v = {.type = EVIDENCE_PSA_TOKEN, .now = NOW, .reason = REASON_DEVICE_SUSPENDED};
 	memcpy(v.nonce, binding, sizeof binding);
 	char *jwt = build(&v);
 	refused_for(check_at(jwt, verifier, NOW, &ear, &f), &f, REASON_EAR_STATUS, "suspended");
@@ -295,7 +294,7 @@ static void test_no_changed_or_shortened_result_is_accepted(void **state)
 	(void)state;
 	struct ear ear;
 	struct fault f;
-	struct ear_verdict v = {.type = EVIDENCE_PSA_TOKEN, .instance_id = instance_id, .now = NOW};
+	struct ear_appraisal v = {.type = EVIDENCE_PSA_TOKEN, .instance_id = instance_id, .now = NOW};
 	memcpy(v.nonce, binding, sizeof binding);
 	char *jwt = build(&v);
 	size_t n = strlen(jwt);
@@ -352,7 +351,7 @@ static const struct {
 	{"ear/examples/ext-veraison-json-2.diag", REASON_EAR_KEY},
 };
 
-static void test_documents_of_others_get_their_verdict(void **state)
+static void test_documents_of_others_are_taken_or_refused_as_their_row_says(void **state)
 {
 	(void)state;
 	need_third_party();
@@ -377,13 +376,13 @@ static void test_documents_of_others_get_their_verdict(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_results_get_their_verdict),
+		cmocka_unit_test(test_results_are_taken_or_refused_as_their_row_says),
 		cmocka_unit_test(test_two_submodules_are_refused),
 		cmocka_unit_test(test_an_affirming_result_built_here_is_accepted),
 		cmocka_unit_test(test_a_refusing_result_carries_the_verifiers_reason),
 		cmocka_unit_test(test_no_changed_or_shortened_result_is_accepted),
 		cmocka_unit_test(test_veraisons_result_verifies_but_is_bound_to_nothing),
-		cmocka_unit_test(test_documents_of_others_get_their_verdict),
+		cmocka_unit_test(test_documents_of_others_are_taken_or_refused_as_their_row_says),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

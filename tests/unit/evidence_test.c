@@ -118,13 +118,13 @@ static void check_row(char *row)
 {
 	char path[300];
 	struct fault f;
-	const char *file = strtok(row, "\t"), *verdict = strtok(NULL, "\t"), *reason = strtok(NULL, "\t");
+	const char *file = strtok(row, "\t"), *expected = strtok(NULL, "\t"), *reason = strtok(NULL, "\t");
 	assert_non_null(reason);
 	snprintf(path, sizeof path, DERIVED "%s", file);
 	struct buf token = read_path(path);
 	struct bytes in = heap_copy(buf_view(&token));
 	outcome o = appraise(EVIDENCE_PSA_TOKEN, in, iak, true, &f);
-	if (!strcmp(verdict, "ACCEPT")) {
+	if (!strcmp(expected, "ACCEPT")) {
 		struct evidence e;
 		accepted(o, &f, file);
 		accepted(evidence_parse(EVIDENCE_PSA_TOKEN, in, &e, &f), &f, file);
@@ -137,7 +137,7 @@ static void check_row(char *row)
 	buf_free(&token);
 }
 
-static void test_every_token_of_the_manifest_gets_its_verdict(void **state)
+static void test_every_token_is_taken_or_refused_as_the_manifest_says(void **state)
 {
 	(void)state;
 	struct buf text = read_path(DERIVED "psa-manifest.tsv");
@@ -505,7 +505,7 @@ static void test_the_token_of_rfc_9783_verifies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_token_of_the_manifest_gets_its_verdict),
+		cmocka_unit_test(test_every_token_is_taken_or_refused_as_the_manifest_says),
 		cmocka_unit_test(test_claims_are_what_the_token_says),
 		cmocka_unit_test(test_no_part_of_a_token_is_a_token),
 		cmocka_unit_test(test_no_changed_token_is_accepted),

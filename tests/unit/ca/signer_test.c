@@ -90,11 +90,11 @@ static void encode(struct asked *a)
 static void attest(struct asked *a, int64_t now)
 {
 	struct fault f = {0};
-	struct ear_verdict verdict = {.type = EVIDENCE_PSA_TOKEN, .instance_id = a->instance, .now = now};
+	struct ear_appraisal appraisal = {.type = EVIDENCE_PSA_TOKEN, .instance_id = a->instance, .now = now};
 	free(a->ear);
 	crypto_random(a->request.nonce, NONCE_SIZE);
-	binding_compute(a->request.nonce, ORIGIN, buf_view(&a->csr), verdict.nonce);
-	done(ear_build(&verdict, ear_key, NULL, &a->ear, &f), &f);
+	binding_compute(a->request.nonce, ORIGIN, buf_view(&a->csr), appraisal.nonce);
+	done(ear_build(&appraisal, ear_key, NULL, &a->ear, &f), &f);
 	a->request.ear = bytes_str(a->ear);
 	strcpy(a->request.audience, ORIGIN);
 	encode(a);

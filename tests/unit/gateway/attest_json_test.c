@@ -70,7 +70,7 @@ static void test_a_session_that_breaks_the_interface_is_a_lie(void **state)
 	for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
 		struct session s;
 		struct fault f = {0};
-		if (parse(documents[i], &s, &f).ok || f.reason != REASON_VERIFIER_LIES)
+		if (parse(documents[i], &s, &f).ok || f.reason != REASON_VERIFIER_ANSWER)
 			fail_msg("%s: %s", documents[i], reason_code(f.reason));
 		assert_null(s.result);
 	}

@@ -28,7 +28,7 @@ static const struct service {
 	bool at_once;	     /* takes the evidence that came with the request for the session */
 	bool hasty;	     /* is complete whether it has evidence or not */
 	bool other_key, other_binding;
-	enum reason verdict; /* REASON_NONE: affirming */
+	enum reason reason; /* REASON_NONE: affirming */
 } good = {0}, *service = &good;
 
 static EVP_PKEY *ear_key, *other_key;
@@ -37,15 +37,15 @@ static atomic_int sessions_asked, evidence_asked;
 
 static char *result(void)
 {
-	struct ear_verdict v = {.type = EVIDENCE_PSA_TOKEN,
+	struct ear_appraisal found = {.type = EVIDENCE_PSA_TOKEN,
 				.instance_id = instance,
-				.reason = service->verdict,
+				.reason = service->reason,
 				.now = clock_wall_s()};
 	char *jwt = NULL;
 	struct fault f = {0};
-	memcpy(v.nonce, binding, BINDING_SIZE);
-	v.nonce[0] ^= service->other_binding ? 1 : 0;
-	if (!ear_build(&v, service->other_key ? other_key : ear_key, NULL, &jwt, &f).ok)
+	memcpy(found.nonce, binding, BINDING_SIZE);
+	found.nonce[0] ^= service->other_binding ? 1 : 0;
+	if (!ear_build(&found, service->other_key ? other_key : ear_key, NULL, &jwt, &f).ok)
 		abort();
 	return jwt;
 }
@@ -215,7 +215,7 @@ static void test_a_service_that_takes_evidence_at_once_is_asked_once(void **stat
 	assert_non_null(call.jwt);
 	assert_int_equal(atomic_load(&sessions_asked), 1);
 	assert_int_equal(atomic_load(&evidence_asked), 0);
-	refused(&(const struct service){.at_once = true, .verdict = REASON_DEVICE_UNKNOWN}, "device-unknown");
+	refused(&(const struct service){.at_once = true, .reason = REASON_DEVICE_UNKNOWN}, "device-unknown");
 	refused(&(const struct service){.at_once = true, .other_key = true}, "ear-signature");
 	refused(&(const struct service){.at_once = true, .other_nonce = true}, "verifier-answer-invalid");
 }
@@ -267,7 +267,7 @@ static void test_a_session_that_is_not_ours_is_not_followed(void **state)
 	assert_int_equal(atomic_load(&evidence_asked), 0);
 }
 
-static void test_an_answer_that_is_no_verdict_is_none(void **state)
+static void test_an_answer_that_is_no_result_is_none(void **state)
 {
 	(void)state;
 	refused(&(const struct service){.body = "{\"status\":\"comp"}, "verifier-answer-invalid");
@@ -285,10 +285,10 @@ static void test_a_result_is_believed_for_its_signature_and_nonce_alone(void **s
 static void test_the_verifiers_reason_is_kept_where_it_is_one(void **state)
 {
 	(void)state;
-	refused(&(const struct service){.verdict = REASON_DEVICE_UNKNOWN}, "device-unknown");
-	refused(&(const struct service){.verdict = REASON_SIGNATURE}, "signature-invalid");
+	refused(&(const struct service){.reason = REASON_DEVICE_UNKNOWN}, "device-unknown");
+	refused(&(const struct service){.reason = REASON_SIGNATURE}, "signature-invalid");
 	/* One that would tell the caller more than that attestation was refused does not get out. */
-	refused(&(const struct service){.verdict = REASON_BAD_FIELD}, "ear-not-affirming");
+	refused(&(const struct service){.reason = REASON_BAD_FIELD}, "ear-not-affirming");
 }
 
 static void test_a_service_that_says_nothing_costs_a_bounded_time(void **state)
@@ -351,7 +351,7 @@ int main(void)
 		cmocka_unit_test(test_opening_a_session_is_tried_twice),
 		cmocka_unit_test(test_evidence_is_sent_once),
 		cmocka_unit_test(test_a_session_that_is_not_ours_is_not_followed),
-		cmocka_unit_test(test_an_answer_that_is_no_verdict_is_none),
+		cmocka_unit_test(test_an_answer_that_is_no_result_is_none),
 		cmocka_unit_test(test_a_result_is_believed_for_its_signature_and_nonce_alone),
 		cmocka_unit_test(test_the_verifiers_reason_is_kept_where_it_is_one),
 		cmocka_unit_test(test_a_service_that_says_nothing_costs_a_bounded_time),
