@@ -62,9 +62,12 @@ define unit_program
 $(B)/unit/$(1): $(call obj,tests/unit/$(1).c $(SRC_$(call unit_folder,$(1)))) $(B)/libcommon.a
 	@mkdir -p $$(@D)
 	@echo "  LD $$@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $$@ $$^ -lcmocka $(LIBS_$(call unit_folder,$(1))) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) $$(COUNTED) -pie -o $$@ $$^ -lcmocka $(LIBS_$(call unit_folder,$(1))) $(LIBS)
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit_program,$(patsubst tests/unit/%.c,%,$(t)))))
+
+# tests/unit/counted_heap.h counts what these allocate.
+$(addprefix $(B)/unit/plugin/,callbacks_test table_test): COUNTED := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 # The intruder of the isolation tests: the gateway's own confinement, without the gateway.
 INTRUDER := $(B)/mooring-intruder
@@ -72,8 +75,10 @@ $(INTRUDER): $(call obj,tests/e2e/intruder.c $(SRC_gateway)) $(B)/libcommon.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
 
-BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen $(B)/bench/mqttgen
+BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen $(B)/bench/mqttgen $(B)/bench/check $(B)/bench/certificates
 $(B)/bench/loadgen: $(B)/obj/bench/exchange.o
+$(B)/bench/check: $(call obj,bench/counters.c bench/heap.c)
+$(B)/bench/certificates: $(call obj,bench/heap.c $(addprefix plugin/,keeper.c retire.c ring.c table.c table_blocks.c table_journal.c))
 $(B)/bench/mqttgen: $(call obj,$(addprefix bench/,counters.c mqtt.c mqttgen_hold.c mqttgen_load.c))
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
 	@mkdir -p $(@D)

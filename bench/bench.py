@@ -1,6 +1,7 @@
 """The numbers, all from one run on one machine, as ratios wherever a ratio can be made.
 
-    bench.py [enrol] [revoke] [memory] [import]      everything unless parts are named
+    bench.py [enrol] [connects] [messages] [check] [certificates] [revoke] [memory] [import]
+        everything unless parts are named; `broker` names all from connects to revoke
 
 CPU is read from /proc (schedstat of every thread of a daemon), so that a busy machine does not change it; wall-clock
 figures are printed beside it and are noise on shared hardware. Repeats are interleaved; what is printed is the median.
@@ -162,13 +163,16 @@ def revoke(bench):
     sessions.bench(bench)
 
 
-PARTS = {"enrol": enrol, "connects": broker.connects, "messages": broker.messages, "revoke": revoke, "memory": memory, "import": import_records}
+PARTS = {"enrol": enrol, "connects": broker.connects, "messages": broker.messages, "check": broker.check,
+         "certificates": broker.certificates, "revoke": revoke, "memory": memory, "import": import_records}
+BROKER = ["connects", "messages", "check", "certificates", "revoke"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, "broker", []], metavar="PART", help=", ".join([*PARTS, "broker"]))
     parts = parser.parse_args().parts or list(PARTS)
+    parts = [p for part in parts for p in (BROKER if part == "broker" else [part])]
     os.environ.setdefault("NO_COLOR", "1")
     with tempfile.TemporaryDirectory(prefix="mooring-bench-") as folder:
         with Stack(folder) as stack:

@@ -209,3 +209,23 @@ def messages(run):
         label = f"QoS {qos}, {batch} a write, {subscribers} subscriber{'s' * (subscribers > 1)}"
         print_row(site, reports, load, label, "at most 1.05" if batch == 1 else "at most 1.10")
     print("    (target: within 0.03 of dynamic security)")
+
+
+def check(run):
+    print("\nA policy check, bound to its connection; medians of 41 samples (target: at most 150 ns at ten statements, no allocation)")
+    for row in run.tool(run.stack.build / "bench/check"):
+        counted = f"{row['instructions']:6.0f} instructions" if "instructions" in row else "  (this machine counts no instructions)"
+        print(f"    {row['name']:<48}{row['ns']:6.0f} ns{counted}   {row['allocations']} allocations")
+
+
+def certificates(run):
+    print("\nThe table of certificates, in the broker's memory; a swap is a snapshot of the gateway's that takes its place")
+    print(f"    {'certificates':>12}{'bytes each':>12}{'name, beside':>14}{'swap, peak':>12}{'load, CPU s':>13}{'wall s':>9}")
+    for count in (10_000, 100_000, 1_000_000):
+        folder = run.stack.folder / f"table-{count}"
+        folder.mkdir()
+        row = run.tool(run.stack.build / "bench/certificates", count, folder)
+        print(f"    {count:12}{row['entry_bytes']:12.1f}{row['name_bytes']:14.1f}{row['swap_peak']:11.2f}x{row['load_cpu_s']:13.2f}"
+              f"{row['load_s']:9.2f}")
+        shutil.rmtree(folder)
+    print("    (targets: at most 64 bytes each; 2.2 times the table at the peak; 1,000,000 loaded in at most 2 s)")

@@ -1,116 +1,140 @@
-"""Effective revocation at N live sessions: from the durable row to the client's end of file."""
+"""Effective revocation at N live sessions, and a recall of all of them: from the durable row to the client's end of file."""
 
 import json
-import select
-import socket
-import ssl
 import statistics
-import sys
+import subprocess
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/e2e"))
+import broker
 
-from attester import Attester, Client  # noqa: E402
-from cryptography.hazmat.primitives import serialization  # noqa: E402
-
-SESSIONS, REVOKED = 1000, 300
-PEM, PKCS8, PLAIN = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+LEVELS, REVOKED = (100, 1000, 10000), 300
+RECALL_S = 60
 
 
-def enrolled(stack, count):
-    """(thing, PEM file with chain and key) of as many new devices."""
-    folder = stack.folder / "sessions"
-    folder.mkdir()
-    devices = [Attester(batch="SESSIONS") for _ in range(count)]
-    records = folder / "records.ndjson"
-    records.write_text("".join(json.dumps(d.record()) + "\n" for d in devices))
-    stack.publish(records)
-    client = Client(stack)
+class Held:
+    """Sessions of a folder of devices, and the wall time at which each has ended."""
 
-    def one(device):
-        status, _, answer = client.enrol(device)
-        if status != 201:
-            raise SystemExit(f"enrolment: {status} {answer}")
-        path = folder / f"{answer['thing']}.pem"
-        key = device.key.private_bytes(PEM, PKCS8, PLAIN).decode()
-        path.write_text(answer["certificatePem"] + answer["chainPem"] + key)
-        return answer["thing"], path
+    def __init__(self, run, folder):
+        stack = run.stack
+        self.things = sorted(path.stem for path in folder.iterdir())
+        self.ended, self.news, self.ready = {}, threading.Condition(), None
+        self.process = subprocess.Popen(
+            [str(a) for a in (stack.build / "bench/mqttgen", "hold", "--port", stack.ports["mqtt"], "--ca", stack.pki / "root.pem",
+                              "--identities", folder, "--concurrency", 32)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self.read, daemon=True).start()
 
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(one, devices))
+    def read(self):
+        for line in self.process.stdout:
+            event = json.loads(line)
+            with self.news:
+                if "ready" in event:
+                    self.ready = event["ready"]
+                else:
+                    self.ended[event["ended"]] = event["at_ms"]
+                self.news.notify_all()
+        with self.news:
+            self.ready = self.ready or 0
+            self.news.notify_all()
 
+    def wait(self, condition, seconds, what):
+        with self.news:
+            if not self.news.wait_for(condition, seconds):
+                raise SystemExit(f"not within {seconds} s: {what}; {len(self.ended)} sessions have ended")
 
-def connect(stack, thing, path):
-    tls = ssl.create_default_context(cafile=str(stack.pki / "root.pem"))
-    tls.load_cert_chain(str(path))
-    s = tls.wrap_socket(socket.create_connection(("127.0.0.1", stack.ports["mqtt"]), timeout=30), server_hostname="127.0.0.1")
-    name = thing.encode()
-    body = b"\x00\x04MQTT\x04\x02\x00\x00" + len(name).to_bytes(2, "big") + name
-    s.sendall(bytes((0x10, len(body))) + body)
-    answer = s.recv(4)
-    if answer != b"\x20\x02\x00\x00":
-        raise SystemExit(f"{thing} was not admitted: {answer.hex()}")
-    s.setblocking(False)
-    return s
-
-
-class Watch(threading.Thread):
-    """Notes the wall time at which each session ends."""
-
-    def __init__(self, sockets):
-        super().__init__(daemon=True)
-        self.ended, self.poller = {}, select.epoll()
-        self.things = {s.fileno(): (thing, s) for thing, s in sockets.items()}
-        for number in self.things:
-            self.poller.register(number, select.EPOLLIN)
-        self.news = threading.Condition()
-
-    def run(self):
-        while self.things:
-            for number, _ in self.poller.poll():
-                now = time.time() * 1000
-                thing, s = self.things[number]
-                try:
-                    if s.recv(4096):
-                        continue
-                except ssl.SSLWantReadError:
-                    continue
-                except (ssl.SSLError, ConnectionError):
-                    pass
-                self.poller.unregister(number)
-                del self.things[number]
-                with self.news:
-                    self.ended[thing] = now
-                    self.news.notify_all()
+    def wait_ready(self):
+        self.wait(lambda: self.ready is not None, 300, "all sessions are there")
+        if self.ready != len(self.things):
+            raise SystemExit("not all devices were admitted")
+        return self
 
     def wait_for(self, thing):
-        with self.news:
-            if not self.news.wait_for(lambda: thing in self.ended, 10):
-                raise SystemExit(f"{thing} was revoked and is still connected")
-            return self.ended[thing]
+        self.wait(lambda: thing in self.ended, 10, f"{thing} was revoked and is cut")
+        return self.ended[thing]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def bench(bench_run):
-    stack = bench_run.stack
-    print(f"\nEffective revocation at {SESSIONS} live sessions: ms from the durable row to the client's end of file, {REVOKED} revocations")
-    things = enrolled(stack, SESSIONS)
-    with ThreadPoolExecutor(4) as pool:
-        sockets = dict(pool.map(lambda t: (t[0], connect(stack, *t)), things))
-    watch = Watch(sockets)
-    watch.start()
+class Pulse:
+    """Other clients, who publish steadily and must not notice."""
+
+    def __init__(self, run, folder, bundle):
+        stack = run.stack
+        self.process = subprocess.Popen(
+            [str(a) for a in (stack.build / "bench/mqttgen", "pulse", "--port", stack.ports["mqtt"], "--ca", stack.pki / "root.pem",
+                              "--identities", folder, "--subscriber", bundle, "--publishers", 50, "--pause", 100)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.process.stdout.readline()
+
+    def since_last(self):
+        self.process.stdin.write("\n")
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def print_times(label, values):
+    values.sort()
+    print(f"    {label:<36}p50 {statistics.median(values):7.2f}   p99 {values[len(values) * 99 // 100]:7.2f}   max {values[-1]:7.2f}")
+
+
+def revoke_some(stack, held, things):
+    """(ms until each is cut, ms until the gateway has the receipt)"""
     cut, receipts = [], []
-    for thing, _ in things[:REVOKED]:
+    for thing in things:
         answer = stack.ctl_json("revoke", thing, "--reason", "key-compromise")
         if not answer["effective"]:
             raise SystemExit(f"not effective: {answer}")
-        cut.append(watch.wait_for(thing) - answer["recorded_at_ms"])
+        cut.append(held.wait_for(thing) - answer["recorded_at_ms"])
         receipts += [b["effective_ms"] for b in answer["brokers"] if b["state"] == "effective"]
-    for label, values in (("session cut", cut), ("receipt at the gateway", receipts)):
-        values.sort()
-        print(f"    {label:<28}p50 {statistics.median(values):6.2f}   p99 {values[len(values) * 99 // 100]:6.2f}   max {values[-1]:6.2f}")
-    print("    (target: p99 at most 10 ms)")
-    for s in sockets.values():
-        s.close()
+    return cut, receipts
+
+
+def recall(run, groups, pulse):
+    """One call at the attestation service for each lot of devices; the gateway follows its withdrawals."""
+    stack, count = run.stack, sum(len(h.things) - len(h.ended) for h, _ in groups)
+    time.sleep(2)
+    quiet = pulse.since_last()
+    began = time.time() * 1000
+    for _, batch in groups:
+        stack.ctl("records", "suspend", "--batch", batch, "--reason", "recall", attestation=True)
+    for held, _ in groups:
+        held.wait(lambda h=held: len(h.ended) == len(h.things), RECALL_S, "all of a recalled lot are cut")
+    noticed = pulse.since_last()
+    ends = sorted(at for held, _ in groups for at in held.ended.values() if at >= began)
+    print(f"\nRecall of {count} live sessions, by lot at the attestation service: all are cut "
+          f"{(ends[-1] - began) / 1000:.2f} s after the call, {(ends[-1] - ends[0]) / 1000:.2f} s after the first "
+          "(target: at most 3 s)")
+    for label, report in (("before", quiet), ("meanwhile", noticed)):
+        print(f"    50 others publish, {label + ':':<11}{report['messages']:6} messages, longest silence "
+              f"{report['worst_gap_ms']:6.1f} ms, slowest message {report['worst_delay_ms']:6.1f} ms")
+
+
+def bench(run):
+    stack = run.stack
+    print(f"\nEffective revocation: ms from the durable row to the client's end of file, {REVOKED} revocations at each level")
+    groups, live = [], 0
+    for level in LEVELS:
+        folder = stack.folder / f"RECALL-{level}"
+        run.enrolled(level + REVOKED - live, folder)
+        groups.append((Held(run, folder).wait_ready(), folder.name))
+        held = groups[-1][0]
+        cut, receipts = revoke_some(stack, held, held.things[:REVOKED])
+        live = sum(len(h.things) - len(h.ended) for h, _ in groups)
+        target = {1000: "   (target: p99 at most 10)", 10000: "   (target: p99 at most 25)"}.get(level, "")
+        print_times(f"{live} sessions: session cut", cut)
+        print_times("  receipt at the gateway", receipts)
+        if target:
+            print("   ", target.strip())
+    others = stack.folder / "others"
+    run.enrolled(50, others)
+    pulse = Pulse(run, others, broker.back_end(stack, stack.folder / "recall-backend"))
+    recall(run, groups, pulse)
+    pulse.close()
+    for held, _ in groups:
+        held.close()

@@ -4,8 +4,9 @@
 #include <string.h>
 
 enum {
-	CHUNK_ENTRIES = 4096,
-	CHUNKS_MAX = 16384, /* 67 million certificates */
+	CHUNK_ENTRIES = 1024,
+	CHUNKS_MAX = 65536,
+	ENTRIES_MAX = CHUNK_ENTRIES * CHUNKS_MAX - 1, /* 67 million: what fits into a slot's number */
 	INDEX_START = 1024,
 	ARENA_BLOCK = 1 << 20,
 	ARENA_BLOCKS_MAX = 4096,
@@ -14,12 +15,13 @@ enum {
 /* The standing word: state 0-7, flags 8-15, policy 16-31, name 32-63. */
 enum { STATE_REMOVED = 0xff };
 
-/* Open addressing, linear probing. A slot is the upper half of the hash and the entry's number + 1; 0 is
- * free. */
+/* Open addressing, linear probing. A slot is the uppermost bits of the hash, which spare most looks at entries of
+ * others, and the entry's number + 1; 0 is free. */
 struct table_index {
 	size_t mask;
-	_Atomic uint64_t slots[];
+	_Atomic uint32_t slots[];
 };
+enum { SLOT_NUMBER_BITS = 26, SLOT_NUMBER = (1 << SLOT_NUMBER_BITS) - 1 };
 
 struct policy_slot {
 	struct bytes name;     /* owned */
@@ -57,6 +59,12 @@ static uint64_t hash_of(const uint8_t *fingerprint)
 	uint64_t h;
 	memcpy(&h, fingerprint, sizeof h);
 	return h;
+}
+
+/* A slot's bits that are not the number. */
+static uint32_t slot_of_hash(uint64_t h)
+{
+	return (uint32_t)(h >> 32) & ~(uint32_t)SLOT_NUMBER;
 }
 
 static struct table_index *index_new(size_t size)
@@ -116,12 +124,12 @@ static struct table_entry *find(const struct table *t, const uint8_t *fingerprin
 	const struct table_index *index = atomic_load_explicit(&t->index, memory_order_acquire);
 	uint64_t h = hash_of(fingerprint);
 	for (size_t i = h & index->mask;; i = (i + 1) & index->mask) {
-		uint64_t slot = atomic_load_explicit(&index->slots[i], memory_order_acquire);
+		uint32_t slot = atomic_load_explicit(&index->slots[i], memory_order_acquire);
 		if (slot == 0)
 			return NULL;
-		if (slot >> 32 != h >> 32)
+		if ((slot ^ slot_of_hash(h)) > SLOT_NUMBER)
 			continue;
-		struct table_entry *e = entry_at(t, (uint32_t)slot - 1);
+		struct table_entry *e = entry_at(t, (slot & SLOT_NUMBER) - 1);
 		if (!memcmp(e->fingerprint, fingerprint, TABLE_FINGERPRINT_SIZE))
 			return e;
 	}
@@ -171,7 +179,7 @@ static void index_put(struct table_index *index, const uint8_t *fingerprint, siz
 	size_t i = h & index->mask;
 	while (atomic_load_explicit(&index->slots[i], memory_order_relaxed))
 		i = (i + 1) & index->mask;
-	atomic_store_explicit(&index->slots[i], (h >> 32) << 32 | (uint32_t)(number + 1),
+	atomic_store_explicit(&index->slots[i], slot_of_hash(h) | (uint32_t)(number + 1),
 			      memory_order_release);
 }
 
@@ -274,6 +282,11 @@ static outcome put_policy(struct table *t, const struct feed_record *record, str
 	return DONE;
 }
 
+static uint32_t date_of(int64_t unix_s)
+{
+	return unix_s < 0 ? 0 : unix_s > UINT32_MAX ? UINT32_MAX : (uint32_t)unix_s;
+}
+
 static outcome add_entry(struct table *t, const struct feed_record *record, uint64_t standing,
 			 struct fault *f)
 {
@@ -281,14 +294,14 @@ static outcome add_entry(struct table *t, const struct feed_record *record, uint
 	if (!o.ok)
 		return o;
 	size_t chunk = t->entries / CHUNK_ENTRIES;
-	if (chunk == CHUNKS_MAX)
-		return refuse(f, REASON_TOO_LARGE, "more than %d certificates", CHUNKS_MAX * CHUNK_ENTRIES);
+	if (t->entries == ENTRIES_MAX)
+		return refuse(f, REASON_TOO_LARGE, "more than %d certificates", ENTRIES_MAX);
 	if (!t->chunks[chunk] && !(t->chunks[chunk] = calloc(CHUNK_ENTRIES, sizeof **t->chunks)))
 		return no_memory(f);
 	struct table_entry *e = entry_at(t, t->entries);
 	memcpy(e->fingerprint, record->fingerprint.p, TABLE_FINGERPRINT_SIZE);
-	atomic_init(&e->not_before, record->not_before);
-	atomic_init(&e->not_after, record->not_after);
+	atomic_init(&e->not_before, date_of(record->not_before));
+	atomic_init(&e->not_after, date_of(record->not_after));
 	atomic_init(&e->standing, standing);
 	index_put(atomic_load_explicit(&t->index, memory_order_relaxed), e->fingerprint, t->entries++);
 	atomic_fetch_add(&t->registered, 1);
@@ -308,8 +321,8 @@ static outcome put_certificate(struct table *t, const struct feed_record *record
 	uint64_t standing = pack(record->state, record->flags, policy, name);
 	if (!e)
 		return add_entry(t, record, standing, f);
-	atomic_store(&e->not_before, record->not_before);
-	atomic_store(&e->not_after, record->not_after);
+	atomic_store(&e->not_before, date_of(record->not_before));
+	atomic_store(&e->not_after, date_of(record->not_after));
 	if (state_of(atomic_exchange(&e->standing, standing)) == STATE_REMOVED)
 		atomic_fetch_add(&t->registered, 1);
 	return DONE;

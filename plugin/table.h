@@ -23,11 +23,12 @@ struct table;
 
 struct table_entry {
 	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
-	_Atomic int64_t not_before; /* Unix seconds */
-	_Atomic int64_t not_after;
+	_Atomic uint32_t not_before; /* Unix seconds; what lies beyond 2106 is held as that */
+	_Atomic uint32_t not_after;
 	_Atomic uint64_t standing; /* packed: table_standing */
 };
-_Static_assert(sizeof(struct table_entry) <= 64, "a million entries are meant to fit");
+/* With 6 to 12 bytes of index at most 60 bytes a certificate; names are beside it. */
+_Static_assert(sizeof(struct table_entry) == 48, "a million entries are meant to fit");
 
 /* Which log the table is of, and up to where. */
 struct table_position {

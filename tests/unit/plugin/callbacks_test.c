@@ -3,6 +3,7 @@
 #include "plugin/plugin.h"
 
 #include "broker_stub.h"
+#include "../counted_heap.h"
 #include "common/clock.h"
 #include "common/crypto.h"
 #include "plugin/table_journal.h"
@@ -565,6 +566,20 @@ static void test_state_is_published_every_few_seconds(void **state)
 	assert_int_equal(stub.published, 2 * first);
 }
 
+static void test_a_check_of_a_live_session_allocates_nothing(void **state)
+{
+	(void)state;
+	struct mosquitto *c = client(0, "a", t.certs[0]);
+	auth(c);
+	acl(c, MOSQ_ACL_WRITE, "dt/thing/temperature");
+	size_t before = counted_heap.allocations;
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/thing/temperature"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/other/temperature"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_READ, "dt/thing/x"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_SUBSCRIBE, "$share/team/cmd/x"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(counted_heap.allocations, before);
+}
+
 static void test_the_cost_of_an_acl_check(void **state)
 {
 	(void)state;
@@ -607,6 +622,7 @@ int main(void)
 		WITH(test_a_silent_gateway_refuses_new_connections),
 		WITH(test_a_suspect_clock_refuses_new_connections_and_ends_none),
 		WITH(test_state_is_published_every_few_seconds),
+		WITH(test_a_check_of_a_live_session_allocates_nothing),
 		WITH(test_the_cost_of_an_acl_check),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

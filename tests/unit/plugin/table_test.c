@@ -1,6 +1,7 @@
 #include "plugin/table.h"
 
 #include "broker_stub.h"
+#include "../counted_heap.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -152,6 +153,39 @@ static void test_many_are_found_while_the_index_grows(void **state)
 	retire_all(&retire);
 }
 
+/* Names are beside the table: here there is one for all, whose block is not counted. */
+static void test_a_certificate_takes_at_most_64_bytes(void **state)
+{
+	(void)state;
+	struct retire retire = {0};
+	struct table *t = table_new(&retire);
+	put(t, 0, FEED_ACTIVE, "thing", "p");
+	size_t before = counted_heap.bytes;
+	for (uint64_t n = 1; n <= MANY; n++) {
+		put(t, n, FEED_ACTIVE, "", "p");
+		retire_turn(&retire);
+		retire_turn(&retire);
+		retire_reap(&retire);
+		if (n >= 10000 && counted_heap.bytes - before > 64 * n)
+			fail_msg("%zu bytes for %llu certificates", counted_heap.bytes - before, (unsigned long long)n);
+	}
+	table_free(t);
+	retire_all(&retire);
+}
+
+static void test_dates_beyond_2106_are_held_as_that(void **state)
+{
+	(void)state;
+	struct retire retire = {0};
+	struct table *t = table_new(&retire);
+	put(t, UINT32_MAX, FEED_ACTIVE, "thing", "p");
+	put(t, INT64_C(253402300799), FEED_ACTIVE, "thing", "p");
+	assert_int_equal(atomic_load(&entry(t, UINT32_MAX)->not_after), UINT32_MAX);
+	assert_int_equal(atomic_load(&entry(t, INT64_C(253402300799))->not_after), UINT32_MAX);
+	table_free(t);
+	retire_all(&retire);
+}
+
 struct counted {
 	size_t policies, certificates;
 	int64_t last;
@@ -275,6 +309,8 @@ int main(void)
 		cmocka_unit_test(test_a_removed_certificate_is_not_registered_until_it_is_put_again),
 		cmocka_unit_test(test_a_policy_that_does_not_compile_denies_and_says_so),
 		cmocka_unit_test(test_many_are_found_while_the_index_grows),
+		cmocka_unit_test(test_a_certificate_takes_at_most_64_bytes),
+		cmocka_unit_test(test_dates_beyond_2106_are_held_as_that),
 		cmocka_unit_test(test_each_leaves_out_what_is_removed_or_long_expired),
 		cmocka_unit_test(test_what_is_replaced_lives_for_two_turns_of_the_reader),
 		cmocka_unit_test(test_a_reader_beside_the_writer_sees_whole_entries),
