@@ -2,7 +2,7 @@
  * Any bytes as the body of an enrolment or a renewal. What is accepted has its bytes inside its own rooms,
  * and a renewal is one exactly where it was to be one.
  */
-// links: gateway/http/enrolment_json.c
+// links: gateway/http/enrolment_json.c gateway/keys.c
 #include "gateway/http/enrolment_json.h"
 
 #include <stdlib.h>
