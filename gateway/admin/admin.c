@@ -19,6 +19,7 @@ static const struct {
 	{{"GET", "/v1/admin/alarms"}, ADMIN_ROLE_VIEWER, admin_alarms},
 	{{"GET", "/v1/admin/brokers"}, ADMIN_ROLE_VIEWER, admin_broker_list},
 	{{"GET", "/v1/admin/services"}, ADMIN_ROLE_VIEWER, admin_service_list},
+	{{"GET", "/v1/admin/sessions"}, ADMIN_ROLE_VIEWER, admin_sessions},
 	{{"POST", "/v1/admin/devices/*/suspend"}, ADMIN_ROLE_OPERATOR, admin_suspend},
 	{{"POST", "/v1/admin/devices/*/resume"}, ADMIN_ROLE_OPERATOR, admin_resume},
 	{{"POST", "/v1/admin/devices/*/revoke"}, ADMIN_ROLE_OPERATOR, admin_revoke},

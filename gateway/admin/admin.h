@@ -10,6 +10,8 @@
  *   GET alarms?after=&limit=              {"alarms": [entry]}
  *   GET brokers                           {"brokers": [broker], "revoked": [revoked broker]}
  *   GET services                          {"services": [service]}
+ *   GET sessions?thing=&broker=&limit=&after=   {"sessions": [session], "next": cursor or null, "brokers": [{name, state,
+ *                                         sessions}]}: each broker is asked, and waited for up to 2 s
  * operator, each answered with a change:
  *   POST devices/{thing}/suspend          {"reason"}
  *   POST devices/{thing}/resume           {}
@@ -39,6 +41,10 @@
  *                lost); lag_s is null for a broker that was not heard of since this gateway started
  *   revoked      name, spki_sha256 (null: the whole name), revoked_at_ms, reason, actor
  *   broker
+ *   session      thing or service (the other is null; both are where the certificate is registered no more),
+ *                client_id, certificateId, broker, connected_ms, address, protocol ("3.1", "3.1.1", "5"); in order
+ *                of the brokers' names, and of a broker in the order in which they came. Of a broker: answered (and
+ *                how many sessions it has, whatever was asked), silent, lost, or outdated (a plugin that cannot say)
  *   service      name, certificateId, not_before, not_after, policy (text)
  *   change       seq, recorded_at_ms, certificates (how many changed), effective, brokers: [{name, state
  *                (effective, pending, lost), lag_s, effective_ms}], certificateId for a new service;

@@ -49,6 +49,7 @@ void admin_service_remove(struct admin_request *a);
 void admin_broker_list(struct admin_request *a);
 void admin_broker_remove(struct admin_request *a);
 void admin_broker_revoke(struct admin_request *a);
+void admin_sessions(struct admin_request *a);
 void admin_explain(struct admin_request *a);
 void admin_log(struct admin_request *a);
 void admin_alarms(struct admin_request *a);

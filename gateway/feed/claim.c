@@ -10,6 +10,7 @@
 #include "log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	LEFTOVER_MS = 2000, /* a receipt may have been under way when its stream broke off */
@@ -62,4 +63,18 @@ void claim_heard(struct feed *feed, struct broker *b)
 		return;
 	b->alarmed_ms = now;
 	raise_alarm(feed, b);
+}
+
+struct broker *claim_check(struct feed *feed, const struct peer *peer, const uint8_t stream[FEED_STREAM_SIZE],
+			   const char *request_id, struct fault *f)
+{
+	if (!revoked_check(feed, peer->name, peer->spki_sha256, f).ok) {
+		revoked_report(feed, request_id, peer->name, f);
+		return NULL;
+	}
+	struct broker *b = broker_find(feed, peer->name);
+	if (b && b->stream && !memcmp(b->stream->id, stream, FEED_STREAM_SIZE))
+		return b;
+	refuse(f, REASON_FEED_STREAM, "stream: broker %s has no such stream", peer->name);
+	return NULL;
 }

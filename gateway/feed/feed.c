@@ -120,6 +120,7 @@ static void run_quiesce(void *arg)
 	feed->quiet = true;
 	event_del(&feed->heartbeat);
 	waits_finish_all(feed);
+	questions_finish_all(feed);
 	sem_post(&b->passed);
 }
 

@@ -20,10 +20,11 @@ void feed_quiesce(struct feed *feed);
 /* After the server has stopped and the store is closed. */
 void feed_stop(struct feed *feed);
 
-/* GET /v1/feed and POST /v1/feed/receipts: admit service certificates of the role "broker" alone. A name has one
- * feed; a receipt names the feed that it belongs to (claim.c). */
+/* GET /v1/feed, POST /v1/feed/receipts and /v1/feed/sessions: admit service certificates of the role "broker" alone. A
+ * name has one feed; what is posted names the feed that it belongs to (claim.c). */
 void feed_handle_stream(struct gateway *g, struct scgi_request *r);
 void feed_handle_receipts(struct gateway *g, struct scgi_request *r);
+void feed_handle_sessions(struct gateway *g, struct scgi_request *r);
 
 enum feed_broker_state {
 	FEED_BROKER_EFFECTIVE, /* has receipted the change */
@@ -53,6 +54,50 @@ void feed_forget(struct feed *feed, const char *name);
 /* It was revoked in the store, the key or, with NULL, the name: its stream ends, before a feed_wait that comes after
  * this is answered. */
 void feed_revoke(struct feed *feed, const char *name, const uint8_t *spki_sha256);
+
+/* ---- who is connected ---- */
+
+struct feed_question {
+	const char *broker;	  /* "": all */
+	const char *name;	  /* of a thing or service; "": all */
+	const char *after_broker; /* those before it in order of their names are not asked; "": none is */
+	int64_t after_us;	  /* of that broker: sessions that came after this */
+	size_t limit;		  /* 1 to FEED_SESSIONS_MAX, of each broker */
+	int64_t wait_ms;
+};
+
+enum feed_answer {
+	FEED_ANSWERED,
+	FEED_SILENT,   /* has a feed, and has not answered in time */
+	FEED_ABSENT,   /* has no feed */
+	FEED_OUTDATED, /* has a feed, and a plugin that knows no questions */
+};
+
+/* As the broker says: no more than its form is checked. */
+struct feed_session {
+	const char *name; /* thing or service; "": its certificate is registered no more */
+	bool service;
+	const char *client_id;
+	const char *certificate_id; /* lower-case hex */
+	const char *address;	    /* "": not known */
+	int64_t since_us;	    /* Unix, by the broker's clock; no two of a broker have the same */
+	int protocol;		    /* 3, 4 (3.1.1) or 5 */
+};
+
+struct feed_page {
+	const char *broker;
+	enum feed_answer answer;
+	/* where answered */
+	int64_t live; /* sessions of the broker, whatever was asked */
+	const struct feed_session *sessions; /* in the order in which they came */
+	size_t count;
+	bool more; /* there may be others after the last */
+};
+
+/* Asks the brokers, waits until each has answered or cannot, or wait_ms have passed, and calls `done` once on the
+ * calling loop: a page a broker, in order of their names. REASON_OVERLOADED where many ask at once. */
+typedef void feed_asked(const struct feed_page *pages, size_t count, const struct fault *f, void *arg);
+void feed_ask(struct feed *feed, const struct feed_question *q, feed_asked *done, void *arg);
 
 struct feed_stats {
 	uint64_t streams, lost, frames, bytes; /* live now; ended for slowness; sent */

@@ -15,6 +15,7 @@
 #include "peers.h"
 
 #include <event2/event_struct.h>
+#include <jansson.h>
 #include <stdatomic.h>
 
 enum {
@@ -83,6 +84,10 @@ void waits_finish_all(struct feed *feed);
 MUST_USE outcome claim_take(struct feed *feed, struct broker *b, struct fault *f);
 /* A receipt has come on its stream. */
 void claim_heard(struct feed *feed, struct broker *b);
+/* Who posts something for this stream has it. NULL with the fault: the broker has no stream, or it has another by now,
+ * or it is revoked (the connection of its posts may be older than the stream, and of another certificate). */
+struct broker *claim_check(struct feed *feed, const struct peer *peer, const uint8_t stream[FEED_STREAM_SIZE],
+			   const char *request_id, struct fault *f);
 
 /* ---- revoked ones (revoked.c) ---- */
 
@@ -105,6 +110,7 @@ struct stream {
 	struct outlet *outlet; /* NULL: the client has left */
 	enum stream_state state;
 	uint8_t spki_sha256[SHA256_SIZE]; /* of the certificate that opened it */
+	int64_t version;		  /* of the feed, that its reader understands */
 	uint8_t id[FEED_STREAM_SIZE]; /* what its receipts name: only who reads the stream knows it */
 	int64_t heard_ms; /* monotonic: of its last receipt; before the first, when the edge last took something */
 	bool receipted;
@@ -124,7 +130,8 @@ struct stream {
 
 /* Where a stream begins. */
 struct stream_start {
-	int64_t after; /* changes after this; 0: a snapshot */
+	int64_t after;	 /* changes after this; 0: a snapshot */
+	int64_t version; /* that the reader understands */
 	struct store_head head;
 };
 void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b, const struct stream_start *start);
@@ -133,6 +140,8 @@ void stream_taken(struct stream *s, unsigned frames);
 void stream_heartbeat(struct stream *s);
 /* Says at once up to where nothing concerns a broker, where a wait needs to know. */
 void stream_flush(struct stream *s, int64_t seq);
+/* Puts a question (its record), where it has to be live; at once, whatever else is to be sent. */
+void stream_ask(struct stream *s, const struct buf *record);
 /* Ended by this side. */
 void stream_end(struct stream *s);
 /* The client has left, or the stream was ended: no more frames. */
@@ -140,6 +149,24 @@ void stream_left(struct stream *s);
 
 /* Encodes a commit's records; false where they need more than a frame. */
 bool stream_encode(const struct store_commit *c, struct buf *records);
+
+/* ---- questions (questions.c) ---- */
+
+/* What a broker has posted; taken over by question_take. */
+struct page {
+	struct feed_page seen;
+	struct feed_session *sessions;
+	json_t *root; /* which their texts are in */
+};
+void page_free(struct page *p);
+
+/* A broker's answer; REASON_NOT_FOUND where nobody waits for it: the page stays the caller's. */
+MUST_USE outcome question_take(struct feed *feed, const struct broker *b, const uint8_t id[FEED_QUESTION_SIZE],
+			       struct page *page, struct fault *f);
+/* Its broker can be asked now what could not be asked before; it is gone. */
+void questions_stream_live(struct stream *s);
+void questions_stream_gone(struct feed *feed, const struct broker *b);
+void questions_finish_all(struct feed *feed);
 
 /* ---- the end on a worker's loop (outlet.c) ---- */
 
@@ -178,6 +205,8 @@ struct feed {
 	struct broker *brokers;
 	struct revoked *revoked;
 	struct wait *waits;
+	struct question *questions;
+	size_t question_count;
 	int64_t last_seq; /* of the commits that this thread has seen */
 	int64_t stall_ms; /* how long a broker may leave frames lying */
 	int64_t alive_ms; /* how long after a receipt nobody else gets its name */

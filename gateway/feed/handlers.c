@@ -18,7 +18,7 @@ struct opening {
 	struct gateway *gateway;
 	struct scgi_request *request;
 	struct peer peer;
-	int64_t epoch, after;
+	int64_t epoch, after, version;
 	uint8_t head[SHA256_SIZE];
 };
 
@@ -69,7 +69,8 @@ static void on_head(const struct store_head *head, bool known, const struct faul
 		refuse_rolled_back(o, head);
 		return;
 	}
-	struct stream_start start = {.after = same_epoch ? o->after : 0, .head = *head};
+	struct stream_start start = {
+		.after = same_epoch ? o->after : 0, .version = o->version, .head = *head};
 	if (same_epoch)
 		memcpy(start.head.hash, o->head, SHA256_SIZE);
 	outlet_open(o->gateway->feed, o->request, &o->peer, &start);
@@ -105,6 +106,8 @@ void feed_handle_stream(struct gateway *g, struct scgi_request *r)
 		ok = scgi_query_number(r, "epoch", INT64_MAX, 0, &o->epoch, &f);
 	if (ok.ok)
 		ok = scgi_query_number(r, "after", INT64_MAX, 0, &o->after, &f);
+	if (ok.ok)
+		ok = scgi_query_number(r, "version", INT32_MAX, 1, &o->version, &f);
 	if (ok.ok)
 		ok = query_head(r, o->head, &f);
 	if (!ok.ok) {

@@ -48,19 +48,9 @@ static void answer(struct receipt *x, const struct fault *f)
 	loop_post(x->loop, run_answer, x);
 }
 
-/* NULL with the fault: the broker has no stream, or it has another by now, or it is revoked (the connection for
- * receipts may be older than the stream, and of another certificate). */
 static struct broker *broker_of(const struct receipt *x, struct fault *f)
 {
-	if (!revoked_check(x->feed, x->peer.name, x->peer.spki_sha256, f).ok) {
-		revoked_report(x->feed, scgi_request_id(x->request), x->peer.name, f);
-		return NULL;
-	}
-	struct broker *b = broker_find(x->feed, x->peer.name);
-	if (b && b->stream && !memcmp(b->stream->id, x->stream, FEED_STREAM_SIZE))
-		return b;
-	refuse(f, REASON_FEED_STREAM, "stream: broker %s has no such stream", x->peer.name);
-	return NULL;
+	return claim_check(x->feed, &x->peer, x->stream, scgi_request_id(x->request), f);
 }
 
 static void count_receipt(struct receipt *x)

@@ -98,6 +98,7 @@ static void become_live(struct stream *s)
 	s->state = STREAM_LIVE;
 	if (!s->greeted)
 		send_position(s, FEED_HEARTBEAT, bytes_of(NULL, 0), 0);
+	questions_stream_live(s);
 }
 
 static void take_position(struct stream *s, const struct store_commit *c)
@@ -249,6 +250,7 @@ void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b, con
 	broker_connected(b, s);
 	outlet_begin(outlet, s->id);
 	s->epoch = start->head.epoch;
+	s->version = start->version;
 	s->limit = STORE_PAGE_MAX;
 	s->state = start->after ? STREAM_CATCHING_UP : STREAM_SNAPSHOT;
 	s->told = start->after;
@@ -275,6 +277,7 @@ static void part(struct stream *s)
 	atomic_fetch_sub(&s->feed->stream_count, 1);
 	broker_disconnected(s->broker, s);
 	waits_check(s->feed);
+	questions_stream_gone(s->feed, s->broker);
 }
 
 void stream_left(struct stream *s)
@@ -335,4 +338,9 @@ void stream_flush(struct stream *s, int64_t seq)
 {
 	if (s->outlet && s->state == STREAM_LIVE && s->told < seq && s->upto >= seq)
 		send_position(s, FEED_HEARTBEAT, bytes_of(NULL, 0), 0);
+}
+
+void stream_ask(struct stream *s, const struct buf *record)
+{
+	send_position(s, FEED_QUESTION, buf_view(record), 1);
 }

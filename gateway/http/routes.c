@@ -22,6 +22,7 @@ static const struct {
 	/* brokers, by their service certificate */
 	{{"GET", "/v1/feed"}, feed_handle_stream},
 	{{"POST", "/v1/feed/receipts"}, feed_handle_receipts},
+	{{"POST", "/v1/feed/sessions"}, feed_handle_sessions},
 	/* admins, by their signature */
 	{{NULL, "/v1/admin/"}, admin_handle},
 };

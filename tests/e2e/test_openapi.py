@@ -167,7 +167,7 @@ def test_what_admins_are_answered_conforms(shared, client):
     device = published(shared)[0]
     thing = client.enrol(device)[2]["thing"]
     refused = client.enrol(Attester())[2]["request_id"]
-    for path in ("devices", "services", "log", "alarms", "brokers"):
+    for path in ("devices", "services", "log", "alarms", "brokers", "sessions"):
         answer = ask(shared, "GET", f"/v1/admin/{path}")
         assert answer[0] == 200, answer
         conforms("GET", f"/v1/admin/{path}", answer)
@@ -184,7 +184,7 @@ def test_what_admins_are_answered_conforms(shared, client):
 
 
 def test_what_brokers_are_refused_conforms(shared):
-    for method, path in (("GET", "/v1/feed"), ("POST", "/v1/feed/receipts")):
+    for method, path in (("GET", "/v1/feed"), ("POST", "/v1/feed/receipts"), ("POST", "/v1/feed/sessions")):
         answer = shared.https(method, shared.ports["admin"], path)
         assert answer[0] == 401
         conforms(method, path, answer)

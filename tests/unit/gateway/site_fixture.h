@@ -43,6 +43,8 @@ static UNUSED_OK void site_route(struct scgi_request *r, void *arg)
 		feed_handle_stream(g, r);
 	else if (!strcmp(scgi_path(r), "/v1/feed/receipts"))
 		feed_handle_receipts(g, r);
+	else if (!strcmp(scgi_path(r), "/v1/feed/sessions"))
+		feed_handle_sessions(g, r);
 	else
 		admin_handle(g, r);
 }
@@ -262,6 +264,7 @@ struct site_broker {
 	struct buf certificate; /* PEM */
 	char *escaped;
 	int fd;
+	int version;	/* of the feed, that it says it understands; 0: it says nothing */
 	bool head_read; /* of the answer */
 	int status;
 	char stream[HEX_SIZE(FEED_STREAM_SIZE)]; /* what its receipts name */
@@ -278,6 +281,11 @@ struct site_broker {
 	/* the frames read last */
 	enum feed_kind kind;
 	size_t records, frames;
+	struct {
+		uint8_t id[FEED_QUESTION_SIZE];
+		int64_t after_us, limit;
+		char name[FEED_NAME_MAX + 1];
+	} asked; /* last */
 };
 
 static UNUSED_OK struct site_broker *site_broker_new(const char *name)
@@ -338,10 +346,12 @@ static UNUSED_OK int site_broker_status(struct site_broker *b)
 /* Asks for a stream at its table's position. */
 static UNUSED_OK void site_broker_ask(struct site_broker *b)
 {
-	char uri[256], head[HEX_SIZE(SHA256_SIZE)];
+	char uri[256], head[HEX_SIZE(SHA256_SIZE)], version[32] = "";
 	const char *const params[] = {"CLIENT_CERT", b->escaped, NULL};
 	hex_encode(bytes_of(b->chain.head, SHA256_SIZE), head);
-	snprintf(uri, sizeof uri, "/v1/feed?epoch=%lld&after=%lld&head=%s", (long long)b->chain.epoch,
+	if (b->version)
+		snprintf(version, sizeof version, "version=%d&", b->version);
+	snprintf(uri, sizeof uri, "/v1/feed?%sepoch=%lld&after=%lld&head=%s", version, (long long)b->chain.epoch,
 		 (long long)b->chain.seq, head);
 	site_broker_hang_up(b);
 	b->head_read = false;
@@ -368,6 +378,13 @@ static UNUSED_OK outcome site_broker_apply(void *arg, const struct feed_record *
 	b->records++;
 	if (r->type == FEED_POLICY) {
 		b->policies++;
+		return DONE;
+	}
+	if (r->type == FEED_SESSIONS) {
+		memcpy(b->asked.id, r->question.p, FEED_QUESTION_SIZE);
+		b->asked.after_us = r->after_us;
+		b->asked.limit = r->limit;
+		snprintf(b->asked.name, sizeof b->asked.name, "%.*s", (int)r->name.n, (const char *)r->name.p);
 		return DONE;
 	}
 	while (i < b->row_count && memcmp(b->rows[i].fingerprint, r->fingerprint.p, FINGERPRINT_SIZE) != 0)
@@ -427,10 +444,15 @@ static UNUSED_OK int site_broker_state(const struct site_broker *b, const uint8_
 	return -1;
 }
 
-static UNUSED_OK struct site_answer site_broker_post(struct site_broker *b, const char *body)
+static UNUSED_OK struct site_answer site_broker_post_to(struct site_broker *b, const char *path, const char *body)
 {
 	const char *const params[] = {"CLIENT_CERT", b->escaped, "CONTENT_TYPE", "application/json", NULL};
-	return site_receive(site_send("POST", "/v1/feed/receipts", bytes_str(body), params));
+	return site_receive(site_send("POST", path, bytes_str(body), params));
+}
+
+static UNUSED_OK struct site_answer site_broker_post(struct site_broker *b, const char *body)
+{
+	return site_broker_post_to(b, "/v1/feed/receipts", body);
 }
 
 static UNUSED_OK void site_broker_receipt(struct site_broker *b, const char *name, const char *connected)

@@ -1,0 +1,125 @@
+#include "api.h"
+#include "ctl.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_MAX = 500, CERTIFICATE_SHOWN = 16 };
+
+static void print_sessions(const struct ctl *c, const json_t *answer)
+{
+	static const char *const headings[] = {"THING",	       "CLIENT ID", "CERTIFICATE", "BROKER",
+					       "CONNECTED SINCE", "ADDRESS",   "MQTT"};
+	struct table *t = table_new(headings, 7);
+	json_t *s;
+	size_t i;
+	json_array_foreach(json_object_get(answer, "sessions"), i, s) {
+		char name[160], certificate[CERTIFICATE_SHOWN + 1], since[TEXT_TIME_SIZE];
+		const char *service = api_text(s, "service");
+		snprintf(name, sizeof name, "%s%s", *service ? service : api_text(s, "thing"),
+			 *service ? " (service)" : "");
+		snprintf(certificate, sizeof certificate, "%s", api_text(s, "certificateId"));
+		const char *cells[] = {name,
+				       api_text(s, "client_id"),
+				       certificate,
+				       api_text(s, "broker"),
+				       text_time_s(api_number(s, "connected_ms") / 1000, since),
+				       api_text(s, "address"),
+				       api_text(s, "protocol")};
+		table_row(t, cells, 0, PLAIN);
+	}
+	table_end(t, c->colour, "no sessions");
+	if (api_text(answer, "next")[0])
+		printf("more: --after %s\n", api_text(answer, "next"));
+}
+
+/* Each broker that did not say, and why: the list lacks its sessions. */
+static bool is_complete(const json_t *answer)
+{
+	static const struct {
+		const char *state, *text;
+	} causes[] = {
+		{"silent", "has not answered within 2 s"},
+		{"lost", "has no feed (`mooringctl brokers`)"},
+		{"outdated", "has an older plugin, which cannot say"},
+	};
+	bool complete = true;
+	json_t *broker;
+	size_t i;
+	json_array_foreach(json_object_get(answer, "brokers"), i, broker)
+		for (size_t n = 0; n < sizeof causes / sizeof *causes; n++) {
+			if (strcmp(api_text(broker, "state"), causes[n].state) != 0)
+				continue;
+			fprintf(stderr, "mooringctl: not complete: broker %s %s\n", api_text(broker, "name"),
+				causes[n].text);
+			complete = false;
+		}
+	return complete;
+}
+
+static void add_query(struct buf *target, const char *name, const char *value)
+{
+	char *part = value ? api_target("", value, "") : NULL;
+	if (part)
+		buf_printf(target, "&%s=%s", name, part);
+	free(part);
+}
+
+static int sessions(struct ctl *c, const struct arguments *a)
+{
+	struct buf target = {0};
+	struct fault f = {0};
+	json_t *answer = NULL;
+	long limit;
+	if (!argument_number(a, "limit", 1, PAGE_MAX, 50, &limit, &f).ok)
+		return ctl_usage("%s", f.text);
+	buf_printf(&target, "/v1/admin/sessions?limit=%ld", limit);
+	add_query(&target, "thing", argument(a, "thing"));
+	add_query(&target, "broker", argument(a, "broker"));
+	add_query(&target, "after", argument(a, "after"));
+	char *text = buf_take_str(&target);
+	int code = api_call(c, "GET", text, NULL, &answer);
+	free(text);
+	if (code != EXIT_DONE)
+		return code;
+	bool complete = is_complete(answer);
+	if (c->json)
+		code = api_print_json(json_incref(answer));
+	else
+		print_sessions(c, answer);
+	json_decref(answer);
+	return complete ? code : EXIT_REFUSED;
+}
+
+static const struct option_spec sessions_options[] = {
+	{"thing", "NAME", "only those of this thing, or of this service"},
+	{"broker", "NAME", "only those at this broker; the others are not asked"},
+	{"after", "PLACE", "go on after this one, as the end of a page says"},
+	{"limit", "N", "at most so many, 1 to 500 (50)"},
+	{NULL, NULL, NULL},
+};
+
+const struct command session_commands[] = {
+	{
+		.name = "sessions",
+		.arguments = "[--thing NAME] [--broker NAME] [--after PLACE] [--limit N]",
+		.summary = "who is connected now, at every broker",
+		.help = "Each broker is asked when this is asked, and waited for up to 2 s; nothing is kept\n"
+			"of the answers. By broker, and of a broker in the order in which they connected.\n"
+			"CONNECTED SINCE is by the broker's clock. With --json also how many sessions each\n"
+			"broker has in all, whatever was asked for.",
+		.examples = "  mooringctl sessions\n"
+			    "  mooringctl sessions --thing ajv7zq2kmeuxo4wd6tgc5hyb\n"
+			    "  mooringctl --json sessions --limit 1 | jq '.brokers[] | {name, sessions}'\n",
+		.options = sessions_options,
+		.words_min = 0,
+		.words_max = 0,
+		.run = sessions,
+		.exits = "0 done; 1 refused or failed, or a broker that standard error names did not say who is\n"
+			 "  connected to it; 2 wrong usage",
+	},
+	{0},
+};
