@@ -13,8 +13,8 @@ struct subject {
 	int64_t not_after;
 	struct session *session;	/* NULL: none is left */
 	struct policy_binding *binding; /* made for this one question, where there is no session */
-	const char *client_id;
-	const char *username;
+	struct connection connection;	/* of that one */
+	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
 };
 
 /* By the user name that BASIC_AUTH has set; a connection with any other one has not passed it. Departed ones
@@ -28,7 +28,8 @@ static bool find_session(struct mooring *m, const struct mosquitto *client, cons
 		return false;
 	if (s->table != table)
 		session_rebind(s, table);
-	*out = (struct subject){.not_after = s->not_after, .session = s};
+	out->session = s;
+	out->not_after = s->not_after;
 	if (s->entry)
 		out->standing = table_standing(table, s->entry);
 	return true;
@@ -38,20 +39,18 @@ static bool find_session(struct mooring *m, const struct mosquitto *client, cons
 static bool find_username(struct mooring *m, const struct mosquitto *client, const char *username,
 			  struct subject *out)
 {
-	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
 	size_t n = 0;
 	const struct table *table = atomic_load(&m->table);
 	if (!table || !username || strlen(username) != SESSION_USERNAME_SIZE - 1 ||
-	    !hex_decode(username, SESSION_USERNAME_SIZE - 1, fingerprint, sizeof fingerprint, &n))
+	    !hex_decode(username, SESSION_USERNAME_SIZE - 1, out->fingerprint, sizeof out->fingerprint, &n))
 		return false;
-	const struct table_entry *e = table_find(table, fingerprint);
+	const struct table_entry *e = table_find(table, out->fingerprint);
 	const char *id = mosquitto_client_id(client);
 	if (!e)
 		return false;
-	*out = (struct subject){.standing = table_standing(table, e),
-				.not_after = atomic_load(&e->not_after),
-				.client_id = id ? id : "",
-				.username = username};
+	out->standing = table_standing(table, e);
+	out->not_after = atomic_load(&e->not_after);
+	out->connection = (struct connection){client, out->fingerprint, username, id ? id : ""};
 	return true;
 }
 
@@ -89,13 +88,12 @@ static void expel(struct mooring *m, const struct mosquitto *client, const char 
 		reason_code(REASON_PLUGIN_BYPASSED), mosquitto_client_address(client));
 }
 
-static const struct policy_binding *policy_of(struct subject *s, const struct mosquitto *client)
+static const struct policy_binding *policy_of(const struct mooring *m, struct subject *s)
 {
 	struct fault f;
 	if (s->session)
-		return binding_of(s->session, &s->standing);
-	if (!s->standing.policy ||
-	    !binding_make(client, s->client_id, s->username, &s->standing, &s->binding, &f).ok)
+		return binding_of(m->fields, s->session, &s->standing);
+	if (!s->standing.policy || !binding_make(m->fields, &s->connection, &s->standing, &s->binding, &f).ok)
 		return NULL;
 	return s->binding;
 }
@@ -132,7 +130,7 @@ static bool is_allowed(const struct mooring *m, struct subject *s, const struct 
 		return false;
 	if (!m->clock.suspect && m->now_s > s->not_after)
 		return false;
-	const struct policy_binding *b = policy_of(s, ed->client);
+	const struct policy_binding *b = policy_of(m, s);
 	return b && decide(b, s, ed, m->now_s) == POLICY_ALLOWED;
 }
 

@@ -79,20 +79,22 @@ struct asked {
 	X509 *cert;
 	const char *client_id;
 	bool persistent;
+	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
 	char username[SESSION_USERNAME_SIZE];
 	struct policy_binding *binding; /* the session's, once there is one */
 };
 
 /* The broker does not say whether there is a will: what the policy says to one is asked when it is
  * published. */
-static outcome check_policy(struct asked *a, const struct table_standing *standing, int64_t now_s,
+static outcome check_policy(struct mooring *m, struct asked *a, const struct table_standing *standing, int64_t now_s,
 			    struct fault *f)
 {
 	const struct policy_connect packet = {.persistent = a->persistent};
+	const struct connection of = {a->client, a->fingerprint, a->username, a->client_id};
 	if (!standing->policy)
 		return refuse(f, REASON_POLICY_DENIED,
 			      "the certificate's policy is missing or not understood");
-	outcome o = binding_make(a->client, a->client_id, a->username, standing, &a->binding, f);
+	outcome o = binding_make(m->fields, &of, standing, &a->binding, f);
 	if (o.ok && policy_check_connect(a->binding, &packet, now_s) != POLICY_ALLOWED)
 		return refuse(f, REASON_POLICY_DENIED,
 			      "the policy does not allow iot:Connect to this connection");
@@ -134,7 +136,6 @@ static outcome enter(struct mooring *m, struct asked *a, const struct table *tab
 
 static outcome admit(struct mooring *m, struct asked *a, struct fault *f)
 {
-	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
 	const struct table *table = atomic_load(&m->table);
 	int64_t monotonic_ms = clock_monotonic_ms(), now_s = broker_clock_now_s(&m->clock, monotonic_ms),
 		ends = 0;
@@ -142,11 +143,11 @@ static outcome admit(struct mooring *m, struct asked *a, struct fault *f)
 		return refuse(f, REASON_CERTIFICATE_MISSING, "the client presented no certificate");
 	outcome o = check_broker(m, table, monotonic_ms, f);
 	if (o.ok)
-		o = fingerprint_of(a->cert, fingerprint, f);
+		o = fingerprint_of(a->cert, a->fingerprint, f);
 	if (!o.ok)
 		return o;
-	hex_encode(bytes_of(fingerprint, sizeof fingerprint), a->username);
-	const struct table_entry *e = table_find(table, fingerprint);
+	hex_encode(bytes_of(a->fingerprint, sizeof a->fingerprint), a->username);
+	const struct table_entry *e = table_find(table, a->fingerprint);
 	struct table_standing standing = {0};
 	if (e)
 		standing = table_standing(table, e);
@@ -156,7 +157,7 @@ static outcome admit(struct mooring *m, struct asked *a, struct fault *f)
 	if (o.ok)
 		o = check_client_id(a->client_id, f);
 	if (o.ok)
-		o = check_policy(a, &standing, now_s, f);
+		o = check_policy(m, a, &standing, now_s, f);
 	return o.ok ? enter(m, a, table, e, &standing, ends, f) : o;
 }
 

@@ -8,15 +8,25 @@
 #ifndef MOORING_PLUGIN_BINDING_H
 #define MOORING_PLUGIN_BINDING_H
 
+#include "plugin/fields.h"
 #include "plugin/sessions.h"
 
-/* `username` is the certificate's id. The policy must be there. What `client` no longer has (an offline
- * session has no certificate) has no value. Caller policy_binding_free. REASON_NO_MEMORY. */
-MUST_USE outcome binding_make(const struct mosquitto *client, const char *client_id, const char *username,
+/* Whom the broker asks about. */
+struct connection {
+	const struct mosquitto *client;
+	const uint8_t *fingerprint; /* TABLE_FINGERPRINT_SIZE bytes */
+	const char *username;	    /* the same in hex: the certificate's id */
+	const char *client_id;
+};
+
+/* The policy must be there. What the connection no longer has (an offline session has no address) has no value. Caller
+ * policy_binding_free. REASON_NO_MEMORY. */
+MUST_USE outcome binding_make(struct fields *fields, const struct connection *of,
 			      const struct table_standing *standing, struct policy_binding **out,
 			      struct fault *f);
 /* The session's own, made anew where its policy or its certificate's standing has changed. NULL denies
  * all. */
-const struct policy_binding *binding_of(struct session *session, const struct table_standing *standing);
+const struct policy_binding *binding_of(struct fields *fields, struct session *session,
+					const struct table_standing *standing);
 
 #endif

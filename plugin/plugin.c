@@ -53,7 +53,7 @@ static outcome start(struct mooring *m, struct fault *f)
 	outcome o = config_scan_broker(m->options.config_file, f);
 	if (!o.ok)
 		return o;
-	if (!(m->sessions = sessions_new()))
+	if (!(m->sessions = sessions_new()) || !(m->fields = fields_new()))
 		return refuse(f, REASON_NO_MEMORY, "no memory for sessions");
 	m->keeper.published = &m->table;
 	m->keeper.retire = &m->retire;
@@ -96,6 +96,7 @@ static void end(struct mooring *m)
 	keeper_close(&m->keeper);
 	retire_all(&m->retire);
 	sessions_free(m->sessions);
+	fields_free(m->fields);
 	EVP_PKEY_free(m->keeper.key);
 	options_free(&m->options);
 	receipts_destroy(&m->receipts);

@@ -12,6 +12,7 @@
 #include "plugin/broker.h"
 #include "plugin/broker_clock.h"
 #include "plugin/feed.h"
+#include "plugin/fields.h"
 #include "plugin/keeper.h"
 #include "plugin/options.h"
 #include "plugin/receipts.h"
@@ -54,6 +55,7 @@ struct mooring {
 	struct feed *feed;
 	/* the broker's thread's from here */
 	struct sessions *sessions;
+	struct fields *fields;
 	const struct table *bound; /* the table that sessions point into */
 	struct broker_clock clock;
 	int64_t now_s;	/* by that clock, at the last TICK */

@@ -144,6 +144,7 @@ int on_tick(int event, void *event_data, void *userdata)
 	cut_wanted(m, reloaded);
 	cut_expired(m);
 	expel_intruders(m);
+	fields_sweep(m->fields, m->bound, m->now_s);
 	copy_roster(m);
 	drain_log(m);
 	state_publish(m, monotonic_ms);

@@ -490,6 +490,20 @@ def test_a_policy_sees_the_certificate_and_the_address(bench, version):
     bench.refused(thing, "policy-denied", version)
 
 
+def test_a_message_is_queued_for_an_offline_session_whose_policy_names_its_certificate(bench):
+    """By then the broker has no certificate of it; the plugin has kept what the policy asks of it."""
+    put_default(bench, allow("Connect", "client/*"), allow("Publish", "topic/cmd/*"), allow("Subscribe", "topicfilter/cmd/*"),
+                allow("Receive", "topic/cmd/${iot:Certificate.Subject.CommonName}"))
+    thing, sender = bench.device("thing"), bench.admitted(bench.device("sender"))
+    away = bench.admitted(thing, clean=False)
+    assert away.subscribe("cmd/#", qos=1) == 1
+    away.close()
+    bench.broker.logged("Client thing closed its connection")
+    for topic in ("cmd/other", "cmd/thing"):
+        sender.publish(topic, "while away", qos=1)
+    assert bench.admitted(thing, clean=False).message() == ("cmd/thing", "while away")
+
+
 @pytest.mark.parametrize("version", [4, 5])
 def test_a_policy_may_want_clean_sessions(bench, version):
     put_default(bench, allow("Connect", "client/*", **{

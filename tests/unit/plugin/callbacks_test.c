@@ -271,6 +271,27 @@ static void test_a_connection_has_what_its_certificate_and_its_address_say(void 
 	assert_int_equal(ERR_peek_error(), 0);
 }
 
+/* The broker has the certificate of a live connection alone. The address is that of a connection. */
+static void test_an_offline_session_keeps_what_its_certificate_says(void **state)
+{
+	(void)state;
+	set_policy(POLICY(ALLOW("Connect", "client/*", "") ","
+		ALLOW("Receive", "topic/${iot:Certificate.Subject.CommonName}/*", "") ","
+		ALLOW("Receive", "topic/${aws:SourceIp}", "")));
+	struct mosquitto *c = client(0, "a", t.certs[0]), *never_seen = client(1, "b", NULL);
+	assert_int_equal(auth(c), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_READ, "192.0.2.1"), MOSQ_ERR_SUCCESS);
+	disconnect(c);
+	tick();
+	c->cert = NULL;
+	c->address = NULL;
+	assert_null(sessions_find(t.m->sessions, c));
+	assert_int_equal(acl(c, MOSQ_ACL_READ, "lamp/x"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_READ, "192.0.2.1"), MOSQ_ERR_ACL_DENIED);
+	hex_encode(bytes_of(t.fingerprints[1], SHA256_SIZE), never_seen->username);
+	assert_int_equal(acl(never_seen, MOSQ_ACL_READ, "lamp/x"), MOSQ_ERR_ACL_DENIED);
+}
+
 static void test_a_service_has_no_thing(void **state)
 {
 	(void)state;
@@ -604,6 +625,7 @@ int main(void)
 		WITH(test_the_broker_finds_its_error_queue_as_it_was),
 		WITH(test_topics),
 		WITH(test_a_connection_has_what_its_certificate_and_its_address_say),
+		WITH(test_an_offline_session_keeps_what_its_certificate_says),
 		WITH(test_a_service_has_no_thing),
 		WITH(test_a_changed_policy_is_in_force_at_the_next_check),
 		WITH(test_the_policy_may_want_clean_sessions),
