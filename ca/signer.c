@@ -3,7 +3,7 @@
 #include "certificate.h"
 #include "clock.h"
 #include "journal.h"
-#include "judge.h"
+#include "authorise.h"
 #include "ledger.h"
 #include "log.h"
 
@@ -16,7 +16,7 @@ struct signer {
 	const struct signer_config *config;
 	struct journal *journal;
 	struct ledger *ledger;
-	struct judge judge;
+	struct authoriser authoriser;
 	int64_t latest;	    /* time of the newest attested certificate, which a verifier's clock agreed to */
 	size_t uncommitted; /* entries of the ledger */
 	bool journal_fails;
@@ -63,7 +63,7 @@ outcome signer_new(const struct signer_config *config, struct signer_keys *keys,
 		return refuse(f, REASON_NO_MEMORY, "no memory for the signer");
 	}
 	s->config = config;
-	s->judge = (struct judge){.config = config, .keys = keys, .ledger = s->ledger};
+	s->authoriser = (struct authoriser){.config = config, .keys = keys, .ledger = s->ledger};
 	outcome o = (size_t)snprintf(path, sizeof path, "%s/journal", config->state_dir) < sizeof path
 			    ? journal_open(path, learn, s, &s->journal, f)
 			    : refuse(f, REASON_CONFIG, "state_dir: the path is too long");
@@ -145,14 +145,14 @@ static outcome decide_void(struct signer *s, const struct signer_request *r, int
 	d->awaits_commit = !known || journal_is_pending(s->journal, known->offset);
 	if (known)
 		return DONE;
-	outcome o = judge_take_void(&s->judge, clock_monotonic_us(), f);
+	outcome o = authorise_take_void(&s->authoriser, clock_monotonic_us(), f);
 	if (!o.ok)
 		return o;
 	memcpy(record.intent, r->intent, sizeof record.intent);
 	return remember(s, &record, f);
 }
 
-static outcome build_tbs(const struct signer *s, const struct signer_request *r, const struct judgement *m,
+static outcome build_tbs(const struct signer *s, const struct signer_request *r, const struct authorisation *m,
 			 struct buf *tbs, struct fault *f)
 {
 	char uri[SAN_URI_MAX];
@@ -175,7 +175,7 @@ static outcome build_tbs(const struct signer *s, const struct signer_request *r,
 	return o;
 }
 
-static outcome sign_and_remember(struct signer *s, const struct signer_request *r, const struct judgement *m,
+static outcome sign_and_remember(struct signer *s, const struct signer_request *r, const struct authorisation *m,
 				 struct bytes tbs, struct journal_record *record, struct signer_decision *d,
 				 struct fault *f)
 {
@@ -184,7 +184,7 @@ static outcome sign_and_remember(struct signer *s, const struct signer_request *
 	struct lint_approval *approval = NULL;
 	outcome o = lint_approve(tbs, &expect, &approval, f);
 	if (o.ok && !m->profile->attested)
-		o = judge_take_unattested(&s->judge, clock_monotonic_us(), f);
+		o = authorise_take_unattested(&s->authoriser, clock_monotonic_us(), f);
 	if (o.ok)
 		o = issuer_sign(m->issuer, approval, &d->certificate, f);
 	lint_approval_free(approval);
@@ -212,7 +212,7 @@ static outcome repeat(struct signer *s, const struct ledger_entry *known, const 
 	return answer_from_journal(s, known, first, d, f);
 }
 
-static outcome issue_judged(struct signer *s, const struct signer_request *r, const struct judgement *m,
+static outcome issue_authorised(struct signer *s, const struct signer_request *r, const struct authorisation *m,
 			    const struct ledger_entry *known, const struct journal_record *first,
 			    struct journal_record *record, struct signer_decision *d, struct fault *f)
 {
@@ -236,7 +236,7 @@ static outcome decide_issue(struct signer *s, struct bytes message, const struct
 {
 	const struct ledger_entry *known = ledger_by_intent(s->ledger, r->intent);
 	struct journal_record record = {.kind = JOURNAL_CERTIFICATE, .time = now}, first;
-	struct judgement m;
+	struct authorisation m;
 	sha256(message, record.request_sha256);
 	if (known && known->is_void)
 		return refuse(f, REASON_SIGNER_INTENT, "this intent was given up: it will never be signed");
@@ -249,8 +249,8 @@ static outcome decide_issue(struct signer *s, struct bytes message, const struct
 		return refuse(f, REASON_CLOCK_SUSPECT,
 			      "the clock is %lld s behind a certificate that was signed before",
 			      (long long)(s->latest - now));
-	o = judge_request(&s->judge, r, now, &m, f);
-	return o.ok ? issue_judged(s, r, &m, known, &first, &record, d, f) : o;
+	o = authorise_request(&s->authoriser, r, now, &m, f);
+	return o.ok ? issue_authorised(s, r, &m, known, &first, &record, d, f) : o;
 }
 
 void signer_decide(struct signer *s, struct bytes message, const struct signer_request *r, int64_t now,

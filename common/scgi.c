@@ -156,8 +156,8 @@ static outcome worker_drain(struct scgi_worker *w, struct fault *f)
 		event_free(w->resume);
 	w->listen = w->resume = NULL;
 	for (struct scgi_request *r = w->open; r; r = r->next)
-		if (r->state == SCGI_STREAMING && !r->doomed)
-			scgi_conn_doom(r);
+		if (r->state == SCGI_STREAMING && !r->closing)
+			scgi_conn_end(r);
 	return DONE;
 }
 

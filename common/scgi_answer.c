@@ -144,13 +144,13 @@ void scgi_stream_begin(struct scgi_request *r, const char *content_type, size_t 
 
 void scgi_stream_send(struct scgi_request *r, struct bytes chunk)
 {
-	if (r->doomed)
+	if (r->closing)
 		return;
 	buf_consume(&r->out, r->out_sent);
 	r->out_sent = 0;
 	buf_bytes(&r->out, chunk);
 	if (r->out.failed || r->out.n > r->stream_limit)
-		scgi_conn_doom(r);
+		scgi_conn_end(r);
 	else
 		scgi_conn_flush(r);
 }

@@ -81,10 +81,10 @@ void scgi_conn_abandon(struct scgi_request *r)
 	r->left = true;
 }
 
-void scgi_conn_doom(struct scgi_request *r)
+void scgi_conn_end(struct scgi_request *r)
 {
 	event_del(&r->io);
-	r->doomed = true;
+	r->closing = true;
 	event_active(&r->timer, EV_TIMEOUT, 0);
 }
 
@@ -93,7 +93,7 @@ static void client_left(struct scgi_request *r)
 	r->left = true;
 	event_del(&r->io);
 	if (r->state == SCGI_STREAMING)
-		scgi_conn_doom(r);
+		scgi_conn_end(r);
 	else if (r->state != SCGI_HANDLING)
 		conn_end(r);
 }
@@ -123,11 +123,11 @@ static void sent_all(struct scgi_request *r)
 
 void scgi_conn_flush(struct scgi_request *r)
 {
-	if (r->left || r->doomed) {
+	if (r->left || r->closing) {
 		if (r->state == SCGI_WRITING || r->ending)
 			conn_end(r);
-		else if (!r->doomed)
-			scgi_conn_doom(r);
+		else if (!r->closing)
+			scgi_conn_end(r);
 		return;
 	}
 	while (r->out_sent < r->out.n) {

@@ -32,7 +32,7 @@ struct scgi_request {
 	struct scgi_request *next, **link; /* the worker's open requests */
 	int fd;
 	enum scgi_state state;
-	bool in_handler, overloaded, left, ending, doomed, linger;
+	bool in_handler, overloaded, left, ending, closing, linger;
 	struct event io, timer;
 	struct buf in, out, extra; /* request, unsent answer, headers that the handler added */
 	size_t out_sent;
@@ -83,7 +83,7 @@ void scgi_conn_release(struct scgi_request *r);
 /* Sends r->out; with `ending` it is the last of it. */
 void scgi_conn_flush(struct scgi_request *r);
 /* Ends a stream from within any call: the `left` callback and the free come in the loop's next turn. */
-void scgi_conn_doom(struct scgi_request *r);
+void scgi_conn_end(struct scgi_request *r);
 
 /* request: fills path, query, certificate and id from the whole request in r->in. */
 outcome scgi_request_fill(struct scgi_request *r, struct fault *f);

@@ -109,7 +109,7 @@ void store_devices(struct store *s, const struct store_device_query *query,
 	"v.ear, "                                                                                            \
 	"c.request_id, c.outgoing AND c.state < 2, c.der FROM certificates c JOIN devices d ON d.id = "      \
 	"c.device_id "                                                                                       \
-	"JOIN verdicts v ON v.id = c.verdict_id "
+	"JOIN attestation_results v ON v.id = c.result_id "
 
 static void read_certificate(struct op *op, struct query *q, void *into)
 {

@@ -86,12 +86,12 @@ void store_void(struct store *s, const uint8_t intent_id[INTENT_ID_SIZE],
 	op_write(&v->op);
 }
 
-outcome intents_doom(struct writer *w, int64_t device_id, const char *doom, struct fault *f)
+outcome intents_cancel(struct writer *w, int64_t device_id, const char *why, struct fault *f)
 {
 	static const char sql[] =
-		"UPDATE intents SET state = 'doomed', doom = ? WHERE device_id = ? AND state = 'open'";
+		"UPDATE intents SET state = 'cancelled', cancelled_for = ? WHERE device_id = ? AND state = 'open'";
 	struct query q = query_start(&w->conn, sql);
-	query_text(&q, doom);
+	query_text(&q, why);
 	query_int(&q, device_id);
 	return query_run(&q, f);
 }

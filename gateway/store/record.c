@@ -18,9 +18,9 @@ struct recording {
 	struct record_op *r;
 	struct writer *w;
 	bool found;
-	char state[8], doom[24];
+	char cancelled_for[24];
 	uint8_t serial[SERIAL_SIZE], spki_sha256[SHA256_SIZE];
-	int64_t generation, renews_id, not_before, not_after, verdict_id;
+	int64_t generation, renews_id, not_before, not_after, result_id;
 	bool uses_grant;
 	char request_id[STORE_REQUEST_ID_SIZE], profile[16];
 	char evidence[16];
@@ -34,20 +34,19 @@ struct recording {
 };
 
 #define INTENT_COLUMNS                                                                                       \
-	"i.state, i.doom, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, i.not_after, "   \
-	"i.verdict_id, i.uses_grant, i.request_id, i.profile"
+	"i.cancelled_for, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, i.not_after, "   \
+	"i.result_id, i.uses_grant, i.request_id, i.profile"
 
 static void read_intent(struct recording *x, struct query *q)
 {
-	snprintf(x->state, sizeof x->state, "%s", column_text(q));
-	snprintf(x->doom, sizeof x->doom, "%s", column_text(q));
+	snprintf(x->cancelled_for, sizeof x->cancelled_for, "%s", column_text(q));
 	column_copy(q, x->serial, SERIAL_SIZE);
 	column_copy(q, x->spki_sha256, SHA256_SIZE);
 	x->generation = column_int(q);
 	x->renews_id = column_int(q);
 	x->not_before = column_int(q);
 	x->not_after = column_int(q);
-	x->verdict_id = column_int(q);
+	x->result_id = column_int(q);
 	x->uses_grant = column_int(q);
 	snprintf(x->request_id, sizeof x->request_id, "%s", column_text(q));
 	snprintf(x->profile, sizeof x->profile, "%s", column_text(q));
@@ -58,7 +57,8 @@ static outcome load_intent(struct recording *x, struct fault *f)
 	static const char sql[] =
 		"SELECT " INTENT_COLUMNS
 		", v.evidence, v.assurance, v.evidence_sha256, v.ear_sha256, " DEVICE_COLUMNS
-		" FROM intents i JOIN devices d ON d.id = i.device_id JOIN verdicts v ON v.id = i.verdict_id "
+		" FROM intents i JOIN devices d ON d.id = i.device_id JOIN attestation_results v ON v.id = "
+		"i.result_id "
 		"WHERE i.id = ?";
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, x->r->intent_id, INTENT_ID_SIZE);
@@ -79,9 +79,9 @@ static outcome load_intent(struct recording *x, struct fault *f)
 static void decide_state(struct recording *x)
 {
 	x->revocation_reason = "";
-	if (!strcmp(x->doom, "expired")) {
+	if (!strcmp(x->cancelled_for, "expired")) {
 		x->result = STORE_EXPIRED;
-	} else if (*x->doom) {
+	} else if (*x->cancelled_for) {
 		x->result = STORE_REVOKED;
 		x->revocation_reason =
 			*x->device.revocation_reason ? x->device.revocation_reason : "superseded";
@@ -144,7 +144,7 @@ static outcome insert_certificate(struct recording *x, struct fault *f)
 	static const char sql[] =
 		"INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, "
 		"not_before, not_after, renews_id, revocation_reason, revoked_at_ms, issued_at_ms, "
-		"request_id, verdict_id, der) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, "
+		"request_id, result_id, der) VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, "
 		"?)";
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, x->r->out.fingerprint, FINGERPRINT_SIZE);
@@ -160,7 +160,7 @@ static outcome insert_certificate(struct recording *x, struct fault *f)
 	query_int(&q, x->result == STORE_REVOKED ? x->w->now_ms : 0);
 	query_int(&q, x->w->now_ms);
 	query_text(&q, x->request_id);
-	query_int(&q, x->verdict_id);
+	query_int(&q, x->result_id);
 	query_blob(&q, x->r->der.p, x->r->der.n);
 	return query_run(&q, f);
 }

@@ -178,9 +178,10 @@ static outcome check_same_key(struct decision *x, struct fault *f)
 	return DONE;
 }
 
-static outcome doom_intent(struct decision *x, const uint8_t id[INTENT_ID_SIZE], struct fault *f)
+static outcome cancel_intent(struct decision *x, const uint8_t id[INTENT_ID_SIZE], struct fault *f)
 {
-	static const char sql[] = "UPDATE intents SET state = 'doomed', doom = 'expired' WHERE id = ?";
+	static const char sql[] =
+		"UPDATE intents SET state = 'cancelled', cancelled_for = 'expired' WHERE id = ?";
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, id, INTENT_ID_SIZE);
 	return query_run(&q, f);
@@ -216,7 +217,7 @@ static outcome check_open_intent(struct decision *x, struct fault *f)
 	if (!o.ok || !found)
 		return o;
 	if (open.not_after <= x->now)
-		return doom_intent(x, open.id, f);
+		return cancel_intent(x, open.id, f);
 	if (!memcmp(open.spki_sha256, x->r->in.intent.spki_sha256, SHA256_SIZE)) {
 		x->r->out.result = STORE_PENDING;
 		x->r->out.intent = open;
@@ -315,10 +316,10 @@ static outcome write_key(struct decision *x, struct fault *f)
 	return query_run(&q, f);
 }
 
-static outcome write_verdict(struct decision *x, struct fault *f)
+static outcome write_result(struct decision *x, struct fault *f)
 {
 	static const char sql[] =
-		"INSERT INTO verdicts (evidence, assurance, evidence_sha256, nonce, audience, "
+		"INSERT INTO attestation_results (evidence, assurance, evidence_sha256, nonce, audience, "
 		"ear_sha256, ear) VALUES (?, ?, ?, ?, ?, ?, ?)";
 	const struct store_reservation *in = &x->r->in;
 	struct query q = query_start(&x->w->conn, sql);
@@ -336,7 +337,7 @@ static outcome insert_intent(struct decision *x, struct fault *f)
 {
 	static const char sql[] =
 		"INSERT INTO intents (id, state, serial, device_id, generation, uses_grant, renews_id, "
-		"spki_sha256, not_before, not_after, profile, request_id, verdict_id) "
+		"spki_sha256, not_before, not_after, profile, request_id, result_id) "
 		"VALUES (?, 'open', ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?)";
 	const struct store_intent *in = &x->r->out.intent;
 	struct query q = query_start(&x->w->conn, sql);
@@ -361,7 +362,7 @@ static outcome write_intent(struct decision *x, struct fault *f)
 	if (o.ok)
 		o = write_key(x, f);
 	if (o.ok)
-		o = write_verdict(x, f);
+		o = write_result(x, f);
 	x->r->out.result = STORE_RESERVED;
 	x->r->out.intent = x->r->in.intent;
 	x->r->out.intent.generation = x->device.generation + x->uses_grant;

@@ -39,7 +39,7 @@ const char store_schema[] =
 	") STRICT, WITHOUT ROWID;"
 
 	/* The attestation result that an intent rests on, and what it was bound to. Written once. */
-	"CREATE TABLE verdicts ("
+	"CREATE TABLE attestation_results ("
 	"  id INTEGER PRIMARY KEY,"
 	"  evidence TEXT NOT NULL CHECK (evidence = 'none' OR evidence = 'psa-token' OR evidence = "
 	"'cose-csr'),"
@@ -53,8 +53,8 @@ const char store_schema[] =
 
 	"CREATE TABLE intents ("
 	"  id BLOB PRIMARY KEY CHECK (length(id) = 16),"
-	"  state TEXT NOT NULL CHECK (state = 'open' OR state = 'doomed' OR state = 'void'),"
-	"  doom TEXT NOT NULL DEFAULT ''," /* why its certificate can no longer become active */
+	"  state TEXT NOT NULL CHECK (state = 'open' OR state = 'cancelled' OR state = 'void'),"
+	"  cancelled_for TEXT NOT NULL DEFAULT ''," /* why its certificate can no longer become active */
 	"  serial BLOB NOT NULL UNIQUE CHECK (length(serial) = 16),"
 	"  device_id INTEGER NOT NULL,"
 	"  generation INTEGER NOT NULL,"
@@ -65,7 +65,7 @@ const char store_schema[] =
 	"  not_after INTEGER NOT NULL,"
 	"  profile TEXT NOT NULL,"
 	"  request_id TEXT NOT NULL,"
-	"  verdict_id INTEGER NOT NULL"
+	"  result_id INTEGER NOT NULL"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE UNIQUE INDEX intents_one_open ON intents (device_id) WHERE state = 'open';"
 
@@ -87,7 +87,7 @@ const char store_schema[] =
 	"  revoked_at_ms INTEGER NOT NULL DEFAULT 0,"
 	"  issued_at_ms INTEGER NOT NULL,"
 	"  request_id TEXT NOT NULL,"
-	"  verdict_id INTEGER NOT NULL,"
+	"  result_id INTEGER NOT NULL,"
 	"  der BLOB NOT NULL"
 	") STRICT;"
 	"CREATE INDEX certificates_device ON certificates (device_id);"

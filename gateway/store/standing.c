@@ -140,7 +140,7 @@ static outcome run_revoke(struct op *op, struct conn *c, struct fault *f)
 	x.device.revoked = true;
 	x.device.granted = false;
 	snprintf(x.device.revocation_reason, sizeof x.device.revocation_reason, "%s", x.op->reason);
-	o = intents_doom(x.w, x.device.id, "device-revoked", f);
+	o = intents_cancel(x.w, x.device.id, "device-revoked", f);
 	return o.ok ? make_change(&x, "device-revoked", f) : o;
 }
 
@@ -222,7 +222,7 @@ static outcome run_allow_reenrol(struct op *op, struct conn *c, struct fault *f)
 	x.device.granted = true;
 	o = device_save(x.w, &x.device, f);
 	if (o.ok)
-		o = intents_doom(x.w, x.device.id, "superseded", f);
+		o = intents_cancel(x.w, x.device.id, "superseded", f);
 	if (o.ok)
 		o = log_device(&x, "reenrolment-allowed", f);
 	op->seq = x.w->head.seq;

@@ -17,7 +17,7 @@
 
 #include <stdatomic.h>
 
-enum { STORE_SCHEMA_VERSION = 4, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
+enum { STORE_SCHEMA_VERSION = 5, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
 enum { STORE_READERS = 2 };
 
 extern const char store_schema[];
@@ -265,7 +265,7 @@ MUST_USE outcome device_apply(struct writer *w, const struct device *d, const st
 MUST_USE outcome certificate_supersede(struct writer *w, const struct certificate *c,
 				       const struct cause *cause, struct fault *f);
 /* Open intents of a device can no longer give an active certificate. */
-MUST_USE outcome intents_doom(struct writer *w, int64_t device_id, const char *doom, struct fault *f);
+MUST_USE outcome intents_cancel(struct writer *w, int64_t device_id, const char *why, struct fault *f);
 /* Revokes renewed certificates whose time is up. Run by the writer between transactions of its callers. */
 MUST_USE outcome supersede_due(struct writer *w, int64_t *next_s, struct fault *f);
 

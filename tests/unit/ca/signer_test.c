@@ -2,7 +2,7 @@
 #include "ca_fixture.h"
 
 #include "ca/journal.h"
-#include "ca/judge.h"
+#include "ca/authorise.h"
 #include "ca/signer.h"
 #include "clock.h"
 #include "csr.h"

@@ -422,14 +422,14 @@ static void test_invariants_hold_in_the_database_itself(void **state)
 	assert_sql_refused(
 		"INSERT INTO certificates (fingerprint, serial, state, device_id, generation, spki_sha256, "
 		"not_before, "
-		"not_after, issued_at_ms, request_id, verdict_id, der) SELECT zeroblob(32), zeroblob(16), 0, "
+		"not_after, issued_at_ms, request_id, result_id, der) SELECT zeroblob(32), zeroblob(16), 0, "
 		"device_id, "
-		"generation, spki_sha256, 0, 0, 0, '', verdict_id, der FROM certificates WHERE state = 0");
+		"generation, spki_sha256, 0, 0, 0, '', result_id, der FROM certificates WHERE state = 0");
 	assert_sql_refused("INSERT INTO certificates (fingerprint, serial, state, device_id, generation, "
 			   "spki_sha256, not_before, "
-			   "not_after, issued_at_ms, request_id, verdict_id, der) SELECT zeroblob(32), "
+			   "not_after, issued_at_ms, request_id, result_id, der) SELECT zeroblob(32), "
 			   "serial, 2, device_id, "
-			   "9, spki_sha256, 0, 0, 0, '', verdict_id, der FROM certificates WHERE state = 0");
+			   "9, spki_sha256, 0, 0, 0, '', result_id, der FROM certificates WHERE state = 0");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

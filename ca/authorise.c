@@ -1,4 +1,4 @@
-#include "judge.h"
+#include "authorise.h"
 
 #include "clock.h"
 #include "ear.h"
@@ -7,13 +7,13 @@
 
 enum { UNATTESTED_TYPE = 0x00, MINUTE_US = 60000000 };
 
-static outcome choose_profile(struct judge *j, const struct signer_request *r, struct judgement *m,
+static outcome choose_profile(struct authoriser *a, const struct signer_request *r, struct authorisation *m,
 			      struct fault *f)
 {
 	m->profile = profile_find(r->profile);
 	if (!m->profile || !m->profile->by_signer)
 		return refuse(f, REASON_SIGNER_PROFILE, "the signer has no such profile");
-	m->issuer = m->profile->attested ? &j->keys->device : &j->keys->unattested;
+	m->issuer = m->profile->attested ? &a->keys->device : &a->keys->unattested;
 	if (!m->issuer->key)
 		return refuse(f, REASON_SIGNER_PROFILE,
 			      "certificates without evidence are off: unattested_key is not set");
@@ -25,37 +25,37 @@ static outcome choose_profile(struct judge *j, const struct signer_request *r, s
 	return DONE;
 }
 
-static outcome check_audience(const struct judge *j, const struct signer_request *r, struct fault *f)
+static outcome check_audience(const struct authoriser *a, const struct signer_request *r, struct fault *f)
 {
-	for (size_t i = 0; i < j->config->issuing.origins.count; i++)
-		if (!strcmp(r->audience, j->config->issuing.origins.items[i]))
+	for (size_t i = 0; i < a->config->issuing.origins.count; i++)
+		if (!strcmp(r->audience, a->config->issuing.origins.items[i]))
 			return DONE;
 	return refuse(f, REASON_BAD_ORIGIN, "the audience is none of the signer's own origins");
 }
 
 /* A result speaks for one intent; the same intent may be asked for again with it. */
-static outcome check_unspent(const struct judge *j, const struct signer_request *r, const struct judgement *m,
-			     struct fault *f)
+static outcome check_unspent(const struct authoriser *a, const struct signer_request *r,
+			     const struct authorisation *m, struct fault *f)
 {
-	const struct ledger_entry *spent = ledger_by_binding(j->ledger, m->binding);
+	const struct ledger_entry *spent = ledger_by_binding(a->ledger, m->binding);
 	if (!spent || !memcmp(spent->intent, r->intent, INTENT_ID_SIZE))
 		return DONE;
 	return refuse(f, REASON_EAR_REUSED, "this binding was used for another intent");
 }
 
-static outcome judge_attested(const struct judge *j, const struct signer_request *r, int64_t now,
-			      struct judgement *m, struct fault *f)
+static outcome authorise_attested(const struct authoriser *a, const struct signer_request *r, int64_t now,
+				  struct authorisation *m, struct fault *f)
 {
-	struct ear_expect expect = {.keys = j->keys->ear_keys,
-				    .key_count = j->keys->ear_key_count,
+	struct ear_expect expect = {.keys = a->keys->ear_keys,
+				    .key_count = a->keys->ear_key_count,
 				    .csr_spki = m->csr.spki,
 				    .now = now};
 	struct ear ear;
-	outcome o = check_audience(j, r, f);
+	outcome o = check_audience(a, r, f);
 	if (!o.ok)
 		return o;
 	binding_compute(r->nonce, r->audience, m->csr.der, m->binding);
-	o = check_unspent(j, r, m, f);
+	o = check_unspent(a, r, m, f);
 	if (!o.ok)
 		return o;
 	memcpy(expect.binding, m->binding, sizeof expect.binding);
@@ -65,32 +65,32 @@ static outcome judge_attested(const struct judge *j, const struct signer_request
 	if (o.ok)
 		o = evidence_check_key_not_rot(ear.instance_id, m->csr.spki, f);
 	if (o.ok)
-		cert_thing_name(bytes_of(j->keys->salt, SALT_SIZE), ear.instance_id, m->thing);
+		cert_thing_name(bytes_of(a->keys->salt, SALT_SIZE), ear.instance_id, m->thing);
 	return o;
 }
 
 /* Without evidence the key is all the identity there is. The type byte keeps these names apart from attested
  * ones. */
-static void name_unattested(const struct judge *j, struct judgement *m)
+static void name_unattested(const struct authoriser *a, struct authorisation *m)
 {
 	uint8_t id[INSTANCE_ID_SIZE] = {UNATTESTED_TYPE};
 	memcpy(id + 1, m->csr.spki_sha256, SHA256_SIZE);
-	cert_thing_name(bytes_of(j->keys->salt, SALT_SIZE), id, m->thing);
+	cert_thing_name(bytes_of(a->keys->salt, SALT_SIZE), id, m->thing);
 }
 
-outcome judge_request(struct judge *j, const struct signer_request *r, int64_t now, struct judgement *out,
-		      struct fault *f)
+outcome authorise_request(struct authoriser *a, const struct signer_request *r, int64_t now,
+			  struct authorisation *out, struct fault *f)
 {
-	*out = (struct judgement){0};
-	outcome o = choose_profile(j, r, out, f);
+	*out = (struct authorisation){0};
+	outcome o = choose_profile(a, r, out, f);
 	if (o.ok)
 		o = csr_parse(r->csr, false, &out->csr, f);
 	if (!o.ok)
 		return o;
 	if (!out->profile->attested)
-		name_unattested(j, out);
+		name_unattested(a, out);
 	else
-		o = judge_attested(j, r, now, out, f);
+		o = authorise_attested(a, r, now, out, f);
 	return o;
 }
 
@@ -105,18 +105,18 @@ static bool take(int64_t *next_us, int64_t interval_us, int64_t burst_us, int64_
 }
 
 /* A burst of one minute's worth, then evenly. */
-outcome judge_take_unattested(struct judge *j, int64_t now_us, struct fault *f)
+outcome authorise_take_unattested(struct authoriser *a, int64_t now_us, struct fault *f)
 {
-	int64_t interval = MINUTE_US / j->config->unattested_per_minute;
-	if (take(&j->unattested_next_us, interval, MINUTE_US, now_us))
+	int64_t interval = MINUTE_US / a->config->unattested_per_minute;
+	if (take(&a->unattested_next_us, interval, MINUTE_US, now_us))
 		return DONE;
 	return refuse(f, REASON_RATE_LIMITED, "more than %lld certificates without evidence in a minute",
-		      (long long)j->config->unattested_per_minute);
+		      (long long)a->config->unattested_per_minute);
 }
 
-outcome judge_take_void(struct judge *j, int64_t now_us, struct fault *f)
+outcome authorise_take_void(struct authoriser *a, int64_t now_us, struct fault *f)
 {
-	if (take(&j->void_next_us, VOID_INTERVAL_US, (int64_t)VOID_BURST * VOID_INTERVAL_US, now_us))
+	if (take(&a->void_next_us, VOID_INTERVAL_US, (int64_t)VOID_BURST * VOID_INTERVAL_US, now_us))
 		return DONE;
 	return refuse(f, REASON_OVERLOADED,
 		      "more than %d intents given up at once, and then more than one a second", VOID_BURST);
