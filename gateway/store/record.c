@@ -18,7 +18,7 @@ struct recording {
 	struct record_op *r;
 	struct writer *w;
 	bool found;
-	char cancelled_for[24];
+	char state[16], cancelled_for[24];
 	uint8_t serial[SERIAL_SIZE], spki_sha256[SHA256_SIZE];
 	int64_t generation, renews_id, not_before, not_after, result_id;
 	bool uses_grant;
@@ -34,11 +34,12 @@ struct recording {
 };
 
 #define INTENT_COLUMNS                                                                                       \
-	"i.cancelled_for, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, i.not_after, "   \
-	"i.result_id, i.uses_grant, i.request_id, i.profile"
+	"i.state, i.cancelled_for, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, "       \
+	"i.not_after, i.result_id, i.uses_grant, i.request_id, i.profile"
 
 static void read_intent(struct recording *x, struct query *q)
 {
+	snprintf(x->state, sizeof x->state, "%s", column_text(q));
 	snprintf(x->cancelled_for, sizeof x->cancelled_for, "%s", column_text(q));
 	column_copy(q, x->serial, SERIAL_SIZE);
 	column_copy(q, x->spki_sha256, SHA256_SIZE);
