@@ -116,6 +116,20 @@ def test_a_file_that_is_not_what_it_must_be(stack, name, path, data):
     assert FILES[name, path] in line["rule"], line
 
 
+def test_a_default_policy_is_measured_without_its_white_space(stack):
+    """Ten kilobytes of indentation are no reason to refuse; a statement that means nothing is, with its place."""
+    path = stack.folder / "config/shared/policy-default.json"
+    policy = json.loads(path.read_text())
+    stack.spoil(path, json.dumps(policy, indent=200).encode())
+    assert path.stat().st_size > 10000
+    daemon = stack.daemons["gateway"]
+    done = subprocess.run([*daemon.argv, "-t"], capture_output=True, text=True, timeout=RUN_S, env={**os.environ, **(daemon.env or {})})
+    assert done.returncode == 0, done
+    policy["Statement"][1]["Resource"] = "topic/dt"
+    stack.spoil(path, json.dumps(policy).encode())
+    refuses(stack, "gateway", "default_policy", "Statement[1].Resource: ", "write \"arn:aws:iot", options=["-t"])
+
+
 @pytest.mark.parametrize("name,path", [
     ("gateway", "gateway/pki/feed.key"), ("gateway", "gateway/pki/salt"), ("signer", "signer/pki/device.key"), ("signer", "signer/pki/salt"),
     ("attestd", "attestd/pki/ear.key")])
