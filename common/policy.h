@@ -28,8 +28,6 @@ struct policy; /* one compiled document; threads may share it */
 /* REASON_POLICY_SYNTAX: the place ("Statement[0].Resource[1]: ..."), the rule, and what to write instead. */
 MUST_USE outcome policy_compile(struct bytes json, struct policy **out, struct fault *f);
 void policy_free(struct policy *p);
-/* Bytes of memory that it takes. */
-size_t policy_size(const struct policy *p);
 /* Appends the document without the white space between its tokens: what is stored and sent. */
 void policy_minify(struct bytes json, struct buf *out);
 

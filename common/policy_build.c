@@ -101,8 +101,3 @@ void policy_free(struct policy *p)
 {
 	free(p);
 }
-
-size_t policy_size(const struct policy *p)
-{
-	return p->size;
-}

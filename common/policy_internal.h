@@ -219,7 +219,7 @@ struct policy_statement {
 
 struct policy {
 	uint64_t id; /* no other policy of this process has or had it */
-	size_t size;
+	size_t size; /* bytes, of all of it */
 	struct policy_texts texts;
 	const struct policy_key *keys;
 	const struct policy_arn *arns;
