@@ -55,19 +55,21 @@ static const struct option_spec revoke_options[] = {
 	 "withdrawn",
 	 "why (RFC 5280 5.3.1); after key-compromise its key is never certified again"},
 	STANDING_WAIT_OPTION,
+	STANDING_WATCH_OPTION,
 	{NULL, NULL, NULL},
 };
 
 static const struct option_spec reason_options[] = {
 	{"reason", "TEXT", "for the device's history, up to 256 bytes (that an operator did it)"},
 	STANDING_WAIT_OPTION,
+	STANDING_WATCH_OPTION,
 	{NULL, NULL, NULL},
 };
 
 const struct command standing_commands[] = {
 	{
 		.name = "revoke",
-		.arguments = "THING --reason REASON [--wait MS]",
+		.arguments = "THING --reason REASON [--wait MS | --watch]",
 		.summary = "end a device's certificates, for good",
 		.help = "Recorded: durable in the log, never undone. Effective: every broker refuses\n"
 			"the device, has cut its sessions and has confirmed it; that is waited for. The\n"
@@ -75,7 +77,8 @@ const struct command standing_commands[] = {
 			"it says when, why and by whom the device was revoked.",
 		.examples = "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise\n"
 			    "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason cessation-of-operation "
-			    "--wait 10000\n",
+			    "--wait 10000\n"
+			    "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise --watch\n",
 		.options = revoke_options,
 		.words_min = 1,
 		.words_max = 1,
@@ -84,7 +87,7 @@ const struct command standing_commands[] = {
 	},
 	{
 		.name = "suspend",
-		.arguments = "THING [--reason TEXT] [--wait MS]",
+		.arguments = "THING [--reason TEXT] [--wait MS | --watch]",
 		.summary = "cut a device off until it is resumed",
 		.help = "Its certificates become inactive: sessions are cut, connections and enrolments\n"
 			"refused.",
@@ -97,7 +100,7 @@ const struct command standing_commands[] = {
 	},
 	{
 		.name = "resume",
-		.arguments = "THING [--reason TEXT] [--wait MS]",
+		.arguments = "THING [--reason TEXT] [--wait MS | --watch]",
 		.options = reason_options,
 		.summary = "undo a suspension, or a clone alarm's quarantine",
 		.help = "A revoked device stays revoked; what the attestation service suspended only it\n"
@@ -110,7 +113,7 @@ const struct command standing_commands[] = {
 	},
 	{
 		.name = "allow-reenrol",
-		.arguments = "THING [--reason TEXT] [--wait MS]",
+		.arguments = "THING [--reason TEXT] [--wait MS | --watch]",
 		.summary = "let a repaired or revoked device enrol once with a new key",
 		.help = "The next enrolment of this device, still with fresh evidence of its RoT, gets\n"
 			"a certificate for a new key; the device's generation goes up and what it had\n"

@@ -1,6 +1,7 @@
 #include "standing.h"
 
 #include "text.h"
+#include "watch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ const char *standing_heard(const json_t *broker, char out[STANDING_HEARD_SIZE])
 	return out;
 }
 
-static void print_brokers(const struct ctl *c, json_t *brokers)
+void standing_print_brokers(const struct ctl *c, json_t *brokers)
 {
 	static const char *const headings[] = {"BROKER", "STATE", "EFFECTIVE AFTER", "LAST HEARD OF"};
 	struct table *t = table_new(headings, 4);
@@ -40,7 +41,7 @@ static void print_brokers(const struct ctl *c, json_t *brokers)
 }
 
 /* "recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending)", and how to see that it is. */
-static void print_missing(json_t *brokers, int64_t seq)
+void standing_print_missing(json_t *brokers, int64_t seq)
 {
 	const char *separator = "";
 	json_t *broker;
@@ -82,6 +83,14 @@ static void print_recorded(const json_t *answer)
 	puts(api_flag(answer, "already") ? "; nothing is changed now" : "");
 }
 
+static void print_done(const struct standing_change *what, const json_t *answer)
+{
+	printf("%s%s: ", api_flag(answer, "already") ? "already " : "", what->done);
+	text_print(what->name);
+	putchar('\n');
+	print_recorded(answer);
+}
+
 static int report(const struct ctl *c, const struct standing_change *what, json_t *answer)
 {
 	json_t *brokers = json_object_get(answer, "brokers");
@@ -90,19 +99,47 @@ static int report(const struct ctl *c, const struct standing_change *what, json_
 		int code = api_print_json(answer);
 		return code == EXIT_DONE && !effective ? EXIT_NOT_YET_EFFECTIVE : code;
 	}
-	printf("%s%s: ", api_flag(answer, "already") ? "already " : "", what->done);
-	text_print(what->name);
-	putchar('\n');
-	print_recorded(answer);
-	print_brokers(c, brokers);
+	print_done(what, answer);
+	standing_print_brokers(c, brokers);
 	if (effective)
 		puts("effective");
 	else
-		print_missing(brokers, api_number(answer, "seq"));
+		standing_print_missing(brokers, api_number(answer, "seq"));
 	if (what->next)
 		puts(what->next);
 	json_decref(answer);
 	return effective ? EXIT_DONE : EXIT_NOT_YET_EFFECTIVE;
+}
+
+/* Recorded it is; the brokers follow while somebody looks on. */
+static int report_and_watch(struct ctl *c, const struct standing_change *what, json_t *answer)
+{
+	int64_t seq = api_number(answer, "seq");
+	if (c->json) {
+		json_object_del(answer, "brokers");
+		json_object_set_new(answer, "event", json_string("recorded"));
+		api_print_json(answer);
+	} else {
+		print_done(what, answer);
+		json_decref(answer);
+	}
+	int code = watch_change(c, seq);
+	if (what->next && !c->json)
+		puts(what->next);
+	return code;
+}
+
+static outcome take_wait(const struct arguments *a, const struct standing_change *what, long *wait_ms,
+			 struct fault *f)
+{
+	bool watch = argument_flag(a, "watch");
+	if (watch && argument(a, "wait"))
+		return refuse(f, REASON_BAD_FIELD, "--watch waits until it is effective: --wait is for without it");
+	return argument_number(a, "wait", 0, STANDING_WAIT_MAX_MS,
+			       watch	       ? 0
+			       : what->wait_ms ? what->wait_ms
+					       : STANDING_WAIT_MS,
+			       wait_ms, f);
 }
 
 int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,
@@ -112,8 +149,7 @@ int standing_change(struct ctl *c, const struct arguments *a, const struct stand
 	json_t *answer = NULL;
 	long wait_ms;
 	char tail[64];
-	long otherwise = what->wait_ms ? what->wait_ms : STANDING_WAIT_MS;
-	if (!argument_number(a, "wait", 0, STANDING_WAIT_MAX_MS, otherwise, &wait_ms, &f).ok) {
+	if (!take_wait(a, what, &wait_ms, &f).ok) {
 		json_decref(body);
 		return ctl_usage("%s", f.text);
 	}
@@ -126,5 +162,7 @@ int standing_change(struct ctl *c, const struct arguments *a, const struct stand
 	char *target = api_target(what->prefix, what->in_body ? "" : what->name, tail);
 	int code = api_call(c, what->method, target, body, &answer);
 	free(target);
-	return code == EXIT_DONE ? report(c, what, answer) : code;
+	if (code != EXIT_DONE)
+		return code;
+	return argument_flag(a, "watch") ? report_and_watch(c, what, answer) : report(c, what, answer);
 }

@@ -11,6 +11,10 @@
 	{                                                                                                    \
 		"wait", "MS", "how long to wait for the brokers: 0 to 30000 milliseconds (2000)"             \
 	}
+#define STANDING_WATCH_OPTION                                                                                \
+	{                                                                                                    \
+		"watch", NULL, "shows each broker confirm, until all have or Ctrl-C; without a terminal a line each" \
+	}
 /* The exit codes of every such command, for its help. */
 #define STANDING_EXITS                                                                                       \
 	"0 done, and effective at every broker; 1 refused or failed; 2 wrong usage; 3 recorded for good,\n"  \
@@ -29,6 +33,11 @@ struct standing_change {
 };
 int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,
 		    json_t *body);
+
+/* The state of each broker, of a change or of a watch; and which of them a change waits for, and how to see that
+ * it has come. */
+void standing_print_brokers(const struct ctl *c, json_t *brokers);
+void standing_print_missing(json_t *brokers, int64_t seq);
 
 /* When a broker was last heard of, from its "lag_s". */
 const char *standing_heard(const json_t *broker, char out[STANDING_HEARD_SIZE]);

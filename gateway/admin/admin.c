@@ -18,6 +18,7 @@ static const struct {
 	{{"GET", "/v1/admin/log"}, ADMIN_ROLE_VIEWER, admin_log},
 	{{"GET", "/v1/admin/alarms"}, ADMIN_ROLE_VIEWER, admin_alarms},
 	{{"GET", "/v1/admin/brokers"}, ADMIN_ROLE_VIEWER, admin_broker_list},
+	{{"GET", "/v1/admin/changes/*"}, ADMIN_ROLE_VIEWER, admin_change},
 	{{"GET", "/v1/admin/services"}, ADMIN_ROLE_VIEWER, admin_service_list},
 	{{"GET", "/v1/admin/sessions"}, ADMIN_ROLE_VIEWER, admin_sessions},
 	{{"POST", "/v1/admin/devices/*/suspend"}, ADMIN_ROLE_OPERATOR, admin_suspend},

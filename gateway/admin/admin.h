@@ -9,6 +9,9 @@
  *   GET log?after=&limit=                 {"entries": [entry]}
  *   GET alarms?after=&limit=              {"alarms": [entry]}
  *   GET brokers                           {"brokers": [broker], "revoked": [revoked broker]}
+ *   GET changes/{seq}?known=&wait_ms=     {"seq", "effective", "brokers"}, as of a change with this number: once it is
+ *                                         effective everywhere, or at another number of brokers than `known`, or
+ *                                         after wait_ms (0, 30000 at most)
  *   GET services                          {"services": [service]}
  *   GET sessions?thing=&broker=&limit=&after=   {"sessions": [session], "next": cursor or null, "brokers": [{name, state,
  *                                         sessions}]}: each broker is asked, and waited for up to 2 s

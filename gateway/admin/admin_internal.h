@@ -43,6 +43,7 @@ void admin_suspend(struct admin_request *a);
 void admin_resume(struct admin_request *a);
 void admin_allow_reenrol(struct admin_request *a);
 void admin_epoch_raise(struct admin_request *a);
+void admin_change(struct admin_request *a);
 void admin_service_list(struct admin_request *a);
 void admin_service_add(struct admin_request *a);
 void admin_service_remove(struct admin_request *a);

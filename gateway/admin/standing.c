@@ -1,6 +1,7 @@
 #include "admin_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- what a change has come to ---- */
 
@@ -70,6 +71,43 @@ void admin_changed(const struct store_changed *answer, const struct fault *f, vo
 	}
 	a->change = *answer;
 	feed_wait(a->gateway->feed, &a->change, a->wait_ms, on_waited, a);
+}
+
+/* ---- how far a change has come ---- */
+
+static void on_watched(const struct feed_broker *brokers, size_t count, void *arg)
+{
+	struct admin_request *a = arg;
+	bool effective;
+	json_t *list = brokers_json(brokers, count, &effective);
+	admin_answer(a, json_pack("{s:I, s:b, s:o}", "seq", (json_int_t)a->change.seq, "effective", effective,
+				  "brokers", list));
+}
+
+static outcome take_seq(struct admin_request *a, struct fault *f)
+{
+	struct store_stats stats;
+	char *end;
+	store_stats(a->gateway->store, &stats);
+	a->change.seq = strtoll(a->name, &end, 10);
+	if (strspn(a->name, "0123456789") == 0 || *end || a->change.seq < 1 || a->change.seq > stats.last_seq)
+		return refuse(f, REASON_NOT_FOUND, "the log has no entry of this number");
+	return DONE;
+}
+
+void admin_change(struct admin_request *a)
+{
+	struct fault f;
+	int64_t known;
+	outcome o = take_seq(a, &f);
+	if (o.ok)
+		o = scgi_query_number(a->request, "known", INT32_MAX, 0, &known, &f);
+	if (o.ok)
+		o = scgi_query_number(a->request, "wait_ms", ADMIN_WAIT_MAX_MS, 0, &a->wait_ms, &f);
+	if (o.ok)
+		feed_watch(a->gateway->feed, a->change.seq, known, a->wait_ms, on_watched, a);
+	else
+		admin_refuse(a, &f);
 }
 
 /* ---- devices ---- */

@@ -132,7 +132,7 @@ static enum feed_broker_state state_of(const struct broker *b, int64_t seq)
 static int64_t effective_ms(const struct broker *b, const struct store_changed *change)
 {
 	int64_t at = effective_at_us(b, change->seq);
-	if (at < 0)
+	if (at < 0 || !change->durable_at_us)
 		return -1;
 	return at > change->durable_at_us ? (at - change->durable_at_us + 999) / 1000 : 0;
 }
@@ -190,9 +190,21 @@ static void wait_finish(struct wait *w)
 	loop_post(w->loop, run_answer, w);
 }
 
+static bool is_news(const struct wait *w)
+{
+	int64_t effective = 0, all = 0;
+	for (const struct broker *b = w->feed->brokers; b; b = b->next) {
+		all += !b->gone;
+		effective += !b->gone && state_of(b, w->change.seq) == FEED_BROKER_EFFECTIVE;
+	}
+	return effective == all || effective != w->known;
+}
+
 /* A broker whose feed is lost is not waited for, the answer names it; but for one that this very change sent away. */
 static bool is_over(const struct wait *w)
 {
+	if (w->watches)
+		return is_news(w);
 	for (struct broker *b = w->feed->brokers; b; b = b->next)
 		if ((b->stream || w->change.feeds_anew) &&
 		    state_of(b, w->change.seq) != FEED_BROKER_EFFECTIVE)
@@ -240,19 +252,55 @@ static void run_wait(void *arg)
 	event_add(&w->timer, &deadline);
 }
 
-void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done,
-	       void *arg)
+static struct wait *wait_new(struct feed *feed, int64_t wait_ms, feed_waited *done, void *arg)
 {
 	struct wait *w = calloc(1, sizeof *w);
 	if (!w)
 		abort();
 	w->feed = feed;
-	w->ask_only = !change;
-	if (change)
-		w->change = *change;
 	w->wait_ms = wait_ms;
 	w->loop = loop_current();
 	w->done = done;
 	w->arg = arg;
+	return w;
+}
+
+void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done,
+	       void *arg)
+{
+	struct wait *w = wait_new(feed, wait_ms, done, arg);
+	w->ask_only = !change;
+	if (change)
+		w->change = *change;
 	loop_post(feed->loop, run_wait, w);
+}
+
+/* When the commit that the entry is in was durable; 0 where it is not one of the last. */
+static int64_t durable_at_us(const struct feed *feed, int64_t seq)
+{
+	unsigned kept = feed->commit_count < FEED_COMMITS ? feed->commit_count : FEED_COMMITS;
+	int64_t at = 0;
+	for (unsigned i = 1; i <= kept; i++) {
+		unsigned index = (feed->commit_count - i) % FEED_COMMITS;
+		if (feed->commits[index].last < seq)
+			return at;
+		at = feed->commits[index].durable_at_us;
+	}
+	return 0; /* it may be older than all of them */
+}
+
+static void run_watch(void *arg)
+{
+	struct wait *w = arg;
+	w->change.durable_at_us = durable_at_us(w->feed, w->change.seq);
+	run_wait(w);
+}
+
+void feed_watch(struct feed *feed, int64_t seq, int64_t known, int64_t wait_ms, feed_waited *done, void *arg)
+{
+	struct wait *w = wait_new(feed, wait_ms, done, arg);
+	w->change.seq = seq;
+	w->watches = true;
+	w->known = known;
+	loop_post(feed->loop, run_watch, w);
 }

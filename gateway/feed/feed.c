@@ -12,11 +12,19 @@ struct news {
 	struct store_commit *commit;
 };
 
+static void note_commit(struct feed *feed, int64_t last, int64_t durable_at_us)
+{
+	unsigned at = feed->commit_count++ % FEED_COMMITS;
+	feed->commits[at].last = last;
+	feed->commits[at].durable_at_us = durable_at_us;
+}
+
 /* Encoded once, signed for each stream. */
 static void run_news(void *arg)
 {
 	struct news *n = arg;
 	struct buf records = {0};
+	note_commit(n->feed, n->commit->last, n->commit->durable_at_us);
 	bool fits = stream_encode(n->commit, &records);
 	if (n->commit->last > n->feed->last_seq)
 		n->feed->last_seq = n->commit->last;
@@ -78,6 +86,9 @@ static void run_start(void *arg)
 	struct store_caller who = {.request_id = "", .actor = "gateway"};
 	struct timeval period = {.tv_sec = FEED_HEARTBEAT_S};
 	struct buf document = {0};
+	struct store_stats stats;
+	store_stats(feed->store, &stats);
+	note_commit(feed, stats.last_seq, 0); /* of an earlier run: nobody knows when */
 	event_assign(&feed->heartbeat, loop_base(feed->loop), -1, EV_PERSIST, on_heartbeat, feed);
 	event_add(&feed->heartbeat, &period);
 	buf_bytes(&document, buf_view(&feed->gateway->keys.default_policy));

@@ -49,6 +49,10 @@ struct feed_broker {
 typedef void feed_waited(const struct feed_broker *brokers, size_t count, void *arg);
 void feed_wait(struct feed *feed, const struct store_changed *change, int64_t wait_ms, feed_waited *done,
 	       void *arg);
+/* How brokers stand to the change with this number: when the number of those that have receipted it is not `known`, all
+ * have, or wait_ms have passed. Also a broker whose feed is lost is waited for. Of a change that is some time ago it is
+ * not known how long it took. */
+void feed_watch(struct feed *feed, int64_t seq, int64_t known, int64_t wait_ms, feed_waited *done, void *arg);
 /* The broker was removed from the store: forget it, unless it has a stream. */
 void feed_forget(struct feed *feed, const char *name);
 /* It was revoked in the store, the key or, with NULL, the name: its stream ends, before a feed_wait that comes after

@@ -25,7 +25,7 @@ enum {
 	FEED_ALIVE_MS = 12000, /* two receipts of three may be late */
 	FEED_IN_FLIGHT_MAX = 8
 };
-enum { FEED_RECEIPTS = 64 };
+enum { FEED_RECEIPTS = 64, FEED_COMMITS = 256 };
 
 /* ---- brokers (brokers.c) ---- */
 
@@ -53,6 +53,8 @@ struct wait {
 	struct store_changed change;
 	int64_t wait_ms;
 	bool ask_only; /* how do all stand? */
+	bool watches;  /* until another number of them than this has receipted it */
+	int64_t known;
 	struct loop *loop;
 	feed_waited *done;
 	void *arg;
@@ -205,6 +207,10 @@ struct feed {
 	struct broker *brokers;
 	struct revoked *revoked;
 	struct wait *waits;
+	struct {
+		int64_t last, durable_at_us;
+	} commits[FEED_COMMITS]; /* a ring, newest at commit_count - 1 */
+	unsigned commit_count;
 	struct question *questions;
 	size_t question_count;
 	int64_t last_seq; /* of the commits that this thread has seen */

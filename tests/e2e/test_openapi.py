@@ -179,6 +179,9 @@ def test_what_admins_are_answered_conforms(shared, client):
         answer = ask(shared, "POST", f"/v1/admin/devices/{thing}/{verb}", body)
         assert answer[0] == 200, answer
         conforms("POST", f"/v1/admin/devices/{{thing}}/{verb}", answer)
+    watched = ask(shared, "GET", f"/v1/admin/changes/{json.loads(answer[2])['seq']}")
+    assert watched[0] == 200
+    conforms("GET", "/v1/admin/changes/{seq}", watched)
     conforms("POST", "/v1/admin/services", ask(shared, "POST", "/v1/admin/services", {"name": "x"}))
     conforms("DELETE", "/v1/admin/services/{name}", ask(shared, "DELETE", "/v1/admin/services/nobody"))
 

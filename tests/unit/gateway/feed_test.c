@@ -483,6 +483,116 @@ static void test_a_lost_broker_is_not_waited_for_and_not_forgotten(void **state)
 	site_answer_free(&answer);
 }
 
+/* ---- watched ---- */
+
+static int ask_watch(int64_t seq, int known, int wait_ms)
+{
+	char uri[128];
+	snprintf(uri, sizeof uri, "/v1/admin/changes/%lld?known=%d&wait_ms=%d", (long long)seq, known, wait_ms);
+	return site_admin_send(site.viewer, "GET", uri, "");
+}
+
+static void test_a_watch_is_answered_with_each_receipt(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct site_broker *a = site_broker_new("broker-a"), *b = site_broker_new("broker-b");
+	struct pollfd p = {.events = POLLIN};
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(a);
+	site_broker_dial(b);
+	site_broker_follow(a, 1);
+	site_broker_follow(b, 1);
+	struct site_answer answer = site_receive(ask_to_revoke(1, 0));
+	int64_t seq = json_integer_value(json_object_get(answer.json, "seq"));
+	site_answer_free(&answer);
+	int watch = p.fd = ask_watch(seq, 0, 20000);
+	assert_int_equal(poll(&p, 1, 100), 0); /* nobody has confirmed, and that is known */
+	site_broker_follow(a, seq);
+	site_broker_receipt(a, "broker-a", "");
+	answer = site_receive(watch);
+	assert_true(json_is_false(json_object_get(answer.json, "effective")));
+	bool first = !strcmp(broker_text(&answer, 0, "name"), "broker-a");
+	assert_string_equal(broker_text(&answer, first ? 0 : 1, "state"), "effective");
+	assert_true(json_is_integer(json_object_get(broker_of(&answer, first ? 0 : 1), "effective_ms")));
+	assert_string_equal(broker_text(&answer, first ? 1 : 0, "state"), "pending");
+	site_answer_free(&answer);
+	watch = p.fd = ask_watch(seq, 1, 20000);
+	assert_int_equal(poll(&p, 1, 100), 0);
+	site_broker_follow(b, seq);
+	site_broker_receipt(b, "broker-b", "");
+	answer = site_receive(watch);
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	site_answer_free(&answer);
+	answer = site_receive(ask_watch(seq, 2, 20000)); /* nothing is left to wait for */
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	site_answer_free(&answer);
+	site_broker_free(a);
+	site_broker_free(b);
+}
+
+/* Unlike a change's own answer: who watches wants to see it come. */
+static void test_a_watch_waits_for_a_lost_broker(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct site_broker *a = site_broker_new("broker-a");
+	struct pollfd p = {.events = POLLIN};
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	site_broker_dial(a);
+	site_broker_follow(a, last_seq());
+	site_broker_hang_up(a);
+	int64_t seq = revoke_device(1, "unspecified").changed.seq;
+	int watch = p.fd = ask_watch(seq, 0, 20000);
+	assert_int_equal(poll(&p, 1, 100), 0);
+	site_broker_dial(a);
+	site_broker_follow(a, seq);
+	site_broker_receipt(a, "broker-a", "");
+	struct site_answer answer = site_receive(watch);
+	assert_true(json_is_true(json_object_get(answer.json, "effective")));
+	site_answer_free(&answer);
+	site_broker_free(a);
+}
+
+static void test_how_long_a_change_of_an_earlier_run_took_is_not_known(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	struct site_broker *a = site_broker_new("broker-a");
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	int64_t seq = revoke_device(1, "unspecified").changed.seq;
+	site_restart();
+	site_broker_dial(a);
+	site_broker_follow(a, seq);
+	do {
+		site_broker_frame(a);
+	} while (a->kind != FEED_HEARTBEAT);
+	site_broker_receipt(a, "broker-a", "");
+	struct site_answer answer = site_receive(ask_watch(seq, 0, 20000));
+	assert_string_equal(broker_text(&answer, 0, "state"), "effective");
+	assert_true(json_is_null(json_object_get(broker_of(&answer, 0), "effective_ms")));
+	site_answer_free(&answer);
+	site_broker_free(a);
+}
+
+static void test_a_watch_is_of_an_entry_that_there_is(void **state)
+{
+	static const char *const seqs[] = {"0", "-1", "x", "1x", "999999", "99999999999999999999"};
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	for (size_t i = 0; i < sizeof seqs / sizeof *seqs; i++) {
+		char uri[96];
+		snprintf(uri, sizeof uri, "/v1/admin/changes/%s", seqs[i]);
+		struct site_answer answer = site_admin_ask(site.viewer, "GET", uri, "");
+		assert_int_equal(answer.status, 404);
+		site_answer_free(&answer);
+	}
+	struct site_answer answer = site_admin_ask(site.viewer, "GET", "/v1/admin/changes/1?wait_ms=30001", "");
+	assert_int_equal(answer.status, 400);
+	site_answer_free(&answer);
+}
+
 static void test_a_receipt_before_the_question_counts(void **state)
 {
 	uint8_t fp[FINGERPRINT_SIZE];
@@ -837,6 +947,10 @@ int main(void)
 		TEST(test_revocation_is_effective_when_every_broker_says_so),
 		TEST(test_a_broker_that_does_not_answer_is_named),
 		TEST(test_a_lost_broker_is_not_waited_for_and_not_forgotten),
+		TEST(test_a_watch_is_answered_with_each_receipt),
+		TEST(test_a_watch_waits_for_a_lost_broker),
+		TEST(test_how_long_a_change_of_an_earlier_run_took_is_not_known),
+		TEST(test_a_watch_is_of_an_entry_that_there_is),
 		TEST(test_a_receipt_before_the_question_counts),
 		TEST(test_the_first_connection_ends_the_predecessor),
 		TEST(test_a_second_broker_of_a_name_is_refused_and_an_alarm),
