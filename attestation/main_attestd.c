@@ -7,7 +7,6 @@
 #include "file.h"
 #include "sandbox.h"
 
-#include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,11 +33,11 @@ static const struct daemon_about about = {
 static outcome enter_sandbox(const struct attestd_config *c, bool insecure, struct fault *f)
 {
 	/* The admin secret may be made while the daemon runs, hence its folder. */
-	char socket_copy[PATH_MAX], master_copy[PATH_MAX];
-	snprintf(socket_copy, sizeof socket_copy, "%s", c->edge.socket);
-	snprintf(master_copy, sizeof master_copy, "%s", c->edge.admin_master);
-	const char *const read_only[] = {dirname(master_copy), "/proc/self", NULL};
-	const char *const read_write[] = {c->state_dir, dirname(socket_copy), NULL};
+	char socket_folder[PATH_MAX], master_folder[PATH_MAX];
+	file_folder_of(c->edge.socket, socket_folder);
+	file_folder_of(c->edge.admin_master, master_folder);
+	const char *const read_only[] = {master_folder, "/proc/self", NULL};
+	const char *const read_write[] = {c->state_dir, socket_folder, NULL};
 	const struct sandbox sandbox = {
 		.uid = (uid_t)c->process.run_as_uid,
 		.gid = (gid_t)c->process.run_as_gid,

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,9 +35,8 @@ static void add_frame(struct buf *out, uint8_t chain[CHAIN_SIZE], struct bytes r
 
 static outcome lock_folder(struct journal *j, struct fault *f)
 {
-	char copy[PATH_MAX];
-	snprintf(copy, sizeof copy, "%s", j->path);
-	const char *folder = dirname(copy);
+	char folder[PATH_MAX];
+	file_folder_of(j->path, folder);
 	j->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (j->folder < 0)
 		return file_fault(f, errno, "open folder", folder);

@@ -3,12 +3,12 @@
  */
 #include "clock.h"
 #include "daemon.h"
+#include "file.h"
 #include "log.h"
 #include "sandbox.h"
 #include "server.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <signal.h>
@@ -73,9 +73,9 @@ static outcome hand_over(const struct signer_config *c, struct fault *f)
 
 static outcome enter_sandbox(const struct signer_config *c, bool insecure, struct fault *f)
 {
-	char copy[PATH_MAX];
-	snprintf(copy, sizeof copy, "%s", c->socket);
-	const char *const writable[] = {c->state_dir, dirname(copy), NULL}, *const none[] = {NULL};
+	char socket_folder[PATH_MAX];
+	file_folder_of(c->socket, socket_folder);
+	const char *const writable[] = {c->state_dir, socket_folder, NULL}, *const none[] = {NULL};
 	const struct sandbox sandbox = {
 		.uid = (uid_t)c->process.run_as_uid,
 		.gid = (gid_t)c->process.run_as_gid,

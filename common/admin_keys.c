@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -32,17 +31,23 @@ outcome admin_master_load(const char *path, struct buf *out, struct fault *f)
 	return result;
 }
 
+static outcome stat_folder_of(const char *path, struct stat *out, struct fault *f)
+{
+	char folder[PATH_MAX];
+	file_folder_of(path, folder);
+	return stat(folder, out) ? file_fault(f, errno, "stat the folder of", path) : DONE;
+}
+
 /* Run by root, what is made for the daemon belongs to whom the folder of its database belongs. */
 static outcome give_to_daemon(const char *path, const char *db_path, struct fault *f)
 {
-	char copy[PATH_MAX];
 	struct stat folder;
-	snprintf(copy, sizeof copy, "%s", db_path);
 	if (geteuid())
 		return DONE;
-	if (stat(dirname(copy), &folder))
-		return file_fault(f, errno, "stat the folder of", db_path);
-	return lchown(path, folder.st_uid, folder.st_gid) ? file_fault(f, errno, "chown", path) : DONE;
+	outcome o = stat_folder_of(db_path, &folder, f);
+	if (o.ok && lchown(path, folder.st_uid, folder.st_gid))
+		return file_fault(f, errno, "chown", path);
+	return o;
 }
 
 /* Creates `path`, which must not exist: an existing key or master is never overwritten. */
@@ -128,16 +133,13 @@ static outcome act_as(uid_t uid, gid_t gid, struct fault *f)
 
 static outcome act_as_daemon(const char *db_path, bool *changed, struct fault *f)
 {
-	char copy[PATH_MAX];
 	struct stat folder;
-	snprintf(copy, sizeof copy, "%s", db_path);
 	*changed = false;
 	if (geteuid())
 		return DONE;
-	if (stat(dirname(copy), &folder))
-		return file_fault(f, errno, "stat the folder of", db_path);
-	if (folder.st_uid == 0)
-		return DONE;
+	outcome o = stat_folder_of(db_path, &folder, f);
+	if (!o.ok || folder.st_uid == 0)
+		return o;
 	*changed = true;
 	return act_as(folder.st_uid, folder.st_gid, f);
 }

@@ -89,11 +89,18 @@ outcome file_write_all(int fd, struct bytes contents, const char *path, struct f
 	return DONE;
 }
 
-static outcome sync_folder_of(const char *path, struct fault *f)
+void file_folder_of(const char *path, char out[PATH_MAX])
 {
 	char copy[PATH_MAX];
 	snprintf(copy, sizeof copy, "%s", path);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(out, PATH_MAX, "%s", dirname(copy));
+}
+
+static outcome sync_folder_of(const char *path, struct fault *f)
+{
+	char folder[PATH_MAX];
+	file_folder_of(path, folder);
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return file_fault(f, errno, "open folder of", path);
 	int rc = fsync(fd);

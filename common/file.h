@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 
+#include <limits.h>
 #include <sys/types.h>
 
 /* Reads a regular file of at most `limit` bytes; the caller frees out (buf_free). One NUL follows the
@@ -20,6 +21,8 @@ MUST_USE outcome file_remove(const char *path, struct fault *f);
 /* Removes from `folder` what file_replace left behind when the power failed: entries that fnmatch(3)
  * `pattern`, which the caller ends with ".??????". */
 MUST_USE outcome file_sweep(const char *folder, const char *pattern, struct fault *f);
+/* The folder that a file is in, "." for a bare name. A path of PATH_MAX characters or more is cut. */
+void file_folder_of(const char *path, char out[PATH_MAX]);
 /* A process of its own holds the folder until it ends: a second `daemon` on the same state is refused,
  * REASON_CONFIG. */
 MUST_USE outcome file_hold_folder(const char *folder, const char *daemon, struct fault *f);
