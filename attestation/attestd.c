@@ -2,13 +2,13 @@
 
 #include "admin_auth.h"
 #include "discovery.h"
+#include "edge.h"
 #include "routes.h"
 #include "sessions.h"
 #include "withdrawals.h"
 #include "writer.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { STOP_GRACE_MS = 10000, CONNECTIONS_MAX = 4096 };
 
@@ -42,21 +42,12 @@ static outcome make_services(struct attestd *a, struct fault *f)
 
 static outcome serve(struct attestd *a, struct fault *f)
 {
-	uid_t *peers = config_uids(&a->config.edge.peer_uids);
-	if (!peers && a->config.edge.peer_uids.count)
-		return refuse(f, REASON_NO_MEMORY, "no memory to start");
 	const struct scgi_options options = {
-		.socket_path = a->config.edge.socket,
-		.peer_uids = peers,
-		.peer_count = a->config.edge.peer_uids.count,
-		.workers = a->worker_count,
 		.connections_max = CONNECTIONS_MAX,
 		.worker_start = worker_start,
 		.worker_stop = worker_stop,
 	};
-	outcome r = scgi_start(&options, routes_handle, a, &a->server, f);
-	free(peers);
-	return r;
+	return edge_serve(&a->config.edge, &options, routes_handle, a, &a->server, f);
 }
 
 outcome attestd_start(struct attestd *a, struct fault *f)

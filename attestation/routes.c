@@ -5,6 +5,7 @@
 #include "challenge.h"
 #include "clock.h"
 #include "discovery.h"
+#include "edge.h"
 #include "log.h"
 #include "router.h"
 #include "status.h"
@@ -88,7 +89,7 @@ static void batch_resume(struct call *c)
 
 static void health(struct call *c)
 {
-	status_health(c->worker, c->request);
+	edge_answer_alive(c->request);
 }
 
 static void ready(struct call *c)

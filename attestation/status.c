@@ -44,12 +44,6 @@ void status_withdrawn(int64_t devices)
 	metric_add(&withdrawn, (uint64_t)devices);
 }
 
-void status_health(struct worker *w, struct scgi_request *r)
-{
-	(void)w;
-	scgi_json_answer(r, 200, "application/json", json_pack("{sb}", "healthy", 1));
-}
-
 static void answer_ready(struct worker *w, struct scgi_request *r)
 {
 	struct fault f;

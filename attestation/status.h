@@ -12,7 +12,6 @@ void status_appraised(enum reason reason, int64_t us);
 void status_imported(int64_t inserted, int64_t unchanged);
 void status_withdrawn(int64_t devices);
 
-void status_health(struct worker *w, struct scgi_request *r);
 /* Writes to the database, at most once a second, to know: 503 with the reason where that fails. */
 void status_ready(struct worker *w, struct scgi_request *r);
 void status_metrics(struct worker *w, struct scgi_request *r);

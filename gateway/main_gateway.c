@@ -3,8 +3,8 @@
  * attested, has certificates signed, keeps the records, and tells the brokers.
  */
 #include "admin_auth.h"
-#include "config_common.h"
 #include "daemon.h"
+#include "edge.h"
 #include "file.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
@@ -75,25 +75,14 @@ static outcome make_services(struct gateway *g, struct fault *f)
 
 static outcome serve(struct gateway *g, struct fault *f)
 {
-	unsigned workers = config_workers(&g->config.edge);
-	uid_t *peers = config_uids(&g->config.edge.peer_uids);
-	g->workers = calloc(workers, sizeof *g->workers);
-	if ((g->config.edge.peer_uids.count && !peers) || !g->workers) {
-		free(peers);
-		return refuse(f, REASON_NO_MEMORY, "no memory for %u workers", workers);
-	}
 	const struct scgi_options options = {
-		.socket_path = g->config.edge.socket,
-		.peer_uids = peers,
-		.peer_count = g->config.edge.peer_uids.count,
-		.workers = workers,
 		.connections_max = CONNECTIONS_MAX,
 		.worker_start = worker_start,
 		.worker_stop = worker_stop,
 	};
-	outcome r = scgi_start(&options, http_handle, g, &g->server, f);
-	free(peers);
-	return r;
+	g->workers = calloc(config_workers(&g->config.edge), sizeof *g->workers);
+	return g->workers ? edge_serve(&g->config.edge, &options, http_handle, g, &g->server, f)
+			  : refuse(f, REASON_NO_MEMORY, "no memory for the workers");
 }
 
 static outcome start(struct gateway *g, struct fault *f)

@@ -1,5 +1,6 @@
 #include "http.h"
 
+#include "edge.h"
 #include "gateway/enrol/enrol.h"
 #include "gateway/feed/feed.h"
 #include "gateway/readiness.h"
@@ -9,11 +10,10 @@
 
 #include <stdlib.h>
 
-/* The process answers: whether it can do its work is /readyz. */
 void http_healthz(struct gateway *g, struct scgi_request *r)
 {
 	(void)g;
-	scgi_answer(r, 200, "application/json", bytes_str("{\"alive\":true}\n"));
+	edge_answer_alive(r);
 }
 
 static const char *word(bool ok)
