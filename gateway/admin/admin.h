@@ -15,10 +15,17 @@
  *   GET services                          {"services": [service]}
  *   GET sessions?thing=&broker=&limit=&after=   {"sessions": [session], "next": cursor or null, "brokers": [{name, state,
  *                                         sessions}]}: each broker is asked, and waited for up to 2 s
+ *   POST lookups                          {"things": [name]} or {"instance_ids": [hex]}, 1 to 500 of them:
+ *                                         {"devices": [{thing, state, instance_id where asked by it}]}, in the same
+ *                                         order; the state may also be unknown
  * operator, each answered with a change:
  *   POST devices/{thing}/suspend          {"reason"}
  *   POST devices/{thing}/resume           {}
  *   POST devices/{thing}/revoke           {"reason": RFC 5280 5.3.1 name, "key-compromise"}
+ *   POST revocations, POST suspensions    {"things": [name]} or {"instance_ids": [hex]}, "reason": 1 to 500 devices in
+ *                                         one transaction; what is so already stays as it is. The answer has
+ *                                         also: changed, unchanged, added (of the changed ones: never enrolled),
+ *                                         unknown: [names]
  *   POST brokers/{name}/revoke            {"reason", "spki_sha256"}: the key of one certificate; without it, the
  *                                         name for good. Its feed ends; no broker is waited for
  * admin, each answered with a change:

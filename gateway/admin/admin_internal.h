@@ -42,6 +42,9 @@ void admin_revoke(struct admin_request *a);
 void admin_suspend(struct admin_request *a);
 void admin_resume(struct admin_request *a);
 void admin_allow_reenrol(struct admin_request *a);
+void admin_lookup(struct admin_request *a);
+void admin_revoke_many(struct admin_request *a);
+void admin_suspend_many(struct admin_request *a);
 void admin_epoch_raise(struct admin_request *a);
 void admin_change(struct admin_request *a);
 void admin_service_list(struct admin_request *a);
@@ -60,6 +63,7 @@ void admin_answer(struct admin_request *a, json_t *value);
 void admin_refuse(struct admin_request *a, const struct fault *f);
 /* The answer to a change (a->change), with how these brokers stand. */
 void admin_answer_change(struct admin_request *a, const struct feed_broker *brokers, size_t count);
+json_t *admin_json_change(const struct admin_request *a, const struct feed_broker *brokers, size_t count);
 /* "wait_ms" from the query; false where it was refused, and answered. */
 MUST_USE bool admin_take_wait(struct admin_request *a);
 /* Done-function of every change: waits for the brokers, then answers. */

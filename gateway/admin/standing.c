@@ -43,7 +43,7 @@ static void add_before(json_t *answer, const struct store_changed *change)
 		json_object_set_new(broker, "effective_ms", json_null());
 }
 
-void admin_answer_change(struct admin_request *a, const struct feed_broker *brokers, size_t count)
+json_t *admin_json_change(const struct admin_request *a, const struct feed_broker *brokers, size_t count)
 {
 	bool effective;
 	json_t *list = brokers_json(brokers, count, &effective);
@@ -54,7 +54,12 @@ void admin_answer_change(struct admin_request *a, const struct feed_broker *brok
 		add_before(answer, &a->change);
 	if (answer && *a->certificate_id)
 		json_object_set_new(answer, "certificateId", json_string(a->certificate_id));
-	admin_answer(a, answer);
+	return answer;
+}
+
+void admin_answer_change(struct admin_request *a, const struct feed_broker *brokers, size_t count)
+{
+	admin_answer(a, admin_json_change(a, brokers, count));
 }
 
 static void on_waited(const struct feed_broker *brokers, size_t count, void *arg)

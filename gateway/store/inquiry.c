@@ -101,6 +101,64 @@ void store_devices(struct store *s, const struct store_device_query *query,
 	op_finish(&d->op);
 }
 
+/* ---- devices by name ---- */
+
+struct lookup_op {
+	struct op op;
+	const struct store_named *devices;
+	struct store_device *rows;
+	size_t count;
+	void (*done)(const struct store_device *devices, size_t count, const struct fault *f, void *arg);
+	void *arg;
+};
+
+static outcome look_up(struct lookup_op *l, struct conn *c, size_t i, struct fault *f)
+{
+	static const char by_instance[] = "SELECT " LISTED_DEVICE " FROM devices d WHERE d.instance_id = ?";
+	static const char by_thing[] = "SELECT " LISTED_DEVICE " FROM devices d WHERE d.thing = ?";
+	const struct store_named *named = &l->devices[i];
+	struct query q = query_start(c, named->instance_id ? by_instance : by_thing);
+	bool row;
+	if (named->instance_id)
+		query_blob(&q, named->instance_id, INSTANCE_ID_SIZE);
+	else
+		query_text(&q, named->thing);
+	outcome o = query_row(&q, &row, f);
+	if (!o.ok || !row)
+		return o;
+	read_device(&l->op, &q, &l->rows[i]);
+	query_end(&q);
+	return DONE;
+}
+
+static outcome run_lookup(struct op *op, struct conn *c, struct fault *f)
+{
+	struct lookup_op *l = (struct lookup_op *)op;
+	outcome o = DONE;
+	for (size_t i = 0; o.ok && i < l->count; i++)
+		o = look_up(l, c, i, f);
+	return o;
+}
+
+static void answer_lookup(struct op *op, const struct fault *f)
+{
+	struct lookup_op *l = (struct lookup_op *)op;
+	l->done(f ? NULL : l->rows, f ? 0 : l->count, f, l->arg);
+}
+
+void store_lookup(struct store *s, const struct store_named *devices, size_t count,
+		  void (*done)(const struct store_device *devices, size_t count, const struct fault *f, void *arg),
+		  void *arg)
+{
+	struct lookup_op *l = op_new(s, sizeof *l, run_lookup, answer_lookup);
+	l->devices = named_copy(&l->op, devices, count);
+	l->rows = op_alloc(&l->op, count * sizeof *l->rows);
+	l->count = count;
+	l->done = done;
+	l->arg = arg;
+	op_read(&l->op);
+}
+
 /* ---- certificates ---- */
 
 #define LISTED_CERTIFICATE                                                                                   \

@@ -9,13 +9,63 @@ static const char *const revocation_reasons[] = {
 	"superseded",  "cessation-of-operation", "privilege-withdrawn", "aa-compromise",
 };
 
-static bool is_revocation_reason(const char *reason)
+bool standing_check_reason(struct op *op, const char *reason)
 {
 	for (size_t i = 0; i < sizeof revocation_reasons / sizeof *revocation_reasons; i++)
 		if (!strcmp(revocation_reasons[i], reason))
 			return true;
+	op_refuse(op, REASON_BAD_FIELD,
+		  "RFC 5280 5.3.1: \"%.40s\" is no reason for a revocation: unspecified, key-compromise, "
+		  "affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn are",
+		  reason);
 	return false;
 }
+
+/* ---- a device's new standing ---- */
+
+static outcome log_device(struct writer *w, const struct device *d, const char *kind, const struct cause *cause,
+			  struct fault *f)
+{
+	struct log_new e = {
+		.kind = kind,
+		.actor = cause->actor,
+		.request_id = cause->request_id,
+		.device_id = d->id,
+		.instance_id = d->instance_id,
+		.thing = d->thing,
+		.reason = cause->reason,
+	};
+	return log_append(w, &e, f);
+}
+
+/* The device's entry, then what follows from it for its certificates. */
+static outcome stand(struct writer *w, const struct device *d, const char *kind, const struct cause *cause,
+		     int64_t *count, struct fault *f)
+{
+	outcome o = device_save(w, d, f);
+	if (o.ok)
+		o = log_device(w, d, kind, cause, f);
+	return o.ok ? device_apply(w, d, cause, count, f) : o;
+}
+
+outcome standing_revoke(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
+			struct fault *f)
+{
+	d->revoked = true;
+	d->granted = false;
+	snprintf(d->revocation_reason, sizeof d->revocation_reason, "%s", cause->reason);
+	outcome o = intents_cancel(w, d->id, "device-revoked", f);
+	return o.ok ? stand(w, d, "device-revoked", cause, count, f) : o;
+}
+
+outcome standing_suspend(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
+			 struct fault *f)
+{
+	d->on_hold = true;
+	return stand(w, d, "device-suspended", cause, count, f);
+}
+
+/* ---- one device ---- */
 
 static void answer_change(struct op *op, const struct fault *f)
 {
@@ -51,6 +101,7 @@ struct change {
 	struct change_op *op;
 	struct writer *w;
 	struct device device;
+	struct cause cause;
 	bool refused;
 };
 
@@ -59,6 +110,7 @@ static outcome start_change(struct change *x, struct op *op, struct fault *f)
 	*x = (struct change){.op = (struct change_op *)op, .w = &op->store->writer};
 	x->op->count = 0;
 	x->op->answer = (struct store_changed){0};
+	x->cause = (struct cause){x->op->actor, x->op->request_id, x->op->reason};
 	outcome o = device_find_thing(&x->w->conn, x->op->name, &x->device, f);
 	if (!o.ok || x->device.id)
 		return o;
@@ -67,29 +119,9 @@ static outcome start_change(struct change *x, struct op *op, struct fault *f)
 			 "there is no thing of this name; mooringctl devices lists them");
 }
 
-static outcome log_device(struct change *x, const char *kind, struct fault *f)
+/* It was made, to here in the log. */
+static outcome changed(struct change *x, outcome o)
 {
-	struct log_new e = {
-		.kind = kind,
-		.actor = x->op->actor,
-		.request_id = x->op->request_id,
-		.device_id = x->device.id,
-		.instance_id = x->device.instance_id,
-		.thing = x->device.thing,
-		.reason = x->op->reason,
-	};
-	return log_append(x->w, &e, f);
-}
-
-/* The device's entry, then what follows from it for its certificates. */
-static outcome make_change(struct change *x, const char *kind, struct fault *f)
-{
-	struct cause cause = {x->op->actor, x->op->request_id, x->op->reason};
-	outcome o = device_save(x->w, &x->device, f);
-	if (o.ok)
-		o = log_device(x, kind, f);
-	if (o.ok)
-		o = device_apply(x->w, &x->device, &cause, &x->op->count, f);
 	x->op->op.seq = x->w->head.seq;
 	return o;
 }
@@ -137,26 +169,17 @@ static outcome run_revoke(struct op *op, struct conn *c, struct fault *f)
 		return o;
 	if (x.device.revoked && !x.device.granted)
 		return unchanged(&x, "device-revoked", f);
-	x.device.revoked = true;
-	x.device.granted = false;
-	snprintf(x.device.revocation_reason, sizeof x.device.revocation_reason, "%s", x.op->reason);
-	o = intents_cancel(x.w, x.device.id, "device-revoked", f);
-	return o.ok ? make_change(&x, "device-revoked", f) : o;
+	return changed(&x, standing_revoke(x.w, &x.device, &x.cause, &x.op->count, f));
 }
 
 void store_revoke(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
 		  store_changed_done *done, void *arg)
 {
 	struct change_op *c = change_new(s, sizeof *c, who, thing, reason, run_revoke, done, arg);
-	if (is_revocation_reason(c->reason)) {
+	if (standing_check_reason(&c->op, c->reason))
 		op_write(&c->op);
-		return;
-	}
-	op_refuse(&c->op, REASON_BAD_FIELD,
-		  "RFC 5280 5.3.1: \"%.40s\" is no reason for a revocation: unspecified, key-compromise, "
-		  "affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn are",
-		  c->reason);
-	op_finish(&c->op);
+	else
+		op_finish(&c->op);
 }
 
 /* ---- suspend and resume ---- */
@@ -172,8 +195,7 @@ static outcome run_suspend(struct op *op, struct conn *c, struct fault *f)
 		return refuse_revoked(&x);
 	if (x.device.on_hold)
 		return unchanged(&x, "device-suspended", f);
-	x.device.on_hold = true;
-	return make_change(&x, "device-suspended", f);
+	return changed(&x, standing_suspend(x.w, &x.device, &x.cause, &x.op->count, f));
 }
 
 void store_suspend(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
@@ -198,7 +220,7 @@ static outcome run_resume(struct op *op, struct conn *c, struct fault *f)
 		return unchanged(&x, "device-resumed", f);
 	x.device.on_hold = false;
 	x.device.quarantined = false;
-	return make_change(&x, "device-resumed", f);
+	return changed(&x, stand(x.w, &x.device, "device-resumed", &x.cause, &x.op->count, f));
 }
 
 void store_resume(struct store *s, const struct store_caller *who, const char *thing,
@@ -224,9 +246,8 @@ static outcome run_allow_reenrol(struct op *op, struct conn *c, struct fault *f)
 	if (o.ok)
 		o = intents_cancel(x.w, x.device.id, "superseded", f);
 	if (o.ok)
-		o = log_device(&x, "reenrolment-allowed", f);
-	op->seq = x.w->head.seq;
-	return o;
+		o = log_device(x.w, &x.device, "reenrolment-allowed", &x.cause, f);
+	return changed(&x, o);
 }
 
 void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing,

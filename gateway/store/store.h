@@ -154,6 +154,38 @@ void store_resume(struct store *s, const struct store_caller *who, const char *t
 void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing,
 			 const char *reason, store_changed_done *done, void *arg);
 
+/* ---- many devices at once ---- */
+
+enum { STORE_RECALL_MAX = 500 };
+
+/* One of them: by its instance ID, with the name that it has or will have; or by its name alone. */
+struct store_named {
+	const uint8_t *instance_id; /* NULL: by its name */
+	const char *thing;
+};
+
+struct store_recall {
+	const struct store_named *devices;
+	size_t count; /* at most STORE_RECALL_MAX */
+	bool suspend; /* else they are revoked */
+	const char *reason; /* for a revocation as store_revoke's */
+};
+
+struct store_recalled {
+	struct store_changed change; /* `seq`: what a broker has receipted that has them all as they are now, also where
+					nothing was to be changed */
+	int64_t changed; /* devices */
+	int64_t already; /* revoked, or so suspended, before */
+	int64_t added;	 /* of the changed ones: they never asked for a certificate, and will be refused */
+	const size_t *unknown; /* places in the list: names that no device has */
+	size_t unknown_count;
+};
+
+/* All of them in one transaction, each with its log entry. What is so already stays as it is: a revoked device is not
+ * suspended. A device that is named by its instance ID and is not known is remembered for when it comes. BAD_FIELD. */
+void store_recall(struct store *s, const struct store_caller *who, const struct store_recall *r,
+		  void (*done)(const struct store_recalled *answer, const struct fault *f, void *arg), void *arg);
+
 struct store_service {
 	const char *name;
 	struct bytes certificate; /* DER, already verified against the service CA */
@@ -264,6 +296,11 @@ void store_devices(struct store *s, const struct store_device_query *q,
 		   void (*done)(const struct store_device *devices, size_t count, const struct fault *f,
 				void *arg),
 		   void *arg);
+
+/* These, one by one: `thing` is NULL where there is no such device. At most STORE_RECALL_MAX. */
+void store_lookup(struct store *s, const struct store_named *devices, size_t count,
+		  void (*done)(const struct store_device *devices, size_t count, const struct fault *f, void *arg),
+		  void *arg);
 
 /* Everything about one device. */
 struct store_dossier {

@@ -222,6 +222,8 @@ MUST_USE outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE
 /* Writes the flags, the generation and the revocation reason back. */
 MUST_USE outcome device_save(struct writer *w, const struct device *d, struct fault *f);
 bool device_is_suspended(const struct device *d);
+/* A list as callers name devices, copied into the operation. */
+struct store_named *named_copy(struct op *op, const struct store_named *devices, size_t count);
 /* REASON_NONE, or why no certificate of this device may be active. A grant lifts the tombstone. */
 enum reason device_refusal(const struct device *d);
 /* Its sentence for the operator. */
@@ -261,6 +263,14 @@ MUST_USE outcome certificate_set_state(struct writer *w, const struct device *d,
 /* Brings all live certificates of a device in line with its standing; *count gets how many changed. */
 MUST_USE outcome device_apply(struct writer *w, const struct device *d, const struct cause *cause,
 			      int64_t *count, struct fault *f);
+/* A device's new standing, with log entry and what follows for its certificates, of which *count gets how many changed
+ * (standing.c). It is not revoked yet, or has a grant; not suspended by an operator yet, and not revoked. */
+MUST_USE outcome standing_revoke(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
+				 struct fault *f);
+MUST_USE outcome standing_suspend(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
+				  struct fault *f);
+/* The name of RFC 5280 5.3.1 that a revocation needs; false where the operation is refused for it. */
+MUST_USE bool standing_check_reason(struct op *op, const char *reason);
 /* Revokes a renewed certificate. */
 MUST_USE outcome certificate_supersede(struct writer *w, const struct certificate *c,
 				       const struct cause *cause, struct fault *f);

@@ -179,6 +179,11 @@ def test_what_admins_are_answered_conforms(shared, client):
         answer = ask(shared, "POST", f"/v1/admin/devices/{thing}/{verb}", body)
         assert answer[0] == 200, answer
         conforms("POST", f"/v1/admin/devices/{{thing}}/{verb}", answer)
+    for verb, more in (("lookups", {}), ("revocations", {"reason": "unspecified"}), ("suspensions", {"reason": "test"})):
+        answer = ask(shared, "POST", f"/v1/admin/{verb}", {"things": [thing, "nobody"], **more})
+        assert answer[0] == 200, answer
+        conforms("POST", f"/v1/admin/{verb}", answer)
+        conforms("POST", f"/v1/admin/{verb}", ask(shared, "POST", f"/v1/admin/{verb}", {"things": []}))
     watched = ask(shared, "GET", f"/v1/admin/changes/{json.loads(answer[2])['seq']}")
     assert watched[0] == 200
     conforms("GET", "/v1/admin/changes/{seq}", watched)

@@ -218,6 +218,131 @@ static void test_what_was_changed_already_is_answered_with_that_change(void **st
 	json_decref(key);
 }
 
+/* ---- many at once ---- */
+
+/* {"things": [...], and the rest} for devices 1 to `last`, or by their instance IDs. */
+static char *many(const char *by, int last, const char *rest)
+{
+	struct buf b = {0};
+	buf_printf(&b, "{\"%s\":[", by);
+	for (int i = 1; i <= last; i++) {
+		uint8_t id[INSTANCE_ID_SIZE];
+		char hex[HEX_SIZE(INSTANCE_ID_SIZE)];
+		fixture_instance(i, id);
+		hex_encode(bytes_of(id, sizeof id), hex);
+		buf_printf(&b, "%s\"%s\"", i > 1 ? "," : "", *by == 't' ? fixture_thing(i) : hex);
+	}
+	buf_printf(&b, "]%s}", rest);
+	return buf_take_str(&b);
+}
+
+static struct site_answer post_many(const char *uri, const char *by, int last, const char *rest)
+{
+	char *body = many(by, last, rest);
+	struct site_answer a = post(site.operator, uri, body);
+	free(body);
+	if (a.status != 200)
+		fail_msg("%s", a.text);
+	return a;
+}
+
+static int64_t number(const struct site_answer *a, const char *key)
+{
+	return json_integer_value(json_object_get(a->json, key));
+}
+
+static void test_many_devices_are_revoked_with_one_request(void **state)
+{
+	uint8_t fp[3][FINGERPRINT_SIZE];
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		enrol((struct ask){.device = i + 1, .key = i + 1}, fp[i]);
+	revoke_device(2, "unspecified");
+	struct site_answer a =
+		post_many("/v1/admin/revocations", "things", 4, ",\"reason\":\"key-compromise\"");
+	assert_int_equal(number(&a, "changed"), 2);
+	assert_int_equal(number(&a, "unchanged"), 1);
+	assert_int_equal(number(&a, "added"), 0);
+	assert_int_equal(number(&a, "certificates"), 2);
+	assert_int_equal(json_array_size(json_object_get(a.json, "unknown")), 1);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(a.json, "unknown"), 0)),
+			    fixture_thing(4));
+	assert_true(json_is_true(json_object_get(a.json, "effective")));
+	assert_int_equal(number(&a, "seq"), count_rows("SELECT max(seq) FROM log"));
+	site_answer_free(&a);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(state_of(fp[i]), STORE_REVOKED);
+	a = post_many("/v1/admin/revocations", "things", 3, ",\"reason\":\"unspecified\"");
+	assert_int_equal(number(&a, "changed"), 0);
+	assert_int_equal(number(&a, "unchanged"), 3);
+	site_answer_free(&a);
+	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'device-revoked' AND reason = "
+				    "'key-compromise' AND request_id = (SELECT request_id FROM log WHERE seq = "
+				    "(SELECT max(seq) FROM log))"),
+			 2);
+}
+
+static void test_many_devices_are_looked_up_and_suspended_by_instance(void **state)
+{
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	struct site_answer a = post_many("/v1/admin/lookups", "instance_ids", 2, "");
+	const json_t *first = json_array_get(json_object_get(a.json, "devices"), 0),
+		     *second = json_array_get(json_object_get(a.json, "devices"), 1);
+	assert_string_equal(text(first, "thing"), fixture_thing(1));
+	assert_string_equal(text(first, "state"), "active");
+	assert_int_equal(strlen(text(first, "instance_id")), 2 * INSTANCE_ID_SIZE);
+	assert_string_equal(text(second, "state"), "unknown");
+	assert_int_equal(strlen(text(second, "thing")), THING_NAME_SIZE - 1); /* what it would have */
+	char *name = strdup(text(second, "thing"));
+	site_answer_free(&a);
+	a = post_many("/v1/admin/suspensions", "instance_ids", 2, ",\"reason\":\"recall\"");
+	assert_int_equal(number(&a, "changed"), 2);
+	assert_int_equal(number(&a, "added"), 1);
+	site_answer_free(&a);
+	assert_int_equal(state_of(fp), STORE_INACTIVE);
+	a = post_many("/v1/admin/lookups", "instance_ids", 2, "");
+	second = json_array_get(json_object_get(a.json, "devices"), 1);
+	assert_string_equal(text(second, "state"), "suspended");
+	assert_string_equal(text(second, "thing"), name);
+	site_answer_free(&a);
+	free(name);
+}
+
+static void test_lists_of_devices_are_read_strictly(void **state)
+{
+	static const char *const bodies[] = {
+		"{}",
+		"{\"reason\":\"unspecified\"}",
+		"{\"things\":[],\"reason\":\"unspecified\"}",
+		"{\"things\":\"a\",\"reason\":\"unspecified\"}",
+		"{\"things\":[1],\"reason\":\"unspecified\"}",
+		"{\"things\":[\"\"],\"reason\":\"unspecified\"}",
+		"{\"things\":[\"a\"]}",
+		"{\"things\":[\"a\"],\"reason\":\"because\"}",
+		"{\"things\":[\"a\"],\"instance_ids\":[\"a\"],\"reason\":\"unspecified\"}",
+		"{\"instance_ids\":[\"01ab\"],\"reason\":\"unspecified\"}",
+		"{\"things\":[\"a\"],\"reason\":\"unspecified\",\"force\":true}",
+	};
+	uint8_t fp[FINGERPRINT_SIZE];
+	(void)state;
+	enrol((struct ask){.device = 1, .key = 1}, fp);
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+		assert_answer(post(site.operator, "/v1/admin/revocations", bodies[i]), 400, "bad-request");
+	char *long_list = many("things", STORE_RECALL_MAX + 1, ",\"reason\":\"unspecified\"");
+	assert_answer(post(site.operator, "/v1/admin/revocations", long_list), 400, "bad-request");
+	free(long_list);
+	char *list = many("things", 1, ",\"reason\":\"unspecified\"");
+	assert_answer(post(site.viewer, "/v1/admin/revocations", list), 403, "forbidden");
+	assert_answer(post(site.viewer, "/v1/admin/suspensions", list), 403, "forbidden");
+	free(list);
+	list = many("things", 1, "");
+	assert_answer(post(site.viewer, "/v1/admin/lookups", list), 200, "");
+	free(list);
+	assert_int_equal(state_of(fp), STORE_ACTIVE);
+}
+
 /* ---- services ---- */
 
 static char *service_body(const struct authority *ca, const char *name, const char *policy)
@@ -349,6 +474,9 @@ int main(void)
 		TEST(test_a_device_is_shown_with_certificates_and_history),
 		TEST(test_without_brokers_a_change_is_effective_at_once),
 		TEST(test_what_was_changed_already_is_answered_with_that_change),
+		TEST(test_many_devices_are_revoked_with_one_request),
+		TEST(test_many_devices_are_looked_up_and_suspended_by_instance),
+		TEST(test_lists_of_devices_are_read_strictly),
 		TEST(test_a_service_is_registered_and_removed),
 		TEST(test_a_service_is_checked_before_it_is_registered),
 		TEST(test_the_log_as_it_is_answered_verifies),
