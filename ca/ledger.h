@@ -34,6 +34,5 @@ void ledger_drop_last(struct ledger *l, size_t count);
 const struct ledger_entry *ledger_by_intent(const struct ledger *l, const uint8_t intent[INTENT_ID_SIZE]);
 const struct ledger_entry *ledger_by_serial(const struct ledger *l, const uint8_t serial[SERIAL_SIZE]);
 const struct ledger_entry *ledger_by_binding(const struct ledger *l, const uint8_t binding[BINDING_SIZE]);
-size_t ledger_count(const struct ledger *l);
 
 #endif

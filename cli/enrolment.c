@@ -72,13 +72,10 @@ outcome enrolment_read(struct bytes input, struct enrolment *out, struct fault *
 	if (o.ok)
 		o = take_binding(request, out, f);
 	json_decref(request);
-	if (!o.ok)
-		enrolment_free(out);
+	if (!o.ok) {
+		buf_free(&out->csr);
+		buf_free(&out->evidence);
+	}
 	return o;
 }
 
-void enrolment_free(struct enrolment *e)
-{
-	buf_free(&e->csr);
-	buf_free(&e->evidence);
-}

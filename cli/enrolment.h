@@ -7,7 +7,7 @@
 
 #include "evidence.h"
 
-/* What the request holds; enrolment_free. */
+/* What the request holds; the buffers are the caller's to free. */
 struct enrolment {
 	struct buf csr, evidence;
 	enum evidence_type type;
@@ -17,6 +17,5 @@ struct enrolment {
 /* Members that only the gateway needs are passed over. REASON_BAD_JSON, REASON_BAD_FIELD, REASON_BAD_ENCODING,
  * REASON_EVIDENCE_TYPE, REASON_BAD_ORIGIN. */
 MUST_USE outcome enrolment_read(struct bytes input, struct enrolment *out, struct fault *f);
-void enrolment_free(struct enrolment *e);
 
 #endif

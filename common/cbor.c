@@ -238,20 +238,6 @@ outcome cbor_map(struct cbor_reader *r, cbor_field *field, void *arg, struct fau
 	return o;
 }
 
-outcome cbor_measure(struct bytes in, size_t *length, struct fault *f)
-{
-	struct cbor_reader r = cbor_reader(in);
-	struct fault own;
-	struct bytes whole;
-	*length = 0;
-	outcome o = cbor_skip(&r, &whole, &own);
-	if (o.ok)
-		*length = whole.n;
-	else if (own.reason != REASON_CBOR_TRUNCATED && own.reason != REASON_CBOR_OVERRUN)
-		return refuse(f, own.reason, "%s", own.text);
-	return DONE;
-}
-
 static void put_head(struct buf *b, unsigned major, uint64_t number)
 {
 	unsigned info = number < 24	       ? (unsigned)number
@@ -308,11 +294,6 @@ void cbor_put_map(struct buf *b, size_t count)
 void cbor_put_tag(struct buf *b, uint64_t tag)
 {
 	put_head(b, 6, tag);
-}
-
-void cbor_put_bool(struct buf *b, bool v)
-{
-	put_head(b, 7, v ? 21 : 20);
 }
 
 void cbor_put_null(struct buf *b)

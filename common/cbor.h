@@ -55,9 +55,6 @@ MUST_USE outcome cbor_end(const struct cbor_reader *r, struct fault *f);
 typedef outcome cbor_field(void *arg, struct cbor_label label, struct cbor_reader *value, struct fault *f);
 MUST_USE outcome cbor_map(struct cbor_reader *r, cbor_field *field, void *arg, struct fault *f);
 
-/* Length of the first complete item at the start of `in`, for streams: 0 = more bytes are needed. */
-MUST_USE outcome cbor_measure(struct bytes in, size_t *length, struct fault *f);
-
 /* Writer: shortest form. Maps are written by the caller in deterministic order (RFC 8949 4.2.1). */
 void cbor_put_uint(struct buf *b, uint64_t v);
 void cbor_put_int(struct buf *b, int64_t v);
@@ -67,7 +64,6 @@ void cbor_put_text(struct buf *b, struct bytes v); /* the same, of a view */
 void cbor_put_array(struct buf *b, size_t count);
 void cbor_put_map(struct buf *b, size_t count);
 void cbor_put_tag(struct buf *b, uint64_t tag);
-void cbor_put_bool(struct buf *b, bool v);
 void cbor_put_null(struct buf *b);
 
 #endif

@@ -149,7 +149,7 @@ outcome cose_parse(struct bytes in, struct cose_sign1 *out, struct fault *f)
 	return DONE;
 }
 
-void cose_sig_structure(struct buf *out, struct bytes protected_header, struct bytes payload)
+static void put_sig_structure(struct buf *out, struct bytes protected_header, struct bytes payload)
 {
 	cbor_put_array(out, 4);
 	cbor_put_tstr(out, "Signature1");
@@ -174,7 +174,7 @@ outcome cose_verify(const struct cose_sign1 *c, EVP_PKEY *key, struct fault *f)
 	outcome o = check_key(c->alg, key, f);
 	if (!o.ok)
 		return o;
-	cose_sig_structure(&message, c->protected_header, c->payload);
+	put_sig_structure(&message, c->protected_header, c->payload);
 	if (message.failed)
 		o = refuse(f, REASON_NO_MEMORY, "no memory for the Sig_structure");
 	else if (!ecdsa_verify_raw(key, buf_view(&message), c->signature))
@@ -196,7 +196,7 @@ outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes p
 		o = check_key(header.alg, key, f);
 	if (!o.ok)
 		return o;
-	cose_sig_structure(&message, protected_header, payload);
+	put_sig_structure(&message, protected_header, payload);
 	if (!message.failed)
 		n = ecdsa_sign_raw(key, buf_view(&message), signature);
 	buf_free(&message);

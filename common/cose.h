@@ -26,7 +26,5 @@ MUST_USE outcome cose_verify(const struct cose_sign1 *c, EVP_PKEY *key, struct f
 /* Appends the tagged COSE_Sign1; `protected_header` is an encoded map that already holds alg (label 1). */
 MUST_USE outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes payload, EVP_PKEY *key,
 			   struct fault *f);
-/* The Sig_structure bytes (RFC 9052 4.4), for signers that hold the key elsewhere. */
-void cose_sig_structure(struct buf *out, struct bytes protected_header, struct bytes payload);
 
 #endif

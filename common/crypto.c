@@ -328,32 +328,19 @@ outcome key_load_private_pem(const char *path, EVP_PKEY **out, struct fault *f)
 	return load_pem(path, true, out, f);
 }
 
-static outcome save_pem(const char *path, EVP_PKEY *key, bool private, struct fault *f)
+outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f)
 {
 	BIO *bio = BIO_new(BIO_s_secmem());
 	char *text;
-	int written = !bio	? 0
-		      : private ? PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)
-				: PEM_write_bio_PUBKEY(bio, key);
 	outcome result;
-	if (written == 1) {
+	if (bio && PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1) {
 		long n = BIO_get_mem_data(bio, &text);
-		result = file_replace(path, bytes_of(text, (size_t)n), private ? 0600 : 0644, f);
+		result = file_replace(path, bytes_of(text, (size_t)n), 0600, f);
 	} else {
 		result = crypto_fault(f, path);
 	}
 	BIO_free(bio);
 	return result;
-}
-
-outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f)
-{
-	return save_pem(path, key, true, f);
-}
-
-outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fault *f)
-{
-	return save_pem(path, key, false, f);
 }
 
 size_t ecdsa_raw_to_der(struct bytes raw, uint8_t *der, size_t room)

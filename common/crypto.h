@@ -54,7 +54,6 @@ MUST_USE outcome key_load_public_pem(const char *path, EVP_PKEY **out, struct fa
 MUST_USE outcome key_load_private_pem(const char *path, EVP_PKEY **out, struct fault *f);
 /* PKCS#8 PEM, mode 0600, durable. */
 MUST_USE outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f);
-MUST_USE outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fault *f);
 
 /* ECDSA with the curve's digest (SHA-256/384/512) and raw r||s of fixed width (RFC 9053 2.1, RFC 7518 3.4). */
 MUST_USE bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signature);

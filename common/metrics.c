@@ -36,24 +36,16 @@ void metric_count_reason(struct metric_reasons *m, enum reason reason)
 				  memory_order_relaxed);
 }
 
-void metrics_write_head(struct buf *out, enum metric_kind kind, const char *name, const char *help)
+static void write_head(struct buf *out, enum metric_kind kind, const char *name, const char *help)
 {
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
 		   kind == METRIC_COUNTER ? "counter" : "gauge");
 }
 
-void metrics_write_sample(struct buf *out, const char *name, const char *labels, uint64_t value)
-{
-	if (labels)
-		buf_printf(out, "%s{%s} %" PRIu64 "\n", name, labels, value);
-	else
-		buf_printf(out, "%s %" PRIu64 "\n", name, value);
-}
-
 void metrics_write(struct buf *out, const struct metric *m)
 {
-	metrics_write_head(out, m->kind, m->name, m->help);
-	metrics_write_sample(out, m->name, NULL, atomic_load_explicit(&m->value, memory_order_relaxed));
+	metrics_write_value(out, m->kind, m->name, m->help,
+			    atomic_load_explicit(&m->value, memory_order_relaxed));
 }
 
 void metrics_write_histogram(struct buf *out, const struct metric_histogram *h)
@@ -73,7 +65,7 @@ void metrics_write_histogram(struct buf *out, const struct metric_histogram *h)
 
 void metrics_write_reasons(struct buf *out, const struct metric_reasons *m)
 {
-	metrics_write_head(out, METRIC_COUNTER, m->name, m->help);
+	write_head(out, METRIC_COUNTER, m->name, m->help);
 	for (enum reason r = REASON_NONE; r < REASON_COUNT; r++) {
 		uint64_t n = atomic_load_explicit(&m->value[r], memory_order_relaxed);
 		if (n)
@@ -84,14 +76,14 @@ void metrics_write_reasons(struct buf *out, const struct metric_reasons *m)
 void metrics_write_value(struct buf *out, enum metric_kind kind, const char *name, const char *help,
 			 uint64_t value)
 {
-	metrics_write_head(out, kind, name, help);
-	metrics_write_sample(out, name, NULL, value);
+	write_head(out, kind, name, help);
+	buf_printf(out, "%s %" PRIu64 "\n", name, value);
 }
 
 void metrics_write_seconds(struct buf *out, enum metric_kind kind, const char *name, const char *help,
 			   uint64_t us)
 {
-	metrics_write_head(out, kind, name, help);
+	write_head(out, kind, name, help);
 	buf_printf(out, "%s %.6f\n", name, (double)us / 1e6);
 }
 

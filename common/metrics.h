@@ -48,11 +48,7 @@ void metrics_write(struct buf *out, const struct metric *m);
 void metrics_write_histogram(struct buf *out, const struct metric_histogram *h);
 /* Reasons that never occurred are left out. */
 void metrics_write_reasons(struct buf *out, const struct metric_reasons *m);
-/* A family whose values are computed on the spot: head once, then its samples. `labels` is what stands
- * between the braces, NULL for none. */
-void metrics_write_head(struct buf *out, enum metric_kind kind, const char *name, const char *help);
-void metrics_write_sample(struct buf *out, const char *name, const char *labels, uint64_t value);
-/* A family of one value: head and sample. */
+/* A family of one value, which is computed on the spot. */
 void metrics_write_value(struct buf *out, enum metric_kind kind, const char *name, const char *help,
 			 uint64_t value);
 /* The same of a time that was measured in microseconds, written in seconds, as Prometheus counts time. */

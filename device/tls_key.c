@@ -71,7 +71,9 @@ static EC_KEY *public_half(struct bytes spki, struct key_place *place)
 	return NULL;
 }
 
-EVP_PKEY *tls_key_new(struct psa *psa, uint32_t key, struct bytes spki)
+/* A key pair of which OpenSSL has the public half; each signature is a psa_sign_hash, of SHA-256 hashes only. `psa`
+ * must outlive it. NULL on failure, with an OpenSSL error queued. */
+static EVP_PKEY *new_key(struct psa *psa, uint32_t key, struct bytes spki)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, make_method);
@@ -106,7 +108,7 @@ static bool set_server(SSL_CTX *ctx, const struct tls_client *c)
 
 static bool set_client(SSL_CTX *ctx, const struct tls_client *c)
 {
-	EVP_PKEY *key = tls_key_new(c->psa, c->key, bytes_of(c->credential->spki, c->credential->spki_size));
+	EVP_PKEY *key = new_key(c->psa, c->key, bytes_of(c->credential->spki, c->credential->spki_size));
 	bool ok = key && SSL_CTX_use_certificate(ctx, c->credential->leaf) == 1 &&
 		  SSL_CTX_use_PrivateKey(ctx, key) == 1;
 	for (size_t i = 0; ok && i < c->credential->chain_count; i++)

@@ -9,10 +9,6 @@
 
 #include <openssl/ssl.h>
 
-/* A key pair of which OpenSSL has the public half; each signature is a psa_sign_hash. Signs SHA-256 hashes
- * only. `psa` must outlive it. NULL on failure, with an OpenSSL error queued. */
-EVP_PKEY *tls_key_new(struct psa *psa, uint32_t key, struct bytes spki);
-
 struct tls_client {
 	const struct credential *credential; /* presented with its chain */
 	struct psa *psa;

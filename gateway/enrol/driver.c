@@ -38,7 +38,7 @@ struct enrol *enrol_new(struct worker *w, const char *request_id, enrol_answer *
 	return e;
 }
 
-void enrol_free(struct enrol *e)
+static void free_enrol(struct enrol *e)
 {
 	if (!e)
 		return;
@@ -112,7 +112,7 @@ static void finish(struct enrol *e, const struct fault *f)
 		give_answer(e, f);
 	else
 		write_log(e, f);
-	enrol_free(e);
+	free_enrol(e);
 }
 
 /* The store is about to close: the caller hears that it may try again, and nothing is asked of the store. */
@@ -122,7 +122,7 @@ static void abandon(struct enrol *e)
 	refuse(&f, REASON_OVERLOADED, "the gateway is stopping");
 	if (e->answer)
 		e->answer(e, &f, e->answer_arg);
-	enrol_free(e);
+	free_enrol(e);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -182,7 +182,7 @@ void enrol_wake(void *waker)
 	if (e->worker->stopping)
 		abandon(e);
 	else if (!e->answer && !e->stages[e->at].past_deadline)
-		enrol_free(e);
+		free_enrol(e);
 	else
 		run(e);
 }

@@ -146,7 +146,6 @@ struct enrol {
 /* `answer` is called once: with f NULL and everything filled up to `respond`, or with the refusal. NULL when
  * there is no memory. The adapter fills `request`, then calls enrol_run or enrol_refuse. */
 struct enrol *enrol_new(struct worker *w, const char *request_id, enrol_answer *answer, void *arg);
-void enrol_free(struct enrol *e);
 /* Runs the path; `e` may be gone afterwards. */
 void enrol_run(struct enrol *e);
 /* Refuses before the path has begun, because the adapter could not read the request. `e` is gone

@@ -243,28 +243,6 @@ static void test_integers_have_64_bits_with_sign(void **state)
 	}
 }
 
-static void test_a_stream_is_cut_into_items(void **state)
-{
-	(void)state;
-	uint8_t room[64];
-	struct fault f;
-	struct bytes in = from_hex("43aabbcc8201024100", room, sizeof room);
-	size_t n;
-	static const size_t lengths[] = {4, 3, 2};
-	for (size_t at = 0, i = 0; i < 3; at += lengths[i++]) {
-		for (size_t part = 0; part < lengths[i]; part++) {
-			accepted(cbor_measure(bytes_of(in.p + at, part), &n, &f), &f, "part");
-			assert_int_equal(n, 0);
-		}
-		accepted(cbor_measure(bytes_of(in.p + at, in.n - at), &n, &f), &f, "item");
-		assert_int_equal(n, lengths[i]);
-	}
-	heap_free(in);
-	in = from_hex("5f", room, sizeof room);
-	refused_for(cbor_measure(in, &n, &f), &f, REASON_CBOR_INDEFINITE, "no item will come of this");
-	heap_free(in);
-}
-
 static void test_the_writer_uses_the_shortest_form(void **state)
 {
 	(void)state;
@@ -305,14 +283,13 @@ static void test_what_is_written_is_read_again(void **state)
 	struct fault f;
 	char hex[64];
 	cbor_put_tag(&b, 18);
-	cbor_put_array(&b, 5);
+	cbor_put_array(&b, 4);
 	cbor_put_bstr(&b, bytes_str("ab"));
 	cbor_put_tstr(&b, "\xc3\xbc");
 	cbor_put_map(&b, 0);
-	cbor_put_bool(&b, true);
 	cbor_put_null(&b);
 	hex_encode(buf_view(&b), hex);
-	assert_string_equal(hex, "d28542616262c3bca0f5f6");
+	assert_string_equal(hex, "d28442616262c3bca0f6");
 	accepted(well_formed(buf_view(&b), &f), &f, hex);
 	buf_free(&b);
 }
@@ -338,9 +315,9 @@ static void test_documents_of_others_are_well_formed(void **state)
 	struct fault f;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		struct buf b = read_third_party(files[i]);
-		size_t n;
-		accepted(cbor_measure(buf_view(&b), &n, &f), &f, files[i]);
-		assert_int_equal(n, b.n);
+		struct cbor_reader r = cbor_reader(buf_view(&b));
+		accepted(cbor_skip(&r, NULL, &f), &f, files[i]);
+		accepted(cbor_end(&r, &f), &f, files[i]);
 		buf_free(&b);
 	}
 }
@@ -354,7 +331,6 @@ int main(void)
 		cmocka_unit_test(test_a_map_is_walked_entry_by_entry),
 		cmocka_unit_test(test_a_field_that_leaves_something_unread_refuses_the_map),
 		cmocka_unit_test(test_integers_have_64_bits_with_sign),
-		cmocka_unit_test(test_a_stream_is_cut_into_items),
 		cmocka_unit_test(test_the_writer_uses_the_shortest_form),
 		cmocka_unit_test(test_what_is_written_is_read_again),
 		cmocka_unit_test(test_a_thousand_claims_are_too_many),
