@@ -1,5 +1,6 @@
 #include "api.h"
 #include "ctl.h"
+#include "fleet.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -36,30 +37,6 @@ static void print_sessions(const struct ctl *c, const json_t *answer)
 		printf("more: --after %s\n", api_text(answer, "next"));
 }
 
-/* Each broker that did not say, and why: the list lacks its sessions. */
-static bool is_complete(const json_t *answer)
-{
-	static const struct {
-		const char *state, *text;
-	} causes[] = {
-		{"silent", "has not answered within 2 s"},
-		{"lost", "has no feed (`mooringctl brokers`)"},
-		{"outdated", "has an older plugin, which cannot say"},
-	};
-	bool complete = true;
-	json_t *broker;
-	size_t i;
-	json_array_foreach(json_object_get(answer, "brokers"), i, broker)
-		for (size_t n = 0; n < sizeof causes / sizeof *causes; n++) {
-			if (strcmp(api_text(broker, "state"), causes[n].state) != 0)
-				continue;
-			fprintf(stderr, "mooringctl: not complete: broker %s %s\n", api_text(broker, "name"),
-				causes[n].text);
-			complete = false;
-		}
-	return complete;
-}
-
 static void add_query(struct buf *target, const char *name, const char *value)
 {
 	char *part = value ? api_target("", value, "") : NULL;
@@ -85,7 +62,7 @@ static int sessions(struct ctl *c, const struct arguments *a)
 	free(text);
 	if (code != EXIT_DONE)
 		return code;
-	bool complete = is_complete(answer);
+	bool complete = fleet_all_answered(json_object_get(answer, "brokers"));
 	if (c->json)
 		code = api_print_json(json_incref(answer));
 	else

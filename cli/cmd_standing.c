@@ -50,9 +50,7 @@ static int allow_reenrol(struct ctl *c, const struct arguments *a)
 }
 
 static const struct option_spec revoke_options[] = {
-	{"reason",
-	 "unspecified|key-compromise|affiliation-changed|superseded|cessation-of-operation|privilege-"
-	 "withdrawn",
+	{"reason", STANDING_REASONS,
 	 "why (RFC 5280 5.3.1); after key-compromise its key is never certified again"},
 	STANDING_WAIT_OPTION,
 	STANDING_WATCH_OPTION,

@@ -8,6 +8,7 @@
 const struct command_group ctl_groups[] = {
 	{"Devices", device_commands},
 	{"Standing of a device", standing_commands},
+	{"Standing of many devices", recall_commands},
 	{"Who is connected", session_commands},
 	{"Brokers", broker_commands},
 	{"Back ends", service_commands},

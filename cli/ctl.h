@@ -36,6 +36,7 @@ struct command {
 /* One array a file of commands, ended by a NULL name. */
 extern const struct command device_commands[];
 extern const struct command standing_commands[];
+extern const struct command recall_commands[];
 extern const struct command session_commands[];
 extern const struct command broker_commands[];
 extern const struct command service_commands[];

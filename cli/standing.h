@@ -6,6 +6,10 @@
 
 #include "api.h"
 
+/* Why a certificate may be revoked (RFC 5280 5.3.1), as the choices of an option. */
+#define STANDING_REASONS                                                                                     \
+	"unspecified|key-compromise|affiliation-changed|superseded|cessation-of-operation|privilege-withdrawn"
+
 /* The option of every command that makes a change. */
 #define STANDING_WAIT_OPTION                                                                                 \
 	{                                                                                                    \

@@ -1,0 +1,263 @@
+#include "fleet.h"
+
+#include "input.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THING_MAX = 136, ROOM_START = 1024 };
+
+void fleet_free(struct fleet *fleet)
+{
+	for (size_t i = 0; i < fleet->count; i++) {
+		free(fleet->devices[i].name);
+		free(fleet->devices[i].thing);
+	}
+	free(fleet->devices);
+	json_decref(fleet->brokers);
+	*fleet = (struct fleet){0};
+}
+
+/* ---- the list ---- */
+
+static bool add(struct fleet *fleet, const char *name, size_t n)
+{
+	if (fleet->count == fleet->room) {
+		size_t room = fleet->room ? 2 * fleet->room : ROOM_START;
+		struct fleet_device *more = realloc(fleet->devices, room * sizeof *more);
+		if (!more)
+			return false;
+		fleet->devices = more;
+		fleet->room = room;
+	}
+	char *copy = strndup(name, n);
+	if (copy)
+		fleet->devices[fleet->count++] = (struct fleet_device){.name = copy};
+	return copy;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct fleet_device *)a)->name, ((const struct fleet_device *)b)->name);
+}
+
+static void drop_repeated(struct fleet *fleet)
+{
+	size_t kept = 0;
+	if (fleet->count)
+		qsort(fleet->devices, fleet->count, sizeof *fleet->devices, by_name);
+	for (size_t i = 0; i < fleet->count; i++) {
+		if (kept && !strcmp(fleet->devices[kept - 1].name, fleet->devices[i].name))
+			free(fleet->devices[i].name);
+		else
+			fleet->devices[kept++] = fleet->devices[i];
+	}
+	fleet->count = kept;
+}
+
+/* The word of a line, if it has one. */
+static outcome take_line(struct fleet *fleet, const char *line, size_t n, size_t number, const char *path,
+			 struct fault *f)
+{
+	static const char blanks[] = " \t\r";
+	const char *comment = memchr(line, '#', n);
+	size_t end = comment ? (size_t)(comment - line) : n, start = 0;
+	while (start < end && strchr(blanks, line[start]))
+		start++;
+	while (end > start && strchr(blanks, line[end - 1]))
+		end--;
+	if (start == end)
+		return DONE;
+	for (size_t i = start; i < end; i++)
+		if (line[i] < 0x21 || line[i] > 0x7e || end - start > THING_MAX)
+			return refuse(f, REASON_BAD_FIELD, "%s:%zu: this is no name of a thing", input_name(path),
+				      number);
+	return add(fleet, line + start, end - start) ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for the list");
+}
+
+outcome fleet_read_file(struct fleet *fleet, const char *path, struct fault *f)
+{
+	struct buf text = {0};
+	size_t number = 1;
+	outcome o = input_read_text(path, FLEET_FILE_MAX, &text, f);
+	for (size_t at = 0; o.ok && at < text.n; number++) {
+		const char *line = (const char *)text.p + at;
+		const char *end = memchr(line, '\n', text.n - at);
+		size_t n = end ? (size_t)(end - line) : text.n - at;
+		o = take_line(fleet, line, n, number, path, f);
+		at += n + 1;
+	}
+	buf_free(&text);
+	drop_repeated(fleet);
+	return o;
+}
+
+static int no_memory(void)
+{
+	struct fault f;
+	refuse(&f, REASON_NO_MEMORY, "no memory for the list");
+	return ctl_fail(&f);
+}
+
+/* One page; `after` becomes where the next begins, "" at the end. */
+static int read_page(struct fleet *fleet, struct ctl *attestation, const char *batch, char after[80])
+{
+	char tail[160];
+	json_t *answer = NULL, *record;
+	size_t i;
+	snprintf(tail, sizeof tail, "&limit=%d%s%s", FLEET_CALL_MAX, *after ? "&after=" : "", after);
+	char *target = api_target("/v1/records?batch=", batch, tail);
+	int code = api_call(attestation, "GET", target, NULL, &answer);
+	free(target);
+	if (code != EXIT_DONE)
+		return code;
+	json_array_foreach((json_t *)(uintptr_t)api_array(answer, "records"), i, record) {
+		const char *id = api_text(record, "instance_id");
+		if (!add(fleet, id, strlen(id)))
+			code = no_memory();
+	}
+	snprintf(after, 80, "%.79s", api_text(answer, "next"));
+	json_decref(answer);
+	return code;
+}
+
+int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *batch)
+{
+	char after[80] = "";
+	int code;
+	fleet->by_instance = true;
+	do
+		code = read_page(fleet, attestation, batch, after);
+	while (code == EXIT_DONE && *after);
+	drop_repeated(fleet);
+	return code;
+}
+
+json_t *fleet_list(const struct fleet *fleet, size_t from, size_t count)
+{
+	json_t *names = json_array();
+	for (size_t i = from; i < from + count; i++)
+		json_array_append_new(names, json_string(fleet->devices[i].name));
+	return json_pack("{s:o}", fleet->by_instance ? "instance_ids" : "things", names);
+}
+
+/* ---- what the gateway knows ---- */
+
+static bool take_device(struct fleet *fleet, struct fleet_device *d, const json_t *row)
+{
+	d->revoked = !strcmp(api_text(row, "state"), "revoked");
+	d->known = strcmp(api_text(row, "state"), "unknown") != 0;
+	d->thing = strdup(api_text(row, "thing"));
+	fleet->revoked += d->revoked;
+	fleet->unknown += !d->known;
+	return d->thing;
+}
+
+static int look_up(struct fleet *fleet, struct ctl *c, size_t from, size_t count)
+{
+	json_t *answer = NULL, *row;
+	size_t i, rows = 0;
+	int code = api_call(c, "POST", "/v1/admin/lookups", fleet_list(fleet, from, count), &answer);
+	if (code != EXIT_DONE)
+		return code;
+	json_array_foreach((json_t *)(uintptr_t)api_array(answer, "devices"), i, row)
+		if (i < count && take_device(fleet, &fleet->devices[from + i], row))
+			rows++;
+	json_decref(answer);
+	return rows == count ? EXIT_DONE : no_memory();
+}
+
+static int by_standing(const void *a, const void *b)
+{
+	const struct fleet_device *x = a, *y = b;
+	return x->revoked != y->revoked ? y->revoked - x->revoked : strcmp(x->name, y->name);
+}
+
+int fleet_look_up(struct fleet *fleet, struct ctl *c)
+{
+	int code = EXIT_DONE;
+	for (size_t at = 0; code == EXIT_DONE && at < fleet->count; at += FLEET_CALL_MAX) {
+		size_t rest = fleet->count - at;
+		code = look_up(fleet, c, at, rest < FLEET_CALL_MAX ? rest : FLEET_CALL_MAX);
+	}
+	if (code == EXIT_DONE)
+		qsort(fleet->devices, fleet->count, sizeof *fleet->devices, by_standing);
+	return code;
+}
+
+/* ---- what the brokers know ---- */
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static const char **sorted_things(const struct fleet *fleet)
+{
+	const char **things = calloc(fleet->count + 1, sizeof *things);
+	for (size_t i = 0; things && i < fleet->count; i++)
+		things[i] = fleet->devices[i].thing;
+	if (things)
+		qsort(things, fleet->count, sizeof *things, by_text);
+	return things;
+}
+
+static int count_page(struct fleet *fleet, struct ctl *c, const char *const *things, char after[160])
+{
+	char head[64];
+	json_t *answer = NULL, *session;
+	size_t i;
+	snprintf(head, sizeof head, "/v1/admin/sessions?limit=%d%s", FLEET_CALL_MAX, *after ? "&after=" : "");
+	char *target = api_target(head, after, "");
+	int code = api_call(c, "GET", target, NULL, &answer);
+	free(target);
+	if (code != EXIT_DONE)
+		return code;
+	json_array_foreach((json_t *)(uintptr_t)api_array(answer, "sessions"), i, session) {
+		const char *thing = api_text(session, "thing");
+		fleet->sessions += *thing && bsearch(&thing, things, fleet->count, sizeof *things, by_text) != NULL;
+	}
+	if (!fleet->brokers)
+		fleet->brokers = json_incref(json_object_get(answer, "brokers"));
+	snprintf(after, 160, "%.159s", api_text(answer, "next"));
+	json_decref(answer);
+	return code;
+}
+
+int fleet_count_sessions(struct fleet *fleet, struct ctl *c)
+{
+	char after[160] = "";
+	const char **things = sorted_things(fleet);
+	int code = things ? EXIT_DONE : no_memory();
+	if (code == EXIT_DONE)
+		do
+			code = count_page(fleet, c, things, after);
+		while (code == EXIT_DONE && *after);
+	free(things);
+	return code;
+}
+
+bool fleet_all_answered(json_t *brokers)
+{
+	static const struct {
+		const char *state, *text;
+	} causes[] = {
+		{"silent", "has not answered within 2 s"},
+		{"lost", "has no feed (`mooringctl brokers`)"},
+		{"outdated", "has an older plugin, which cannot say"},
+	};
+	bool complete = true;
+	json_t *broker;
+	size_t i;
+	json_array_foreach(brokers, i, broker)
+		for (size_t n = 0; n < sizeof causes / sizeof *causes; n++) {
+			if (strcmp(api_text(broker, "state"), causes[n].state) != 0)
+				continue;
+			fprintf(stderr, "mooringctl: not complete: broker %s %s\n", api_text(broker, "name"),
+				causes[n].text);
+			complete = false;
+		}
+	return complete;
+}
