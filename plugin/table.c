@@ -38,6 +38,7 @@ struct table {
 	char *arena[ARENA_BLOCKS_MAX];
 	uint32_t arena_end; /* offset of the next name: block number and place in it */
 	struct policy_slot *policies[TABLE_POLICIES_MAX];
+	uint32_t policy_index[2 * TABLE_POLICIES_MAX]; /* the writer's, by name: number + 1; 0 is free */
 	unsigned policy_count;
 	unsigned policy_last; /* the one found last: most certificates share one */
 };
@@ -225,14 +226,27 @@ static struct bytes copy_of(struct bytes in)
 	return bytes_of(p, in.n);
 }
 
+/* FNV-1a. Half of the places stay free. */
+static uint32_t *policy_place(struct table *t, struct bytes name)
+{
+	uint32_t h = 2166136261;
+	for (size_t i = 0; i < name.n; i++)
+		h = (h ^ name.p[i]) * 16777619;
+	for (;; h++) {
+		uint32_t *place = &t->policy_index[h % (2 * TABLE_POLICIES_MAX)];
+		if (!*place || bytes_equal(t->policies[*place - 1]->name, name))
+			return place;
+	}
+}
+
 static outcome slot_of(struct table *t, struct bytes name, unsigned *out, struct fault *f)
 {
 	*out = t->policy_last;
 	if (t->policy_count && bytes_equal(t->policies[*out]->name, name))
 		return DONE;
-	for (*out = 0; *out < t->policy_count; ++*out)
-		if (bytes_equal(t->policies[*out]->name, name))
-			goto found;
+	uint32_t *place = policy_place(t, name);
+	if (*place)
+		goto found;
 	if (t->policy_count == TABLE_POLICIES_MAX)
 		return refuse(f, REASON_TOO_LARGE, "more than %d policies", TABLE_POLICIES_MAX);
 	struct policy_slot *slot = calloc(1, sizeof *slot);
@@ -241,8 +255,9 @@ static outcome slot_of(struct table *t, struct bytes name, unsigned *out, struct
 		return no_memory(f);
 	}
 	t->policies[t->policy_count++] = slot;
+	*place = t->policy_count;
 found:
-	t->policy_last = *out;
+	*out = t->policy_last = *place - 1;
 	return DONE;
 }
 

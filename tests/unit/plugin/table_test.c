@@ -127,6 +127,30 @@ static void test_a_policy_that_does_not_compile_denies_and_says_so(void **state)
 	retire_all(&retire);
 }
 
+/* A fleet may have a policy for each device. Linear search would take minutes here. */
+static void test_each_may_have_a_policy_of_its_own_up_to_the_limit(void **state)
+{
+	(void)state;
+	struct retire retire = {0};
+	struct table *t = table_new(&retire);
+	char name[16];
+	for (unsigned n = 0; n < TABLE_POLICIES_MAX; n++) {
+		snprintf(name, sizeof name, "p%u", n);
+		put_policy(t, name, n % 2 ? policy_text : "{}", &f);
+		put(t, n, FEED_ACTIVE, "thing", name);
+	}
+	for (unsigned n = 0; n < TABLE_POLICIES_MAX; n += 7)
+		assert_int_equal(standing(t, n).policy != NULL, n % 2);
+	struct feed_record r = {
+		.type = FEED_POLICY, .policy = bytes_str("more"), .document = bytes_str(policy_text)};
+	assert_false(table_put(t, &r, &f, &f).ok);
+	assert_int_equal(f.reason, REASON_TOO_LARGE);
+	put_policy(t, "p7", "{}", &f);
+	assert_null(standing(t, 7).policy);
+	table_free(t);
+	retire_all(&retire);
+}
+
 static void test_many_are_found_while_the_index_grows(void **state)
 {
 	(void)state;
@@ -308,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_put_is_found_as_it_stands_last),
 		cmocka_unit_test(test_a_removed_certificate_is_not_registered_until_it_is_put_again),
 		cmocka_unit_test(test_a_policy_that_does_not_compile_denies_and_says_so),
+		cmocka_unit_test(test_each_may_have_a_policy_of_its_own_up_to_the_limit),
 		cmocka_unit_test(test_many_are_found_while_the_index_grows),
 		cmocka_unit_test(test_a_certificate_takes_at_most_64_bytes),
 		cmocka_unit_test(test_dates_beyond_2106_are_held_as_that),
