@@ -1,9 +1,11 @@
 #include "thread.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A thread inherits the mask that its maker has at that moment. */
 outcome thread_start(pthread_t *out, const char *name, void *(*run)(void *arg), void *arg, struct fault *f)
@@ -19,6 +21,15 @@ outcome thread_start(pthread_t *out, const char *name, void *(*run)(void *arg), 
 	snprintf(shown, sizeof shown, "%s", name);
 	pthread_setname_np(*out, shown);
 	return DONE;
+}
+
+void thread_own_files(int keep)
+{
+	if (unshare(CLONE_FILES))
+		return;
+	if (keep > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, (unsigned)keep - 1, 0);
+	close_range(keep > STDERR_FILENO ? (unsigned)keep + 1 : STDERR_FILENO + 1, ~0U, 0);
 }
 
 void thread_cond_init(pthread_cond_t *cond)

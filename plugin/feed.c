@@ -6,8 +6,12 @@
 #include "plugin/broker.h"
 #include "plugin/feed_http.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum {
 	PAUSE_START_MS = 500,
@@ -26,16 +30,14 @@ struct post {
 };
 
 struct feed {
-	const struct options *options;
-	struct keeper *keeper;
-	struct receipts *receipts;
-	struct roster *roster;
-	struct wake *wake;
-	struct ring *log;
-	struct feed_view *view;
+	struct feed_parts parts;
 
 	pthread_t thread;
 	_Atomic bool stop;
+	int bell; /* an eventfd that both sides have: all other files of the thread are its own */
+	sem_t opened;
+	outcome open;
+	struct fault *open_fault; /* feed_start's, until it has returned */
 	CURLM *multi;
 
 	CURL *stream;				      /* NULL between two streams */
@@ -55,22 +57,22 @@ struct feed {
 
 static void tell(struct feed *feed, int64_t now)
 {
-	const struct table_position *position = &feed->keeper->position;
-	atomic_store(&feed->view->gateway_ms, position->time_ms - now);
-	atomic_store(&feed->view->fresh_ms, now);
-	atomic_store(&feed->view->seq, position->seq);
-	atomic_store(&feed->view->live, true);
-	atomic_fetch_add(&feed->view->heard, 1);
+	const struct table_position *position = &feed->parts.keeper->position;
+	atomic_store(&feed->parts.view->gateway_ms, position->time_ms - now);
+	atomic_store(&feed->parts.view->fresh_ms, now);
+	atomic_store(&feed->parts.view->seq, position->seq);
+	atomic_store(&feed->parts.view->live, true);
+	atomic_fetch_add(&feed->parts.view->heard, 1);
 }
 
 static outcome take_frame(struct feed *feed, struct bytes frame, struct fault *f)
 {
-	struct keeper *k = feed->keeper;
+	struct keeper *k = feed->parts.keeper;
 	bool newer;
 	int64_t now = clock_monotonic_ms();
 	outcome o = keeper_take(k, frame, now, &newer, f);
 	if (!o.ok) {
-		atomic_fetch_add(&feed->view->refused, 1);
+		atomic_fetch_add(&feed->parts.view->refused, 1);
 		return o;
 	}
 	if (newer)
@@ -78,7 +80,7 @@ static outcome take_frame(struct feed *feed, struct bytes frame, struct fault *f
 	if (k->chain.in_snapshot)
 		return o;
 	if (k->durable)
-		receipts_note(feed->receipts, k->position.epoch, k->position.seq);
+		receipts_note(feed->parts.receipts, k->position.epoch, k->position.seq);
 	feed->good = true;
 	backoff_reset(&feed->reopen);
 	return o;
@@ -126,7 +128,7 @@ static bool make_ready(struct feed *feed, struct post *p)
 	if (!feed->connections)
 		feed->connections = curl_share_init();
 	if (feed->connections && !p->easy)
-		p->easy = feed_http_post(feed->options, p->path, feed->connections);
+		p->easy = feed_http_post(feed->parts.options, p->path, feed->connections);
 	return p->easy && !p->body.failed;
 }
 
@@ -153,7 +155,7 @@ static void end_posts(struct feed *feed)
 {
 	struct post *posts[] = {&feed->receipt, &feed->page};
 	if (feed->receipt.busy)
-		receipts_sent(feed->receipts, false);
+		receipts_sent(feed->parts.receipts, false);
 	for (size_t i = 0; i < sizeof posts / sizeof *posts; i++) {
 		if (posts[i]->busy)
 			end_post(feed, posts[i]);
@@ -171,22 +173,22 @@ static void leave_stream(struct feed *feed)
 	curl_easy_cleanup(feed->stream);
 	feed->stream = NULL;
 	end_posts(feed);
-	roster_forget(feed->roster);
-	atomic_store(&feed->view->live, false);
+	roster_forget(feed->parts.roster);
+	atomic_store(&feed->parts.view->live, false);
 	/* A gateway that comes back is not met by all brokers at once. */
 	feed->open_at_ms = clock_monotonic_ms() + backoff_next_ms(&feed->reopen, -1, crypto_random_u32());
-	ring_fault(feed->log, MOSQ_LOG_WARNING, &feed->fault, "mooring: the feed is lost");
+	ring_fault(feed->parts.log, MOSQ_LOG_WARNING, &feed->fault, "mooring: the feed is lost");
 }
 
 static void open_stream(struct feed *feed)
 {
-	keeper_stream(feed->keeper);
+	keeper_stream(feed->parts.keeper);
 	feed->received.n = 0;
 	feed->received.failed = false;
 	feed->fault = (struct fault){0};
 	feed->good = false;
 	*feed->stream_name = '\0';
-	feed->stream = feed_http_stream(feed->options, &feed->keeper->position, on_stream, feed);
+	feed->stream = feed_http_stream(feed->parts.options, &feed->parts.keeper->position, on_stream, feed);
 	if (feed->stream && curl_multi_add_handle(feed->multi, feed->stream) == CURLM_OK)
 		return;
 	refuse(&feed->fault, REASON_NO_MEMORY, "no memory for a stream");
@@ -209,9 +211,10 @@ static void send_receipt(struct feed *feed)
 {
 	struct post *p = &feed->receipt;
 	p->body.n = 0;
-	if (!receipts_due(feed->receipts, feed->options->broker, feed->stream_name, &p->body) || post(feed, p))
+	if (!receipts_due(feed->parts.receipts, feed->parts.options->broker, feed->stream_name, &p->body) ||
+	    post(feed, p))
 		return;
-	receipts_sent(feed->receipts, false);
+	receipts_sent(feed->parts.receipts, false);
 	feed->receipt_at_ms = clock_monotonic_ms() + RECEIPT_RETRY_MS;
 }
 
@@ -221,14 +224,14 @@ static void end_receipt(struct feed *feed, CURLcode code)
 	bool taken = code == CURLE_OK && status == 204;
 	struct fault f;
 	end_post(feed, &feed->receipt);
-	receipts_sent(feed->receipts, taken);
+	receipts_sent(feed->parts.receipts, taken);
 	if (taken) {
 		feed_poke(feed); /* there may be more to tell than one receipt holds */
 		return;
 	}
 	feed->receipt_at_ms = clock_monotonic_ms() + RECEIPT_RETRY_MS;
 	refuse(&f, REASON_FEED_LOST, "%s (%ld)", curl_easy_strerror(code), status);
-	ring_fault(feed->log, MOSQ_LOG_WARNING, &f, "mooring: a receipt was not taken");
+	ring_fault(feed->parts.log, MOSQ_LOG_WARNING, &f, "mooring: a receipt was not taken");
 }
 
 /* ---- who is connected ---- */
@@ -236,7 +239,7 @@ static void end_receipt(struct feed *feed, CURLcode code)
 static void on_asked(void *arg, const struct feed_record *question)
 {
 	struct feed *feed = arg;
-	roster_ask(feed->roster, question);
+	roster_ask(feed->parts.roster, question);
 }
 
 /* One page is sent while the next is copied. Who asked waits for two seconds and may be gone: a page is sent once,
@@ -246,11 +249,12 @@ static void tell_roster(struct feed *feed)
 	struct post *p = &feed->page;
 	if (!p->busy) {
 		p->body.n = 0;
-		if (roster_answer(feed->roster, feed->options->broker, feed->stream_name, &p->body))
+		if (roster_answer(feed->parts.roster, feed->parts.options->broker, feed->stream_name,
+				  &p->body))
 			(void)post(feed, p);
 	}
-	if (roster_put(feed->roster))
-		wake_request(feed->wake);
+	if (roster_put(feed->parts.roster))
+		wake_request(feed->parts.wake);
 }
 
 static void end_page(struct feed *feed)
@@ -288,16 +292,44 @@ static void turn(struct feed *feed)
 		send_receipt(feed);
 	if (feed->good)
 		tell_roster(feed);
-	retire_reap(feed->keeper->retire);
+	retire_reap(feed->parts.keeper->retire);
 	int64_t wait = feed->stream ? IDLE_MS : feed->open_at_ms - clock_monotonic_ms();
-	curl_multi_poll(feed->multi, NULL, 0, wait < 0 ? 0 : wait > IDLE_MS ? IDLE_MS : (int)wait, NULL);
+	struct curl_waitfd bell = {.fd = feed->bell, .events = CURL_WAIT_POLLIN};
+	eventfd_t rung;
+	curl_multi_poll(feed->multi, &bell, 1, wait < 0 ? 0 : wait > IDLE_MS ? IDLE_MS : (int)wait, NULL);
+	(void)eventfd_read(feed->bell, &rung);
+}
+
+static outcome open_all(struct feed *feed, struct fault *f)
+{
+	outcome o = keeper_open(feed->parts.keeper, feed->parts.options->state_dir, f);
+	if (!o.ok)
+		return o;
+	feed->parts.opened(feed->parts.arg);
+	feed->multi = curl_multi_init();
+	return feed->multi ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for the feed");
+}
+
+static void close_all(struct feed *feed)
+{
+	if (feed->stream) {
+		curl_multi_remove_handle(feed->multi, feed->stream);
+		curl_easy_cleanup(feed->stream);
+	}
+	end_posts(feed);
+	curl_multi_cleanup(feed->multi);
+	keeper_close(feed->parts.keeper);
 }
 
 static void *run(void *arg)
 {
 	struct feed *feed = arg;
-	while (!atomic_load(&feed->stop))
+	thread_own_files(feed->bell);
+	outcome o = feed->open = open_all(feed, feed->open_fault);
+	sem_post(&feed->opened);
+	while (o.ok && !atomic_load(&feed->stop))
 		turn(feed);
+	close_all(feed);
 	return NULL;
 }
 
@@ -305,41 +337,67 @@ static void *run(void *arg)
 static void on_cut(void *arg)
 {
 	struct feed *feed = arg;
-	receipts_cut_wanted(feed->receipts);
-	wake_request(feed->wake);
+	receipts_cut_wanted(feed->parts.receipts);
+	wake_request(feed->parts.wake);
 }
 
-outcome feed_start(const struct options *options, struct keeper *keeper, struct receipts *receipts,
-		   struct roster *roster, struct wake *wake, struct ring *log, struct feed_view *view,
-		   struct feed **out, struct fault *f)
+static struct feed *feed_new(const struct feed_parts *parts, struct fault *f)
 {
 	struct feed *feed = calloc(1, sizeof *feed);
-	if (!feed || !(feed->multi = curl_multi_init())) {
-		free(feed);
-		return refuse(f, REASON_NO_MEMORY, "no memory for the feed");
-	}
-	feed->options = options;
+	if (!feed)
+		return NULL;
+	*feed = (struct feed){
+		.parts = *parts, .open_fault = f, .bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 	feed->reopen = (struct backoff){.base_ms = PAUSE_START_MS, .cap_ms = PAUSE_MAX_MS};
-	feed->keeper = keeper;
-	feed->receipts = receipts;
-	feed->roster = roster;
 	feed->receipt.path = FEED_HTTP_RECEIPTS;
 	feed->page.path = FEED_HTTP_SESSIONS;
-	feed->wake = wake;
-	feed->log = log;
-	feed->view = view;
-	keeper->cut = on_cut;
-	keeper->cut_arg = feed;
-	keeper->asked = on_asked;
-	keeper->asked_arg = feed;
+	sem_init(&feed->opened, 0, 0);
+	return feed;
+}
+
+static void feed_free(struct feed *feed)
+{
+	if (!feed)
+		return;
+	if (feed->bell >= 0)
+		close(feed->bell);
+	sem_destroy(&feed->opened);
+	buf_free(&feed->received);
+	buf_free(&feed->receipt.body);
+	buf_free(&feed->page.body);
+	free(feed);
+}
+
+static outcome start_thread(struct feed *feed, struct fault *f)
+{
 	outcome o = thread_start(&feed->thread, "mooring-feed", run, feed, f);
-	if (!o.ok) {
-		curl_multi_cleanup(feed->multi);
-		free(feed);
+	if (!o.ok)
 		return o;
+	while (sem_wait(&feed->opened)) {
 	}
-	*out = feed;
-	return DONE;
+	if (!feed->open.ok)
+		pthread_join(feed->thread, NULL);
+	return feed->open;
+}
+
+outcome feed_start(const struct feed_parts *parts, struct feed **out, struct fault *f)
+{
+	struct feed *feed = feed_new(parts, f);
+	outcome o = !feed	     ? refuse(f, REASON_NO_MEMORY, "no memory for the feed")
+		    : feed->bell < 0 ? refuse(f, REASON_IO, "eventfd: %s", strerror(errno))
+				     : DONE;
+	if (o.ok) {
+		parts->keeper->cut = on_cut;
+		parts->keeper->cut_arg = feed;
+		parts->keeper->asked = on_asked;
+		parts->keeper->asked_arg = feed;
+		o = start_thread(feed, f);
+	}
+	if (o.ok)
+		*out = feed;
+	else
+		feed_free(feed);
+	return o;
 }
 
 void feed_stop(struct feed *feed)
@@ -347,21 +405,12 @@ void feed_stop(struct feed *feed)
 	if (!feed)
 		return;
 	atomic_store(&feed->stop, true);
-	curl_multi_wakeup(feed->multi);
+	feed_poke(feed);
 	pthread_join(feed->thread, NULL);
-	if (feed->stream) {
-		curl_multi_remove_handle(feed->multi, feed->stream);
-		curl_easy_cleanup(feed->stream);
-	}
-	end_posts(feed);
-	curl_multi_cleanup(feed->multi);
-	buf_free(&feed->received);
-	buf_free(&feed->receipt.body);
-	buf_free(&feed->page.body);
-	free(feed);
+	feed_free(feed);
 }
 
 void feed_poke(struct feed *feed)
 {
-	curl_multi_wakeup(feed->multi);
+	(void)eventfd_write(feed->bell, 1);
 }

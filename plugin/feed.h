@@ -27,10 +27,24 @@ struct feed_view {
 	_Atomic uint64_t refused; /* frames that broke a rule */
 };
 
-/* `keeper` is open; it belongs to the thread from now on. */
-MUST_USE outcome feed_start(const struct options *options, struct keeper *keeper, struct receipts *receipts,
-			    struct roster *roster, struct wake *wake, struct ring *log, struct feed_view *view, struct feed **out,
-			    struct fault *f);
+/* What the thread works with. */
+struct feed_parts {
+	const struct options *options;
+	struct keeper
+		*keeper; /* not open yet: the thread opens and closes it, and all of it is the thread's */
+	struct receipts *receipts;
+	struct roster *roster;
+	struct wake *wake;
+	struct ring *log;
+	struct feed_view *view;
+	/* In the thread, once the keeper is open and before a stream is: the caller of feed_start waits meanwhile. */
+	void (*opened)(void *arg);
+	void *arg;
+};
+
+/* Returns when the saved table is there. The faults are keeper_open's, REASON_NO_MEMORY, and REASON_IO. */
+MUST_USE outcome feed_start(const struct feed_parts *parts, struct feed **out, struct fault *f);
+/* The keeper is closed when it returns: nobody may be reading its table. */
 void feed_stop(struct feed *feed);
 /* Any thread: receipts, roster or the reading side have something new for the thread. */
 void feed_poke(struct feed *feed);

@@ -32,9 +32,11 @@ EXPORTED int mosquitto_plugin_version(int supported_version_count, const int *su
 	return -1;
 }
 
-/* A saved table is as old as its last word from the gateway, whatever the broker's start does. */
-static void start_clock(struct mooring *m)
+/* The saved table is there, in the feed's thread. It is as old as its last word from the gateway, whatever the broker's
+ * start does. */
+static void on_opened(void *arg)
 {
+	struct mooring *m = arg;
 	int64_t wall = clock_wall_ms(), monotonic = clock_monotonic_ms();
 	int64_t known = m->keeper.position.time_ms;
 	broker_clock_start(&m->clock, wall, monotonic, known);
@@ -46,6 +48,7 @@ static void start_clock(struct mooring *m)
 		age = too_old;
 	atomic_store(&m->view.fresh_ms, monotonic - age);
 	atomic_store(&m->view.seq, m->keeper.position.seq);
+	m->bound = atomic_load(&m->table);
 }
 
 static outcome start(struct mooring *m, struct fault *f)
@@ -60,15 +63,19 @@ static outcome start(struct mooring *m, struct fault *f)
 	m->keeper.log = &m->log;
 	o = key_load_public_pem(m->options.feed_key, &m->keeper.key, f);
 	if (o.ok)
-		o = keeper_open(&m->keeper, m->options.state_dir, f);
-	if (!o.ok)
-		return o;
-	m->bound = atomic_load(&m->table);
-	start_clock(m);
-	o = wake_start(&m->wake, f);
-	return o.ok ? feed_start(&m->options, &m->keeper, &m->receipts, &m->roster, m->wake, &m->log, &m->view,
-				 &m->feed, f)
-		    : o;
+		o = wake_start(&m->wake, f);
+	const struct feed_parts parts = {
+		.options = &m->options,
+		.keeper = &m->keeper,
+		.receipts = &m->receipts,
+		.roster = &m->roster,
+		.wake = m->wake,
+		.log = &m->log,
+		.view = &m->view,
+		.opened = on_opened,
+		.arg = m,
+	};
+	return o.ok ? feed_start(&parts, &m->feed, f) : o;
 }
 
 static outcome register_callbacks(struct mooring *m, struct fault *f)
@@ -93,7 +100,6 @@ static void end(struct mooring *m)
 	wake_stop(m->wake);
 	while (ring_take(&m->log, &level, line))
 		mosquitto_log_printf(level, "%s", line);
-	keeper_close(&m->keeper);
 	retire_all(&m->retire);
 	sessions_free(m->sessions);
 	fields_free(m->fields);

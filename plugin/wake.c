@@ -57,6 +57,7 @@ static bool sleep_until_wanted(struct wake *w)
 static void *run(void *arg)
 {
 	struct wake *w = arg;
+	thread_own_files(-1);
 	pthread_mutex_lock(&w->lock);
 	while (!w->stop) {
 		if (!atomic_load(&w->pending))

@@ -1,12 +1,14 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -81,12 +83,53 @@ static void test_a_condition_waits_by_the_monotonic_clock(void **state)
 	pthread_cond_destroy(&cond);
 }
 
+struct files {
+	int kept, other; /* its maker's */
+	bool own, sees_kept, sees_other;
+};
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void *look_at_files(void *arg)
+{
+	struct files *x = arg;
+	thread_own_files(x->kept);
+	x->sees_kept = is_open(x->kept);
+	x->sees_other = is_open(x->other);
+	x->own = !x->sees_other;
+	if (x->own)
+		close(x->kept);
+	return NULL;
+}
+
+/* A container's seccomp filter may leave the table shared: then nothing is closed. */
+static void test_a_thread_with_files_of_its_own_closes_nobody_elses(void **state)
+{
+	struct files x = {.kept = open("/dev/null", O_RDONLY), .other = open("/dev/null", O_RDONLY)};
+	struct fault f;
+	pthread_t thread;
+	(void)state;
+	assert_true(thread_start(&thread, "a-name", look_at_files, &x, &f).ok);
+	pthread_join(thread, NULL);
+	assert_true(x.sees_kept);
+	assert_true(is_open(x.kept));
+	assert_true(is_open(x.other));
+	if (!x.own)
+		print_message("the kernel does not let a thread have files of its own here\n");
+	close(x.kept);
+	close(x.other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_thread_has_its_name_and_takes_no_signal),
 		cmocka_unit_test(test_its_maker_takes_signals_as_before),
 		cmocka_unit_test(test_a_condition_waits_by_the_monotonic_clock),
+		cmocka_unit_test(test_a_thread_with_files_of_its_own_closes_nobody_elses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
