@@ -3,10 +3,10 @@
 import base64
 import collections
 import concurrent.futures
+import datetime
 import http.client
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -16,7 +16,10 @@ import pytest
 import stack as stacks
 from attester import Attester, Client, b64url, published
 from conftest import folder_for_daemons
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fake_gateway import Authority
 
 
@@ -144,17 +147,27 @@ def test_strangers_at_the_attestation_service_are_counted_and_cost_the_gateway_n
     assert client.enrol(devices[0])[0] in (200, 201)
 
 
-def test_an_expired_relying_party_is_told_what_is_wrong(services, tmp_path):
+def expired_gateway(services, folder):
+    """A gateway's client certificate that was right until yesterday: gw.pem and gw.key."""
     ca = services.folder / "oem-ca"
-    for name in ("service.pem", "service.key"):
-        shutil.copy(ca / name, tmp_path)
-    (tmp_path / "ext").write_text("extendedKeyUsage=clientAuth\nsubjectAltName=URI:spiffe://example.com/service/gateway/gw\n")
-    for command in (
-            ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "gw.key", "-out", "gw.csr",
-             "-subj", "/CN=gw"],
-            ["x509", "-req", "-in", "gw.csr", "-CA", "service.pem", "-CAkey", "service.key", "-out", "gw.pem", "-days", "-1",
-             "-extfile", "ext"]):
-        services.run("openssl", *command, cwd=tmp_path)
+    issuer = x509.load_pem_x509_certificate((ca / "service.pem").read_bytes())
+    issuer_key = serialization.load_pem_private_key((ca / "service.key").read_bytes(), None)
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gw")]))
+        .issuer_name(issuer.subject).public_key(key.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=2)).not_valid_after(now - datetime.timedelta(days=1))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier("spiffe://example.com/service/gateway/gw")]),
+                       critical=False)
+        .sign(issuer_key, hashes.SHA256()))
+    (folder / "gw.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "gw.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                                      serialization.NoEncryption()))
+
+
+def test_an_expired_relying_party_is_told_what_is_wrong(services, tmp_path):
+    expired_gateway(services, tmp_path)
     status, _, body = services.https("GET", services.ports["attestation"], "/v1/withdrawals?after=0",
                                      ca=services.pki / "attestation-ca.pem", cert=tmp_path / "gw")
     assert (status, json.loads(body)["code"]) == (401, "unauthenticated")
