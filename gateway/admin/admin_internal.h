@@ -9,7 +9,8 @@
 
 #include "admin_auth.h"
 #include "gateway/feed/feed.h"
-#include "gateway/store/store.h"
+#include "gateway/store/store_feed.h"
+#include "gateway/store/store_query.h"
 #include "router.h"
 
 #include <jansson.h>

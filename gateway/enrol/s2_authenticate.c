@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "der.h"
 #include "gateway/challenge.h"
+#include "gateway/store/store_query.h"
 
 #include <string.h>
 

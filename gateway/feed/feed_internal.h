@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "feed_format.h"
+#include "gateway/store/store_feed.h"
 #include "peers.h"
 
 #include <event2/event_struct.h>

@@ -7,6 +7,8 @@
  * is REASON_STORE_UNAVAILABLE or REASON_DISK_FULL. An answer's pointers are valid during `done` alone. Where
  * `f` is not NULL the verb was refused and `answer` is NULL. Times are Unix seconds unless the name ends in
  * _ms.
+ *
+ * What is read without changing anything is in store_query.h, what feeds need in store_feed.h.
  */
 #ifndef MOORING_GATEWAY_STORE_H
 #define MOORING_GATEWAY_STORE_H
@@ -78,8 +80,8 @@ struct store_reserved {
 
 /* Refusals: DEVICE_REVOKED (tombstone), DEVICE_QUARANTINED, DEVICE_ON_HOLD (suspended by an operator),
  * DEVICE_SUSPENDED (withdrawn by the attestation service), CLONE_SUSPECT (raises the alarm and, by option,
- * quarantines, in the same transaction), KEY_IN_USE, KEY_REVOKED, RENEWAL_UNKNOWN, RENEWAL_STATE, OVERLOADED. Each of
- * these refusals has its log entry already: do not call store_refused for them. */
+ * quarantines, in the same transaction), KEY_IN_USE, KEY_REVOKED, RENEWAL_UNKNOWN, RENEWAL_STATE,
+ * OVERLOADED. Each of these refusals has its log entry already: do not call store_refused for them. */
 void store_reserve(struct store *s, const struct store_reservation *r,
 		   void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg),
 		   void *arg);
@@ -109,10 +111,10 @@ void store_open_intents(struct store *s,
 			void *arg);
 
 /* A refusal by any other stage becomes a log entry; nobody waits for it. instance_id may be NULL, thing and
- * detail "" (detail: JSON object text). `proven`: an attestation result says that the caller is this device. Without one
- * anybody may have sent the request: the entry keeps the instance ID that was claimed, but is none of the
- * device's own history, and such entries are limited in number (a burst, then some a second). What is beyond
- * that, or finds too many queued, is counted, and the count is logged instead. */
+ * detail "" (detail: JSON object text). `proven`: an attestation result says that the caller is this
+ * device. Without one anybody may have sent the request: the entry keeps the instance ID that was claimed,
+ * but is none of the device's own history, and such entries are limited in number (a burst, then some a
+ * second). What is beyond that, or finds too many queued, is counted, and the count is logged instead. */
 void store_refused(struct store *s, const char *request_id, const uint8_t *instance_id, bool proven,
 		   const char *thing, const struct fault *refusal, const char *detail);
 
@@ -181,8 +183,9 @@ struct store_recalled {
 	size_t unknown_count;
 };
 
-/* All of them in one transaction, each with its log entry. What is so already stays as it is: a revoked device is not
- * suspended. A device that is named by its instance ID and is not known is remembered for when it comes. BAD_FIELD. */
+/* All of them in one transaction, each with its log entry. What is so already stays as it is: a revoked
+ * device is not suspended. A device that is named by its instance ID and is not known is remembered for
+ * when it comes. BAD_FIELD. */
 void store_recall(struct store *s, const struct store_caller *who, const struct store_recall *r,
 		  void (*done)(const struct store_recalled *answer, const struct fault *f, void *arg), void *arg);
 
@@ -228,10 +231,10 @@ struct store_withdrawal {
 	uint8_t mark[STORE_MARK_SIZE];
 	bool superseded; /* a later entry is about the same device */
 };
-/* Applies the entries in transactions of some each, every one with the number that it reaches; entries at or below
- * the stored number are skipped. Devices that never enrolled are remembered. `done` tells of the last transaction.
- * Among entries that are read anew after store_withdrawals_restart only the last about a device counts, and one that
- * would lift a withdrawal does not: it is an alarm. */
+/* Applies the entries in transactions of some each, every one with the number that it reaches; entries at
+ * or below the stored number are skipped. Devices that never enrolled are remembered. `done` tells of the
+ * last transaction. Among entries that are read anew after store_withdrawals_restart only the last about a
+ * device counts, and one that would lift a withdrawal does not: it is an alarm. */
 void store_withdrawals_apply(struct store *s, const struct store_withdrawal *entries, size_t count,
 			     store_changed_done *done, void *arg);
 
@@ -244,171 +247,11 @@ void store_withdrawals_position(struct store *s,
 				void (*done)(const struct store_withdrawals_position *at, const struct fault *f,
 					     void *arg),
 				void *arg);
-/* The service's list is not the one that was read so far: it is read anew from its start, and an alarm says so. */
+/* The service's list is not the one that was read so far: it is read anew from its start, and an alarm says
+ * so. */
 void store_withdrawals_restart(struct store *s, const struct fault *why, store_changed_done *done, void *arg);
 
-/* ---- queries, on read-only connections ---- */
-
-struct store_certificate {
-	uint8_t fingerprint[FINGERPRINT_SIZE];
-	uint8_t serial[SERIAL_SIZE];
-	enum store_state state;
-	const char *revocation_reason; /* "" unless revoked */
-	int64_t not_before;
-	int64_t not_after;
-	int64_t issued_at_ms;
-	int64_t revoked_at_ms; /* 0 unless revoked */
-	int64_t generation;
-	uint8_t spki_sha256[SHA256_SIZE];
-	uint8_t instance_id[INSTANCE_ID_SIZE];
-	const char *thing;
-	const char *evidence; /* "psa-token", "cose-csr", "none" */
-	unsigned assurance;
-	const char *ear;	/* the signed attestation result it rests on; "" where there was none */
-	const char *request_id; /* that enrolled it */
-	bool outgoing;		/* renewed; ends with its successor's first connection or by time */
-	struct bytes der;
-};
-
-/* One device certificate by fingerprint, whatever its state; NOT_FOUND. */
-void store_certificate(struct store *s, const uint8_t fingerprint[FINGERPRINT_SIZE],
-		       void (*done)(const struct store_certificate *c, const struct fault *f, void *arg),
-		       void *arg);
-
-struct store_device {
-	uint8_t instance_id[INSTANCE_ID_SIZE];
-	const char *thing; /* "" for a device that was withdrawn before it ever asked */
-	int64_t generation;
-	bool revoked, on_hold, quarantined, withdrawn, granted;
-	int64_t first_seen_ms;
-	int64_t certificates; /* live ones */
-};
-/* "active", "suspended" (on hold, quarantined or withdrawn) or "revoked". */
-const char *store_device_state(const struct store_device *d);
-
-struct store_device_query {
-	const char *state; /* NULL: all */
-	const char *after; /* thing; "" from the start */
-	size_t limit;	   /* at most STORE_PAGE_MAX */
-};
-/* In order of the thing's name. */
-void store_devices(struct store *s, const struct store_device_query *q,
-		   void (*done)(const struct store_device *devices, size_t count, const struct fault *f,
-				void *arg),
-		   void *arg);
-
-/* These, one by one: `thing` is NULL where there is no such device. At most STORE_RECALL_MAX. */
-void store_lookup(struct store *s, const struct store_named *devices, size_t count,
-		  void (*done)(const struct store_device *devices, size_t count, const struct fault *f, void *arg),
-		  void *arg);
-
-/* Everything about one device. */
-struct store_dossier {
-	struct store_device device;
-	const struct store_certificate *certificates;
-	size_t certificate_count;
-	const struct log_entry *history;
-	size_t history_count;
-};
-void store_device(struct store *s, const char *thing,
-		  void (*done)(const struct store_dossier *d, const struct fault *f, void *arg), void *arg);
-
-struct store_log_query {
-	int64_t after;		/* entries with a greater number */
-	size_t limit;		/* at most STORE_PAGE_MAX */
-	const char *request_id; /* NULL: of any request */
-	bool alarms;		/* clone alarms, rollbacks and the like alone */
-};
-/* In order of their numbers. */
-void store_log(struct store *s, const struct store_log_query *q,
-	       void (*done)(const struct log_entry *entries, size_t count, const struct fault *f, void *arg),
-	       void *arg);
-
-/* ---- what feeds need ---- */
-
-/* One change of what a broker holds. */
-struct store_feed_record {
-	int64_t seq; /* its log entry; 0 in a snapshot */
-	bool is_policy;
-	/* a certificate */
-	uint8_t fingerprint[FINGERPRINT_SIZE];
-	enum store_state state; /* EXPIRED never, REMOVED: no longer there */
-	int64_t not_before;
-	int64_t not_after;
-	bool report_first; /* its predecessor waits for its first connection */
-	bool is_service;
-	char name[STORE_NAME_SIZE]; /* thing or service; the policy's name where is_policy */
-	/* a policy */
-	char *document; /* NULL otherwise */
-};
-
-/* One commit. Shared by reference count; immutable. */
-struct store_commit {
-	_Atomic int refs;
-	int64_t epoch;
-	int64_t first, last;	   /* log entries */
-	uint8_t head[SHA256_SIZE]; /* log hash at last */
-	int64_t durable_at_us;
-	struct store_feed_record *records;
-	size_t count;
-};
-void store_commit_hold(struct store_commit *c);
-void store_commit_release(struct store_commit *c); /* any thread */
-
-/* `notify` runs on the writer's thread after each commit with log entries, in order, and must not block; it
- * holds the commit if it keeps it. One subscriber; set before the first verb. */
-void store_subscribe(struct store *s, void (*notify)(struct store_commit *c, void *arg), void *arg);
-
-struct store_head {
-	int64_t epoch;
-	int64_t seq;
-	uint8_t hash[SHA256_SIZE];
-	int64_t certificates_end; /* rows at or below were there at this head: the bound of a snapshot */
-};
-/* The newest durable head. With after > 0 also whether `hash` is this log's hash at `after`. */
-void store_feed_head(struct store *s, int64_t after, const uint8_t hash[SHA256_SIZE],
-		     void (*done)(const struct store_head *head, bool known, const struct fault *f,
-				  void *arg),
-		     void *arg);
-/* Changes after a number, at most `limit` log entries: `c` says what it covers (last < first: there is
- * nothing newer, and no head). */
-void store_feed_changes(struct store *s, int64_t after, size_t limit,
-			void (*done)(struct store_commit *c, const struct fault *f, void *arg), void *arg);
-/* A page of the table as it is now: policies first, then rows after *cursor (0 at first) up to `end`. `next`
- * is the cursor to go on with, -1 when this was the last page. */
-void store_feed_snapshot(struct store *s, int64_t cursor, int64_t end, size_t limit,
-			 void (*done)(struct store_commit *c, int64_t next, const struct fault *f, void *arg),
-			 void *arg);
-
-/* These certificates connected for the first time: what they renewed is revoked as superseded. */
-void store_connected(struct store *s, const uint8_t (*fingerprints)[FINGERPRINT_SIZE], size_t count,
-		     const char *broker, store_changed_done *done, void *arg);
-
-/* Brokers that ever had a feed, so that a revocation is never called effective while one of them is away. This one
- * asks for a feed, with a certificate of this key (SHA-256 of SubjectPublicKeyInfo): REASON_BROKER_REVOKED. */
-void store_broker_add(struct store *s, const struct store_caller *who, const char *name,
-		      const uint8_t spki_sha256[SHA256_SIZE], store_changed_done *done, void *arg);
-void store_broker_remove(struct store *s, const struct store_caller *who, const char *name,
-			 store_changed_done *done, void *arg);
-void store_brokers(struct store *s,
-		   void (*done)(const char *const *names, size_t count, const struct fault *f, void *arg),
-		   void *arg);
-
-/* For good: no feed for this key, whatever its certificate; with spki_sha256 NULL, no feed for the name, whatever its
- * key, and no change waits for it any more. */
-void store_broker_revoke(struct store *s, const struct store_caller *who, const char *name,
-			 const uint8_t *spki_sha256, const char *reason, store_changed_done *done, void *arg);
-struct store_revoked_broker {
-	const char *name;
-	bool whole; /* the name; no key */
-	uint8_t spki_sha256[SHA256_SIZE];
-	int64_t revoked_at_ms;
-	const char *reason, *actor;
-};
-void store_brokers_revoked(struct store *s,
-			   void (*done)(const struct store_revoked_broker *revoked, size_t count,
-					const struct fault *f, void *arg),
-			   void *arg);
+/* ---- the log ---- */
 
 /* After an older copy of the database was put back, knowingly: the feeds' epoch is raised, so that brokers
  * take this log's state for theirs, whatever they know. Until then they are refused. What was revoked since

@@ -8,7 +8,8 @@
 #ifndef MOORING_STORE_INTERNAL_H
 #define MOORING_STORE_INTERNAL_H
 
-#include "store.h"
+#include "store_feed.h"
+#include "store_query.h"
 
 #include "clock.h"
 #include "db_query.h"
@@ -138,8 +139,8 @@ struct op *queue_take(struct queue *q);
 /* Waits for an operation until the monotonic time `until_ms` (0: without end). False when the queue is
  * closing and empty. */
 bool queue_wait(struct queue *q, int64_t until_ms);
-/* Waits until `wanted` operations are there, or one is urgent, or none has come for `lull_ms`, or the monotonic
- * time has come. */
+/* Waits until `wanted` operations are there, or one is urgent, or none has come for `lull_ms`, or the
+ * monotonic time has come. */
 void queue_gather(struct queue *q, size_t wanted, int64_t lull_ms, int64_t until_ms);
 void queue_close(struct queue *q);
 size_t queue_length(struct queue *q);
@@ -153,8 +154,8 @@ void checkpoint_close(struct store *s);
 /* Looks for certificates to supersede no later than in `in_s` seconds. */
 void writer_supersede_within(struct writer *w, int64_t in_s);
 
-/* Where the last commit failed: tries to write now and then, so that readiness does not wait for somebody to ask
- * (probe.c). Writer's thread. */
+/* Where the last commit failed: tries to write now and then, so that readiness does not wait for somebody
+ * to ask (probe.c). Writer's thread. */
 void probe_look(struct store *s);
 int64_t probe_next_ms(const struct store *s); /* monotonic; INT64_MAX where there is nothing to try */
 
@@ -263,8 +264,9 @@ MUST_USE outcome certificate_set_state(struct writer *w, const struct device *d,
 /* Brings all live certificates of a device in line with its standing; *count gets how many changed. */
 MUST_USE outcome device_apply(struct writer *w, const struct device *d, const struct cause *cause,
 			      int64_t *count, struct fault *f);
-/* A device's new standing, with log entry and what follows for its certificates, of which *count gets how many changed
- * (standing.c). It is not revoked yet, or has a grant; not suspended by an operator yet, and not revoked. */
+/* A device's new standing, with log entry and what follows for its certificates, of which *count gets how
+ * many changed (standing.c). It is not revoked yet, or has a grant; not suspended by an operator yet, and
+ * not revoked. */
 MUST_USE outcome standing_revoke(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
 				 struct fault *f);
 MUST_USE outcome standing_suspend(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,

@@ -5,7 +5,8 @@
 #define STORE_FIXTURE_H
 
 #include "clock.h"
-#include "gateway/store/store.h"
+#include "gateway/store/store_feed.h"
+#include "gateway/store/store_query.h"
 
 #include <semaphore.h>
 #include <sqlite3.h>
