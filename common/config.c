@@ -1,4 +1,4 @@
-#include "config.h"
+#include "config_internal.h"
 
 #include "file.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_FILE_MAX = 65536, COMPLAINT_MAX = 200 };
+enum { CONFIG_FILE_MAX = 65536 };
 
 /* libcyaml reads every scalar as text; types and ranges are checked here, where the message can name them. */
 struct raw {
@@ -27,14 +27,9 @@ struct schema {
 	cyaml_schema_value_t top;
 };
 
-struct source {
-	const char *path;
-	struct bytes text;
-};
-
 /* What libcyaml had to say: the complaint first, then "in mapping field 'x' (line: 3, column: 1)". */
 struct complaint {
-	char text[COMPLAINT_MAX];
+	char text[CONFIG_COMPLAINT_MAX];
 	size_t n;
 };
 
@@ -47,7 +42,7 @@ __attribute__((format(printf, 3, 0))) static void hear(cyaml_log_t level, void *
 						       va_list args)
 {
 	struct complaint *c = arg;
-	char line[COMPLAINT_MAX];
+	char line[CONFIG_COMPLAINT_MAX];
 	if (level < CYAML_LOG_WARNING)
 		return;
 	vsnprintf(line, sizeof line, fmt, args);
@@ -129,115 +124,11 @@ static void raw_free(const struct schema *s, struct raw *raws)
 		cyaml_free(&config, &s->top, raws, 0);
 }
 
-/* ---- where a key stands: for messages ---- */
-
-/* The key that a line of a flat mapping begins with; n = 0 for comments, blanks, list items and
- * continuations. */
-static struct bytes key_on_line(struct bytes line)
-{
-	bool quoted = line.n && (line.p[0] == '"' || line.p[0] == '\'');
-	struct bytes rest = quoted ? bytes_of(line.p + 1, line.n - 1) : line;
-	size_t n = 0;
-	while (n < rest.n && (isalnum(rest.p[n]) || rest.p[n] == '_' || rest.p[n] == '-' || rest.p[n] == '.'))
-		n++;
-	size_t end = n;
-	if (quoted && end < rest.n && rest.p[end] == line.p[0])
-		end++;
-	while (end < rest.n && rest.p[end] == ' ')
-		end++;
-	bool key = n && end < rest.n && rest.p[end] == ':';
-	return bytes_of(rest.p, key ? n : 0);
-}
-
-/* Takes the next line off `text`; false at its end. */
-static bool next_line(struct bytes *text, struct bytes *line)
-{
-	if (text->n == 0)
-		return false;
-	const uint8_t *end = memchr(text->p, '\n', text->n);
-	size_t n = end ? (size_t)(end - text->p) : text->n;
-	*line = bytes_of(text->p, n);
-	n += end ? 1 : 0;
-	*text = bytes_of(text->p + n, text->n - n);
-	return true;
-}
-
-/* Line number of the `nth` (from 1) line that begins with this key; 0 where there is none. */
-static unsigned line_of(struct bytes text, struct bytes key, unsigned nth)
-{
-	struct bytes line;
-	for (unsigned number = 1; next_line(&text, &line); number++)
-		if (bytes_equal(key_on_line(line), key) && --nth == 0)
-			return number;
-	return 0;
-}
-
-static bool known(const struct schema *s, struct bytes key)
-{
-	for (size_t i = 0; i < s->count; i++)
-		if (bytes_equal(bytes_str(s->keys[i].name), key))
-			return true;
-	return false;
-}
-
-static outcome refuse_key(struct fault *f, const struct source *src, const char *key, const char *rule)
-{
-	unsigned line = line_of(src->text, bytes_str(key), 1);
-	if (line == 0)
-		return refuse(f, REASON_CONFIG, "%s: %s: %s", src->path, key, rule);
-	return refuse(f, REASON_CONFIG, "%s:%u: %s: %s", src->path, line, key, rule);
-}
-
-/* The first line of the complaint, without libcyaml's own prefix. */
-static void first_sentence(const struct complaint *c, char out[COMPLAINT_MAX])
-{
-	const char *from = strncmp(c->text, "Load: ", 6) ? c->text : c->text + 6;
-	const char *end = strstr(from, "; ");
-	snprintf(out, COMPLAINT_MAX, "%.*s", end ? (int)(end - from) : COMPLAINT_MAX - 1, from);
-}
-
-/* The key that the backtrace names, of the table; NULL where it names none. */
-static const char *key_in(const struct schema *s, const struct complaint *c)
-{
-	const char *at = strstr(c->text, "field '");
-	for (size_t i = 0; at && i < s->count; i++) {
-		size_t n = strlen(s->keys[i].name);
-		if (!strncmp(at + 7, s->keys[i].name, n) && at[7 + n] == '\'')
-			return s->keys[i].name;
-	}
-	return NULL;
-}
-
-/* libcyaml's log says what is wrong and the line before it: the usual causes are looked for in the text
- * itself. */
-static outcome refuse_file(const struct schema *s, const struct source *src, const struct complaint *c,
-			   struct fault *f)
-{
-	struct bytes rest = src->text, line;
-	for (unsigned number = 1; next_line(&rest, &line); number++) {
-		struct bytes key = key_on_line(line);
-		if (key.n && !known(s, key))
-			return refuse(f, REASON_CONFIG, "%s:%u: %.*s: there is no such key", src->path,
-				      number, (int)key.n, (const char *)key.p);
-		unsigned again = key.n ? line_of(src->text, key, 2) : 0;
-		if (again)
-			return refuse(f, REASON_CONFIG, "%s:%u: %.*s: given twice, first on line %u",
-				      src->path, again, (int)key.n, (const char *)key.p, number);
-	}
-	char what[COMPLAINT_MAX];
-	first_sentence(c, what);
-	const char *key = key_in(s, c);
-	if (key)
-		return refuse_key(f, src, key, what);
-	const char *at = strstr(c->text, "(line: ");
-	unsigned number = at ? (unsigned)strtoul(at + 7, NULL, 10) : 1;
-	return refuse(f, REASON_CONFIG, "%s:%u: not a flat YAML mapping: %s", src->path, number, what);
-}
-
 /* ---- reading ---- */
 
 /* An empty document gives no mapping at all: then every key is absent. */
-static outcome parse(const struct schema *s, const struct source *src, struct raw **out, struct fault *f)
+static outcome parse(const struct schema *s, const struct config_source *src, struct raw **out,
+		     struct fault *f)
 {
 	struct complaint c = {0};
 	cyaml_config_t config = reader(&c);
@@ -251,7 +142,7 @@ static outcome parse(const struct schema *s, const struct source *src, struct ra
 	if (err != CYAML_OK || c.n) {
 		raw_free(s, *out);
 		*out = NULL;
-		return refuse_file(s, src, &c, f);
+		return config_refuse_file(s->keys, s->count, src, c.text, f);
 	}
 	if (!*out && !(*out = calloc(s->count, sizeof **out)))
 		return refuse(f, REASON_NO_MEMORY, "no memory for the configuration");
@@ -259,13 +150,13 @@ static outcome parse(const struct schema *s, const struct source *src, struct ra
 }
 
 /* An empty list leaves no trace in `raw`: its line tells. */
-static bool is_given(const struct source *src, const struct config_key *key, const struct raw *given)
+static bool is_given(const struct config_source *src, const struct config_key *key, const struct raw *given)
 {
-	return given->text || given->items || line_of(src->text, bytes_str(key->name), 1);
+	return given->text || given->items || config_line_of(src->text, bytes_str(key->name), 1);
 }
 
 /* The document of the defaults of every key that the file does not give. */
-static outcome defaults_text(const struct schema *s, const struct source *src, const struct raw *given,
+static outcome defaults_text(const struct schema *s, const struct config_source *src, const struct raw *given,
 			     struct buf *out, struct fault *f)
 {
 	for (size_t i = 0; i < s->count; i++) {
@@ -273,7 +164,7 @@ static outcome defaults_text(const struct schema *s, const struct source *src, c
 		if (is_given(src, key, &given[i]))
 			continue;
 		if (!key->fallback)
-			return refuse_key(f, src, key->name, "is required, and missing");
+			return config_refuse_key(f, src, key->name, "is required, and missing");
 		bool no_items = key->type == CONFIG_STRINGS && !key->fallback[0];
 		buf_printf(out, "%s: %s\n", key->name, no_items ? "[]" : key->fallback);
 	}
@@ -287,18 +178,18 @@ static void *slot(void *into, const struct config_key *key)
 	return (char *)into + key->offset;
 }
 
-static outcome check_text(const struct source *src, const struct config_key *key, const char *text,
+static outcome check_text(const struct config_source *src, const struct config_key *key, const char *text,
 			  struct fault *f)
 {
 	struct fault why = {0};
 	if (!key->fallback && !text[0])
-		return refuse_key(f, src, key->name, "is required, and empty");
+		return config_refuse_key(f, src, key->name, "is required, and empty");
 	if (!key->check || key->check(text, &why).ok)
 		return DONE;
-	return refuse_key(f, src, key->name, why.text);
+	return config_refuse_key(f, src, key->name, why.text);
 }
 
-static outcome take_string(const struct source *src, const struct config_key *key, struct raw *raw,
+static outcome take_string(const struct config_source *src, const struct config_key *key, struct raw *raw,
 			   void *into, struct fault *f)
 {
 	outcome checked = check_text(src, key, raw->text, f);
@@ -309,11 +200,11 @@ static outcome take_string(const struct source *src, const struct config_key *ke
 	return checked;
 }
 
-static outcome take_strings(const struct source *src, const struct config_key *key, struct raw *raw,
+static outcome take_strings(const struct config_source *src, const struct config_key *key, struct raw *raw,
 			    void *into, struct fault *f)
 {
 	if (!key->fallback && raw->count == 0)
-		return refuse_key(f, src, key->name, "is required, and an empty list");
+		return config_refuse_key(f, src, key->name, "is required, and an empty list");
 	for (size_t i = 0; i < raw->count; i++) {
 		outcome checked = check_text(src, key, raw->items[i], f);
 		if (!checked.ok)
@@ -325,8 +216,8 @@ static outcome take_strings(const struct source *src, const struct config_key *k
 	return DONE;
 }
 
-static outcome take_int(const struct source *src, const struct config_key *key, struct raw *raw, void *into,
-			struct fault *f)
+static outcome take_int(const struct config_source *src, const struct config_key *key, struct raw *raw,
+			void *into, struct fault *f)
 {
 	char rule[120], *end;
 	errno = 0;
@@ -335,22 +226,23 @@ static outcome take_int(const struct source *src, const struct config_key *key, 
 	snprintf(rule, sizeof rule, "must be a whole number from %" PRId64 " to %" PRId64, key->min,
 		 key->max);
 	if (!digits || *end || errno || v < key->min || v > key->max)
-		return refuse_key(f, src, key->name, rule);
+		return config_refuse_key(f, src, key->name, rule);
 	*(int64_t *)slot(into, key) = v;
 	return DONE;
 }
 
-static outcome take_bool(const struct source *src, const struct config_key *key, struct raw *raw, void *into,
-			 struct fault *f)
+static outcome take_bool(const struct config_source *src, const struct config_key *key, struct raw *raw,
+			 void *into, struct fault *f)
 {
 	bool yes = !strcmp(raw->text, "true");
 	if (!yes && strcmp(raw->text, "false"))
-		return refuse_key(f, src, key->name, "must be true or false");
+		return config_refuse_key(f, src, key->name, "must be true or false");
 	*(bool *)slot(into, key) = yes;
 	return DONE;
 }
 
-typedef outcome taker(const struct source *, const struct config_key *, struct raw *, void *, struct fault *);
+typedef outcome taker(const struct config_source *, const struct config_key *, struct raw *, void *,
+		      struct fault *);
 
 static taker *const takers[] = {
 	[CONFIG_STRING] = take_string,
@@ -359,14 +251,14 @@ static taker *const takers[] = {
 	[CONFIG_STRINGS] = take_strings,
 };
 
-static outcome take_all(const struct schema *s, const struct source *src, struct raw *given,
+static outcome take_all(const struct schema *s, const struct config_source *src, struct raw *given,
 			struct raw *fallback, void *into, struct fault *f)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		const struct config_key *key = &s->keys[i];
 		struct raw *raw = is_given(src, key, &given[i]) ? &given[i] : &fallback[i];
 		if (key->type != CONFIG_STRINGS && !raw->text)
-			return refuse_key(f, src, key->name, "has no value");
+			return config_refuse_key(f, src, key->name, "has no value");
 		outcome taken = takers[key->type](src, key, raw, into, f);
 		if (!taken.ok)
 			return taken;
@@ -386,14 +278,14 @@ outcome config_load(const char *path, const struct config_part *parts, size_t co
 			f->reason = REASON_CONFIG;
 		return result;
 	}
-	struct source src = {path, buf_view(&text)};
+	struct config_source src = {path, buf_view(&text)};
 	if (!(result = schema_build(&schema, parts, count, f)).ok)
 		goto out;
 	if (!(result = parse(&schema, &src, &given, f)).ok)
 		goto out;
 	if (!(result = defaults_text(&schema, &src, given, &defaults, f)).ok)
 		goto out;
-	struct source builtin = {"built-in defaults", buf_view(&defaults)};
+	struct config_source builtin = {"built-in defaults", buf_view(&defaults)};
 	if (!(result = parse(&schema, &builtin, &fallback, f)).ok)
 		goto out;
 	result = take_all(&schema, &src, given, fallback, into, f);
