@@ -1,6 +1,7 @@
 #include "ctl.h"
 
 #include "help.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@ const struct command_group ctl_groups[] = {
 	{"Setting up", admin_commands},
 	{"Certificates, offline", ca_commands},
 	{"Policies, offline", policy_commands},
-	{"Evidence and requests, offline", evidence_commands},
+	{"Evidence, offline", evidence_commands},
+	{"Requests for certificates, offline", csr_commands},
 	{"Shell", completion_commands},
 	{NULL, NULL},
 };
@@ -47,4 +49,15 @@ int ctl_usage(const char *fmt, ...)
 	fputs("\nmooringctl --help lists the commands, mooringctl COMMAND --help explains one.\n", stderr);
 	va_end(args);
 	return EXIT_USAGE;
+}
+
+int ctl_print_result(const struct ctl *c, outcome checked, const struct fault *f)
+{
+	text_print_colour(c->colour, checked.ok ? GREEN : RED, checked.ok ? "ACCEPT" : "REJECT");
+	if (!checked.ok) {
+		printf(" %s: ", reason_code(f->reason));
+		text_print(f->text);
+	}
+	putchar('\n');
+	return checked.ok ? EXIT_DONE : EXIT_REFUSED;
 }

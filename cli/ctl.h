@@ -46,10 +46,14 @@ extern const struct command admin_commands[];
 extern const struct command ca_commands[];
 extern const struct command policy_commands[];
 extern const struct command evidence_commands[];
+extern const struct command csr_commands[];
 extern const struct command completion_commands[];
 
 /* Says it on standard error with the reason code; returns EXIT_REFUSED. */
 int ctl_fail(const struct fault *f);
+/* What came of an offline check, on standard output: ACCEPT, or REJECT with the reason code and the rule;
+ * the exit code. */
+int ctl_print_result(const struct ctl *c, outcome checked, const struct fault *f);
 /* A command line that cannot be meant: says it and where help is; returns EXIT_USAGE. */
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,91 +1,7 @@
-#include "store_internal.h"
+#include "reserve_internal.h"
 
 #include <stdio.h>
 #include <string.h>
-
-struct reserve_op {
-	struct op op;
-	struct store_reservation in; /* its pointers are into the operation's arena */
-	uint8_t renews[FINGERPRINT_SIZE];
-	uint8_t ear_sha256[SHA256_SIZE];
-	struct store_reserved out;
-	void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg);
-	void *arg;
-};
-
-/* A reservation while it is decided. Each check reads what the ones before it found. */
-struct decision {
-	struct reserve_op *r;
-	struct writer *w;
-	int64_t now;
-	struct device device;		   /* id 0: never seen */
-	struct certificate live[LIVE_MAX]; /* of the device's generation, expired ones left out */
-	size_t live_count;
-	bool key_known; /* this device asked for this key before */
-	bool uses_grant;
-	int64_t renews_id;
-	bool settled; /* answered or refused: no check follows */
-};
-
-/* ---- refusing ---- */
-
-static struct log_new entry(const struct decision *x, const char *kind, const char *reason,
-			    const char *detail)
-{
-	return (struct log_new){
-		.kind = kind,
-		.actor = "device",
-		.request_id = x->r->in.intent.request_id,
-		.device_id = x->device.id,
-		.instance_id = x->r->in.intent.instance_id,
-		.thing = x->r->in.intent.thing,
-		.reason = reason,
-		.detail = detail,
-	};
-}
-
-static outcome log_refusal(struct decision *x, const char *kind, enum reason reason, const char *text,
-			   struct fault *f)
-{
-	struct buf detail = {0};
-	detail_text(&detail, "rule", text);
-	detail_hex(&detail, "spki_sha256", x->r->in.intent.spki_sha256, SHA256_SIZE);
-	struct log_new e = entry(x, kind, reason_code(reason), detail_end(&detail));
-	outcome o = log_append(x->w, &e, f);
-	buf_free(&detail);
-	return o;
-}
-
-static outcome refuse_logged(struct decision *x, enum reason reason, const char *text, struct fault *f)
-{
-	outcome o = log_refusal(x, "refused", reason, text, f);
-	x->settled = true;
-	return o.ok ? op_refuse(&x->r->op, reason, "%s", text) : o;
-}
-
-static outcome quarantine(struct decision *x, struct fault *f)
-{
-	struct cause cause = {"gateway", x->r->in.intent.request_id, reason_code(REASON_CLONE_SUSPECT)};
-	struct log_new e = entry(x, "device-quarantined", cause.reason, "");
-	int64_t count;
-	x->device.quarantined = true;
-	e.actor = cause.actor;
-	outcome o = device_save(x->w, &x->device, f);
-	if (o.ok)
-		o = log_append(x->w, &e, f);
-	return o.ok ? device_apply(x->w, &x->device, &cause, &count, f) : o;
-}
-
-/* Alarm, quarantine and refusal are one transaction: none is seen without the others. */
-static outcome refuse_clone(struct decision *x, const char *text, struct fault *f)
-{
-	outcome o = log_refusal(x, "alarm", REASON_CLONE_SUSPECT, text, f);
-	if (o.ok && x->r->op.store->options.quarantine_clones)
-		o = quarantine(x, f);
-	return o.ok ? refuse_logged(x, REASON_CLONE_SUSPECT, text, f) : o;
-}
-
-/* ---- the checks ---- */
 
 static outcome check_device(struct decision *x, struct fault *f)
 {
@@ -94,10 +10,10 @@ static outcome check_device(struct decision *x, struct fault *f)
 	if (!o.ok || !x->device.id)
 		return o;
 	if (*x->device.thing && strcmp(x->device.thing, in->thing) != 0)
-		return refuse_logged(x, REASON_CONFIG,
+		return reserve_refuse(x, REASON_CONFIG,
 				     "the device has another thing name: the salt was changed", f);
 	enum reason reason = device_refusal(&x->device);
-	return reason ? refuse_logged(x, reason, device_refusal_text(reason), f) : DONE;
+	return reason ? reserve_refuse(x, reason, device_refusal_text(reason), f) : DONE;
 }
 
 static outcome check_key_owner(struct decision *x, struct fault *f)
@@ -112,7 +28,7 @@ static outcome check_key_owner(struct decision *x, struct fault *f)
 	owner = column_int(&q);
 	query_end(&q);
 	if (owner != x->device.id)
-		return refuse_logged(x, REASON_KEY_IN_USE, "the key belongs to another device", f);
+		return reserve_refuse(x, REASON_KEY_IN_USE, "the key belongs to another device", f);
 	return DONE;
 }
 
@@ -172,7 +88,7 @@ static outcome check_same_key(struct decision *x, struct fault *f)
 		if (memcmp(c->spki_sha256, x->r->in.intent.spki_sha256, SHA256_SIZE) != 0)
 			continue;
 		if (x->r->in.renews && !memcmp(x->r->in.renews, c->fingerprint, FINGERPRINT_SIZE))
-			return refuse_logged(x, REASON_KEY_IN_USE, "a renewal brings a new key", f);
+			return reserve_refuse(x, REASON_KEY_IN_USE, "a renewal brings a new key", f);
 		return answer_exists(x, c, f);
 	}
 	return DONE;
@@ -225,9 +141,9 @@ static outcome check_open_intent(struct decision *x, struct fault *f)
 		return DONE;
 	}
 	if (x->r->in.renews)
-		return refuse_logged(x, REASON_RENEWAL_STATE,
+		return reserve_refuse(x, REASON_RENEWAL_STATE,
 				     "a certificate for another key of this device is on its way", f);
-	return refuse_clone(x, "a second key while a certificate for the first is on its way", f);
+	return reserve_refuse_clone(x, "a second key while a certificate for the first is on its way", f);
 }
 
 static outcome check_renewal(struct decision *x, struct fault *f)
@@ -239,12 +155,12 @@ static outcome check_renewal(struct decision *x, struct fault *f)
 	if (!o.ok)
 		return o;
 	if (!old.id || old.device_id != x->device.id)
-		return refuse_logged(x, REASON_RENEWAL_UNKNOWN,
+		return reserve_refuse(x, REASON_RENEWAL_UNKNOWN,
 				     "this device has no such certificate to renew", f);
 	if (old.state != STORE_ACTIVE || old.not_after <= x->now)
-		return refuse_logged(x, REASON_RENEWAL_STATE, "the certificate to renew is not active", f);
+		return reserve_refuse(x, REASON_RENEWAL_STATE, "the certificate to renew is not active", f);
 	if (old.outgoing)
-		return refuse_logged(x, REASON_RENEWAL_STATE,
+		return reserve_refuse(x, REASON_RENEWAL_STATE,
 				     "the certificate was renewed already, for another key", f);
 	x->renews_id = old.id;
 	return DONE;
@@ -256,7 +172,7 @@ static outcome check_enrolment(struct decision *x, struct fault *f)
 		return DONE;
 	x->uses_grant = x->device.granted;
 	if (!x->uses_grant && x->live_count)
-		return refuse_clone(x, "a second key, neither a renewal nor allowed by an admin", f);
+		return reserve_refuse_clone(x, "a second key, neither a renewal nor allowed by an admin", f);
 	return DONE;
 }
 
@@ -280,12 +196,12 @@ static outcome check_revoked_key(struct decision *x, struct fault *f)
 	bool compromised = !strcmp(column_text(&q), "key-compromise");
 	query_end(&q);
 	if (revoked && compromised)
-		return refuse_logged(x, REASON_KEY_REVOKED,
+		return reserve_refuse(x, REASON_KEY_REVOKED,
 				     "the key was revoked for key-compromise, which no grant lifts: the device has "
 				     "to come with a new key (mooring-device run --new-key)",
 				     f);
 	if (revoked && !x->uses_grant)
-		return refuse_logged(x, REASON_KEY_REVOKED,
+		return reserve_refuse(x, REASON_KEY_REVOKED,
 				     "the key's certificate was revoked: allow a re-enrolment (mooringctl "
 				     "allow-reenrol), and have the device come with a new key",
 				     f);
