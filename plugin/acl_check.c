@@ -7,18 +7,51 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+/* Who is asked about. */
+struct subject {
+	struct table_standing standing;
+	int64_t not_after;
+	struct session *session;	/* NULL: none is left */
+	struct policy_binding *binding; /* made for this one question, where there is no session */
+	struct connection connection;	/* of that one */
+	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
+};
+
 /* By the user name that BASIC_AUTH has set; a connection with any other one has not passed it. Departed ones
  * are still there for their wills. */
-static struct session *find_session(const struct mooring *m, const struct mosquitto *client,
-				    const char *username)
+static bool find_session(struct mooring *m, const struct mosquitto *client, const char *username,
+			 struct subject *out)
 {
 	struct session *s = sessions_find(m->sessions, client);
 	const struct table *table = atomic_load(&m->table);
 	if (!s || !username || strcmp(s->username, username) != 0)
-		return NULL;
+		return false;
 	if (s->table != table)
 		session_rebind(s, table);
-	return s;
+	out->session = s;
+	out->not_after = s->not_after;
+	if (s->entry)
+		out->standing = table_standing(table, s->entry);
+	return true;
+}
+
+/* An offline session, a delayed will, the publisher of a retained message: what they have is the name. */
+static bool find_username(struct mooring *m, const struct mosquitto *client, const char *username,
+			  struct subject *out)
+{
+	size_t n = 0;
+	const struct table *table = atomic_load(&m->table);
+	if (!table || !username || strlen(username) != SESSION_USERNAME_SIZE - 1 ||
+	    !hex_decode(username, SESSION_USERNAME_SIZE - 1, out->fingerprint, sizeof out->fingerprint, &n))
+		return false;
+	const struct table_entry *e = table_find(table, out->fingerprint);
+	const char *id = mosquitto_client_id(client);
+	if (!e)
+		return false;
+	out->standing = table_standing(table, e);
+	out->not_after = atomic_load(&e->not_after);
+	out->connection = (struct connection){client, out->fingerprint, username, id ? id : ""};
+	return true;
 }
 
 /* A live TLS connection without a session: the broker let it in without asking
@@ -55,20 +88,29 @@ static void expel(struct mooring *m, const struct mosquitto *client, const char 
 		reason_code(REASON_PLUGIN_BYPASSED), mosquitto_client_address(client));
 }
 
+static const struct policy_binding *policy_of(const struct mooring *m, struct subject *s)
+{
+	struct fault f;
+	if (s->session)
+		return binding_of(m->fields, s->session, &s->standing);
+	if (!s->standing.policy || !binding_make(m->fields, &s->connection, &s->standing, &s->binding, &f).ok)
+		return NULL;
+	return s->binding;
+}
+
 /* What a departed session publishes is its will: whether it may connect with that is asked only here, because
  * at CONNECT the broker tells of no will. */
-static enum policy_decision check_publish(const struct policy_binding *b, const struct session *s,
+static enum policy_decision check_publish(const struct policy_binding *b, const struct subject *s,
 					  const struct mosquitto_evt_acl_check *ed, int64_t now_s)
 {
-	if (!s || !s->departed)
+	if (!s->session || !s->session->departed)
 		return policy_check_publish(b, ed->topic, ed->retain, now_s);
 	const struct policy_connect packet = {
-		.persistent = s->persistent, .will_topic = ed->topic, .will_retain = ed->retain};
+		.persistent = s->session->persistent, .will_topic = ed->topic, .will_retain = ed->retain};
 	return policy_check_connect(b, &packet, now_s);
 }
 
-/* `s` is NULL where no session is left. */
-static enum policy_decision decide(const struct policy_binding *b, const struct session *s,
+static enum policy_decision decide(const struct policy_binding *b, const struct subject *s,
 				   const struct mosquitto_evt_acl_check *ed, int64_t now_s)
 {
 	switch (ed->access) {
@@ -82,47 +124,14 @@ static enum policy_decision decide(const struct policy_binding *b, const struct 
 	return POLICY_IMPLICIT_DENY;
 }
 
-static bool is_in_force(const struct mooring *m, const struct table_standing *standing, int64_t not_after)
+static bool is_allowed(const struct mooring *m, struct subject *s, const struct mosquitto_evt_acl_check *ed)
 {
-	return standing->registered && standing->state == FEED_ACTIVE &&
-	       (m->clock.suspect || m->now_s <= not_after);
-}
-
-/* For every message: what is put together here stays in one place. */
-static bool session_may(struct mooring *m, struct session *s, const struct mosquitto_evt_acl_check *ed)
-{
-	if (!s->entry)
+	if (!s->standing.registered || s->standing.state != FEED_ACTIVE)
 		return false;
-	const struct table_standing standing = table_standing(s->table, s->entry);
-	if (!is_in_force(m, &standing, s->not_after))
+	if (!m->clock.suspect && m->now_s > s->not_after)
 		return false;
-	const struct policy_binding *b = binding_of(m->fields, s, &standing);
+	const struct policy_binding *b = policy_of(m, s);
 	return b && decide(b, s, ed, m->now_s) == POLICY_ALLOWED;
-}
-
-/* An offline session, a delayed will, the publisher of a retained message: what they have is the name. */
-static bool name_may(struct mooring *m, const char *username, const struct mosquitto_evt_acl_check *ed)
-{
-	uint8_t fingerprint[TABLE_FINGERPRINT_SIZE];
-	size_t n = 0;
-	const struct table *table = atomic_load(&m->table);
-	if (!table || !username || strlen(username) != SESSION_USERNAME_SIZE - 1 ||
-	    !hex_decode(username, SESSION_USERNAME_SIZE - 1, fingerprint, sizeof fingerprint, &n))
-		return false;
-	const struct table_entry *e = table_find(table, fingerprint);
-	if (!e)
-		return false;
-	const struct table_standing standing = table_standing(table, e);
-	if (!is_in_force(m, &standing, atomic_load(&e->not_after)) || !standing.policy)
-		return false;
-	const char *id = mosquitto_client_id(ed->client);
-	const struct connection of = {ed->client, fingerprint, username, id ? id : ""};
-	struct policy_binding *b = NULL;
-	struct fault f;
-	bool may = binding_make(m->fields, &of, &standing, &b, &f).ok &&
-		   decide(b, NULL, ed, m->now_s) == POLICY_ALLOWED;
-	policy_binding_free(b);
-	return may;
 }
 
 static void count_denial(struct counters *c, int access)
@@ -145,6 +154,7 @@ int on_acl_check(int event, void *event_data, void *userdata)
 {
 	const struct mosquitto_evt_acl_check *ed = event_data;
 	struct mooring *m = userdata;
+	struct subject subject = {0};
 	const char *username = mosquitto_client_username(ed->client);
 	bool allowed = false;
 	(void)event;
@@ -154,13 +164,13 @@ int on_acl_check(int event, void *event_data, void *userdata)
 		return MOSQ_ERR_SUCCESS;
 	if (m->cutting && ed->access == MOSQ_ACL_SUBSCRIBE)
 		return may_keep(ed->topic) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
-	struct session *s = find_session(m, ed->client, username);
-	if (s)
-		allowed = session_may(m, s, ed);
+	if (find_session(m, ed->client, username, &subject))
+		allowed = is_allowed(m, &subject, ed);
 	else if (is_intruder(m, ed->client))
 		expel(m, ed->client, username);
-	else
-		allowed = name_may(m, username, ed);
+	else if (find_username(m, ed->client, username, &subject))
+		allowed = is_allowed(m, &subject, ed);
+	policy_binding_free(subject.binding);
 	if (!allowed)
 		count_denial(&m->counters, ed->access);
 	return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
