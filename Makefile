@@ -12,12 +12,12 @@ ifeq ($(SAN),1)
 OPT := -O1 -g -fno-omit-frame-pointer
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
-CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(HARDEN) $(OPT) $(SANFLAGS) -I. -Icommon $(CFLAGS)
+CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(HARDEN) $(OPT) $(SANFLAGS) -I. $(CFLAGS)
 LDFLAGS_ALL = $(SANFLAGS) -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS := -lcrypto -lssl -ljansson -levent_core -levent_pthreads -lcurl -lsqlite3 -lcyaml -lseccomp -lpthread
 
 FOLDERS := gateway ca attestation cli device
-SRC_common := $(wildcard common/*.c)
+SRC_common := $(wildcard common/*.c common/*/*.c)
 SRC_plugin := $(wildcard plugin/*.c)
 $(foreach f,$(FOLDERS),$(eval SRC_$(f) := $(filter-out $(wildcard $(f)/main_*.c),$(wildcard $(f)/*.c $(f)/*/*.c))))
 $(foreach f,$(FOLDERS),$(eval MAINS_$(f) := $(patsubst $(f)/main_%.c,%,$(wildcard $(f)/main_*.c))))
@@ -97,7 +97,7 @@ unit: setup-test ## unit tests
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 FUZZ_SECONDS ?= 10
-FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -I. -Icommon
+FUZZ_FLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -I.
 # A target names what it needs besides common/ in a line with "links:".
 fuzz_links = $(shell sed -n 's/^.*links: //p' tests/fuzz/$(1)_fuzz.c)
 fuzz_obj = $(patsubst %.c,$(B)/fuzz-obj/%.o,$(1))

@@ -1,9 +1,9 @@
 #include "admin.h"
 
-#include "admin_auth.h"
+#include "common/admin/admin_auth.h"
 #include "import.h"
-#include "log.h"
-#include "scgi_json.h"
+#include "common/log.h"
+#include "common/scgi/scgi_json.h"
 #include "standing.h"
 #include "status.h"
 

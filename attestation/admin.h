@@ -6,7 +6,7 @@
 #ifndef MOORING_ATTESTATION_ADMIN_H
 #define MOORING_ATTESTATION_ADMIN_H
 
-#include "scgi.h"
+#include "common/scgi/scgi.h"
 #include "worker.h"
 
 enum { RECORDS_PAGE_MAX = 500, RECORDS_PAGE = 100 };

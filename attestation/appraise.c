@@ -1,6 +1,6 @@
 #include "appraise.h"
 
-#include "csr.h"
+#include "common/crypto/csr.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "attestd.h"
 
-#include "admin_auth.h"
+#include "common/admin/admin_auth.h"
 #include "discovery.h"
-#include "edge.h"
+#include "common/edge.h"
 #include "routes.h"
 #include "sessions.h"
 #include "withdrawals.h"

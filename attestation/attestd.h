@@ -8,9 +8,9 @@
 #ifndef MOORING_ATTESTD_H
 #define MOORING_ATTESTD_H
 
-#include "config_common.h"
+#include "common/config/config_common.h"
 #include "keys.h"
-#include "scgi.h"
+#include "common/scgi/scgi.h"
 
 #include <stdatomic.h>
 

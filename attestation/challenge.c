@@ -1,8 +1,8 @@
 #include "challenge.h"
 
-#include "clock.h"
-#include "ear.h"
-#include "log.h"
+#include "common/clock.h"
+#include "common/evidence/ear.h"
+#include "common/log.h"
 #include "sessions.h"
 #include "status.h"
 

@@ -11,7 +11,7 @@
 #ifndef MOORING_ATTESTATION_CHALLENGE_H
 #define MOORING_ATTESTATION_CHALLENGE_H
 
-#include "scgi.h"
+#include "common/scgi/scgi.h"
 #include "worker.h"
 
 #define SESSION_MEDIA_TYPE "application/vnd.veraison.challenge-response-session+json"

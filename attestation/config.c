@@ -1,6 +1,6 @@
 #include "attestd.h"
 
-#include "config_common.h"
+#include "common/config/config_common.h"
 
 enum { TTL_MIN_S = 10, TTL_MAX_S = 600 };
 

@@ -1,7 +1,7 @@
 #include "discovery.h"
 
-#include "evidence.h"
-#include "version.h"
+#include "common/evidence/evidence.h"
+#include "common/version.h"
 
 char *discovery_document(const struct keys *k)
 {

@@ -1,6 +1,6 @@
 #include "import.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "lookup.h"
 
 #include <stdlib.h>

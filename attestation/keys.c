@@ -1,6 +1,6 @@
 #include "keys.h"
 
-#include "config.h"
+#include "common/config/config.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>

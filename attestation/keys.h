@@ -6,7 +6,7 @@
 #ifndef MOORING_ATTESTATION_KEYS_H
 #define MOORING_ATTESTATION_KEYS_H
 
-#include "cert.h"
+#include "common/crypto/cert.h"
 
 #include <jansson.h>
 

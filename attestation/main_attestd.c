@@ -3,9 +3,9 @@
  * made, appraises evidence against it, signs the result, and tells relying parties what is withdrawn.
  */
 #include "attestd.h"
-#include "daemon.h"
-#include "file.h"
-#include "sandbox.h"
+#include "common/daemon.h"
+#include "common/file.h"
+#include "common/sandbox/sandbox.h"
 
 #include <limits.h>
 #include <signal.h>

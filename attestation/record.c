@@ -1,6 +1,6 @@
 #include "record.h"
 
-#include "json_read.h"
+#include "common/json_read.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #ifndef MOORING_RECORD_H
 #define MOORING_RECORD_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 #include <jansson.h>
 

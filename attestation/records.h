@@ -6,7 +6,7 @@
 #ifndef MOORING_RECORDS_H
 #define MOORING_RECORDS_H
 
-#include "db_query.h"
+#include "common/db/db_query.h"
 #include "record.h"
 
 enum { WITHDRAWAL_REASON_SIZE = 121, WITHDRAWAL_MARK_SIZE = 8 };

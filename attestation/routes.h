@@ -4,7 +4,7 @@
 #ifndef MOORING_ATTESTATION_ROUTES_H
 #define MOORING_ATTESTATION_ROUTES_H
 
-#include "scgi.h"
+#include "common/scgi/scgi.h"
 
 /* The handler of the SCGI server; `arg` is the struct attestd. */
 void routes_handle(struct scgi_request *r, void *arg);

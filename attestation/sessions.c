@@ -1,6 +1,6 @@
 #include "sessions.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 #include <pthread.h>
 #include <stdio.h>

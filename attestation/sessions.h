@@ -7,7 +7,7 @@
 #ifndef MOORING_SESSIONS_H
 #define MOORING_SESSIONS_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 enum { SESSION_ID_SIZE = 37, SESSIONS_MAX = 4096 };
 

@@ -1,7 +1,7 @@
 #include "standing.h"
 
-#include "clock.h"
-#include "json_read.h"
+#include "common/clock.h"
+#include "common/json_read.h"
 #include "lookup.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "status.h"
 
-#include "clock.h"
-#include "metrics.h"
-#include "scgi_json.h"
+#include "common/clock.h"
+#include "common/metrics.h"
+#include "common/scgi/scgi_json.h"
 #include "sessions.h"
 #include "writer.h"
 

@@ -4,7 +4,7 @@
 #ifndef MOORING_STATUS_H
 #define MOORING_STATUS_H
 
-#include "scgi.h"
+#include "common/scgi/scgi.h"
 #include "worker.h"
 
 /* One appraisal: REASON_NONE is affirming. */

@@ -1,7 +1,7 @@
 #include "withdrawals.h"
 
-#include "jws.h"
-#include "scgi_json.h"
+#include "common/crypto/jws.h"
+#include "common/scgi/scgi_json.h"
 
 #include <event2/event_struct.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 
 #include "appraise.h"
 #include "attestd.h"
-#include "peers.h"
+#include "common/peers.h"
 
 struct parked;
 

@@ -1,9 +1,9 @@
 #include "writer.h"
 
-#include "clock.h"
-#include "log.h"
+#include "common/clock.h"
+#include "common/log.h"
 #include "lookup.h"
-#include "thread.h"
+#include "common/thread.h"
 
 #include <stdlib.h>
 

@@ -8,7 +8,7 @@
 #ifndef MOORING_WRITER_H
 #define MOORING_WRITER_H
 
-#include "loop.h"
+#include "common/loop.h"
 #include "records.h"
 
 struct writer;

@@ -4,9 +4,9 @@
  * Each operation runs in a tight loop through OpenSSL's public API (SQLite's for the commits), and is counted as often as one
  * enrolment needs it. CPU time of this thread, microseconds. The answer is one JSON object.
  */
-#include "bytes.h"
-#include "crypto.h"
-#include "db.h"
+#include "common/bytes.h"
+#include "common/crypto/crypto.h"
+#include "common/db/db.h"
 
 #include <fcntl.h>
 #include <jansson.h>

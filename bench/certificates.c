@@ -3,7 +3,7 @@
  *
  *   certificates COUNT FOLDER      a folder for the table's files, empty; one JSON object
  */
-#include "clock.h"
+#include "common/clock.h"
 #include "heap.h"
 #include "plugin/keeper.h"
 

@@ -6,7 +6,7 @@
  */
 #include "counters.h"
 #include "heap.h"
-#include "policy.h"
+#include "common/policy/policy.h"
 
 #include <jansson.h>
 #include <stdio.h>

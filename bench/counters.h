@@ -5,7 +5,7 @@
 #ifndef MOORING_BENCH_COUNTERS_H
 #define MOORING_BENCH_COUNTERS_H
 
-#include "fault.h"
+#include "common/fault.h"
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -5,7 +5,7 @@
 #ifndef MOORING_BENCH_EXCHANGE_H
 #define MOORING_BENCH_EXCHANGE_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 enum { EXCHANGE_ANSWER_MAX = 65536 };
 

@@ -5,7 +5,7 @@
 #ifndef MOORING_BENCH_MQTT_H
 #define MOORING_BENCH_MQTT_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 #include <openssl/ssl.h>
 

@@ -1,5 +1,5 @@
 /* Sessions that wait to be ended, and traffic beside them that must not notice. */
-#include "clock.h"
+#include "common/clock.h"
 #include "mqttgen.h"
 
 #include <fcntl.h>

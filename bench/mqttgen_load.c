@@ -1,5 +1,5 @@
 /* As fast as the broker goes: new connections, and messages. */
-#include "clock.h"
+#include "common/clock.h"
 #include "mqttgen.h"
 
 #include <stdio.h>

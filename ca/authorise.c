@@ -1,7 +1,7 @@
 #include "authorise.h"
 
-#include "clock.h"
-#include "ear.h"
+#include "common/clock.h"
+#include "common/evidence/ear.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 #ifndef MOORING_CA_AUTHORISE_H
 #define MOORING_CA_AUTHORISE_H
 
-#include "csr.h"
+#include "common/crypto/csr.h"
 #include "ledger.h"
 #include "signer_config.h"
 

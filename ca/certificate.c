@@ -1,6 +1,6 @@
 #include "certificate.h"
 
-#include "der.h"
+#include "common/crypto/der.h"
 #include "oid.h"
 
 #include <arpa/inet.h>

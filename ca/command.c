@@ -1,6 +1,6 @@
 #include "commands.h"
 
-#include "nearest.h"
+#include "common/nearest.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "commands.h"
 
-#include "clock.h"
-#include "file.h"
+#include "common/clock.h"
+#include "common/file.h"
 #include "folder.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "commands.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "folder.h"
 
 #include <getopt.h>

@@ -5,7 +5,7 @@
 #ifndef MOORING_CA_COMMANDS_H
 #define MOORING_CA_COMMANDS_H
 
-#include "fault.h"
+#include "common/fault.h"
 
 #include <getopt.h>
 

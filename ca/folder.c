@@ -1,6 +1,6 @@
 #include "folder.h"
 
-#include "file.h"
+#include "common/file.h"
 
 #include <openssl/x509v3.h>
 #include <stdio.h>

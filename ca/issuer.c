@@ -1,7 +1,7 @@
 #include "issuer.h"
 
-#include "der.h"
-#include "file.h"
+#include "common/crypto/der.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <openssl/err.h>

@@ -1,7 +1,7 @@
 #include "journal_internal.h"
 
-#include "clock.h"
-#include "file.h"
+#include "common/clock.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -18,8 +18,8 @@
 #ifndef MOORING_CA_JOURNAL_H
 #define MOORING_CA_JOURNAL_H
 
-#include "cert.h"
-#include "signer_protocol.h"
+#include "common/crypto/cert.h"
+#include "common/signer_protocol.h"
 
 struct journal;
 

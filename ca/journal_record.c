@@ -1,6 +1,6 @@
 #include "journal_internal.h"
 
-#include "cbor_fields.h"
+#include "common/cbor/cbor_fields.h"
 
 static const char format[] = "mooring-journal/1";
 

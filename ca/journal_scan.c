@@ -1,6 +1,6 @@
 #include "journal_internal.h"
 
-#include "file.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "lint_internal.h"
 
-#include "der.h"
+#include "common/crypto/der.h"
 #include "oid.h"
 
 #include <stdlib.h>

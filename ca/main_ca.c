@@ -2,8 +2,8 @@
  * mooring-ca: makes the OEM's CA and its service certificates. Runs by hand, never on line.
  */
 #include "commands.h"
-#include "nearest.h"
-#include "version.h"
+#include "common/nearest.h"
+#include "common/version.h"
 
 #include <stdio.h>
 #include <stdlib.h>

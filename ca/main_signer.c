@@ -1,11 +1,11 @@
 /*
  * mooring-signer: holds the issuing keys, signs what it has checked itself, and remembers all of it.
  */
-#include "clock.h"
-#include "daemon.h"
-#include "file.h"
-#include "log.h"
-#include "sandbox.h"
+#include "common/clock.h"
+#include "common/daemon.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/sandbox/sandbox.h"
 #include "server.h"
 
 #include <errno.h>

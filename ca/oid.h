@@ -4,7 +4,7 @@
 #ifndef MOORING_CA_OID_H
 #define MOORING_CA_OID_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 #define OID_COMMON_NAME "\x55\x04\x03"
 #define OID_ORGANISATION "\x55\x04\x0a"

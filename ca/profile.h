@@ -5,8 +5,8 @@
 #ifndef MOORING_CA_PROFILE_H
 #define MOORING_CA_PROFILE_H
 
-#include "bytes.h"
-#include "trust_domain.h"
+#include "common/bytes.h"
+#include "common/crypto/trust_domain.h"
 
 #include <stdint.h>
 

@@ -1,11 +1,11 @@
 #include "signer.h"
 
 #include "certificate.h"
-#include "clock.h"
+#include "common/clock.h"
 #include "journal.h"
 #include "authorise.h"
 #include "ledger.h"
-#include "log.h"
+#include "common/log.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #define MOORING_CA_SIGNER_H
 
 #include "signer_config.h"
-#include "signer_protocol.h"
+#include "common/signer_protocol.h"
 
 enum { CLOCK_BACK_MAX_S = 300 };
 

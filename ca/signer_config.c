@@ -1,6 +1,6 @@
 #include "signer_config.h"
 
-#include "log.h"
+#include "common/log.h"
 
 #include <stdlib.h>
 #include <string.h>

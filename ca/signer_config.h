@@ -4,7 +4,7 @@
 #ifndef MOORING_CA_SIGNER_CONFIG_H
 #define MOORING_CA_SIGNER_CONFIG_H
 
-#include "config_common.h"
+#include "common/config/config_common.h"
 #include "issuer.h"
 
 struct signer_config {

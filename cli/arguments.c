@@ -1,6 +1,6 @@
 #include "arguments.h"
 
-#include "nearest.h"
+#include "common/nearest.h"
 
 #include <errno.h>
 #include <stdio.h>

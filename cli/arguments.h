@@ -4,7 +4,7 @@
 #ifndef MOORING_ARGUMENTS_H
 #define MOORING_ARGUMENTS_H
 
-#include "fault.h"
+#include "common/fault.h"
 
 #include <stddef.h>
 

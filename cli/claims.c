@@ -1,6 +1,6 @@
 #include "claims.h"
 
-#include "cose.h"
+#include "common/cbor/cose.h"
 #include "text.h"
 
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #ifndef MOORING_CLAIMS_H
 #define MOORING_CLAIMS_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 #include <jansson.h>
 

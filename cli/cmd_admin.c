@@ -1,4 +1,4 @@
-#include "admin_auth.h"
+#include "common/admin/admin_auth.h"
 #include "api.h"
 #include "ctl.h"
 #include "text.h"

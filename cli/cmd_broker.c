@@ -1,5 +1,5 @@
 #include "api.h"
-#include "cert.h"
+#include "common/crypto/cert.h"
 #include "ctl.h"
 #include "standing.h"
 #include "text.h"

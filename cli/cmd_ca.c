@@ -1,7 +1,7 @@
-#include "cert.h"
-#include "clock.h"
+#include "common/crypto/cert.h"
+#include "common/clock.h"
 #include "ctl.h"
-#include "file.h"
+#include "common/file.h"
 #include "text.h"
 
 #include <dirent.h>

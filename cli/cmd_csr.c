@@ -1,4 +1,4 @@
-#include "csr.h"
+#include "common/crypto/csr.h"
 #include "ctl.h"
 #include "enrolment.h"
 #include "input.h"

@@ -1,8 +1,8 @@
 #include "claims.h"
-#include "csr.h"
+#include "common/crypto/csr.h"
 #include "ctl.h"
 #include "enrolment.h"
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 #include "input.h"
 #include "text.h"
 

@@ -1,5 +1,5 @@
 /* A recall: many devices revoked or suspended, at a pace, and seen through to the brokers. */
-#include "clock.h"
+#include "common/clock.h"
 #include "ctl.h"
 #include "fleet.h"
 #include "standing.h"

@@ -1,6 +1,6 @@
 #include "api.h"
 #include "ctl.h"
-#include "record_upload.h"
+#include "common/record_upload.h"
 #include "text.h"
 
 #include <inttypes.h>

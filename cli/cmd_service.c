@@ -1,7 +1,7 @@
 #include "api.h"
 #include "ctl.h"
-#include "file.h"
-#include "json_read.h"
+#include "common/file.h"
+#include "common/json_read.h"
 #include "standing.h"
 #include "text.h"
 

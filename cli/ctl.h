@@ -4,7 +4,7 @@
 #ifndef MOORING_CTL_H
 #define MOORING_CTL_H
 
-#include "admin_client.h"
+#include "common/admin/admin_client.h"
 #include "arguments.h"
 
 /* Exit codes, for scripts. */

@@ -5,7 +5,7 @@
 #ifndef MOORING_CLI_ENROLMENT_H
 #define MOORING_CLI_ENROLMENT_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 /* What the request holds; the buffers are the caller's to free. */
 struct enrolment {

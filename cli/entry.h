@@ -5,7 +5,7 @@
 #define MOORING_ENTRY_H
 
 #include "api.h"
-#include "log_chain.h"
+#include "common/log_chain.h"
 
 /* One line: number, time, kind, thing, reason, who, request; and what stands above them. */
 void entry_print_heading(const struct ctl *c);

@@ -1,6 +1,6 @@
 #include "help.h"
 
-#include "nearest.h"
+#include "common/nearest.h"
 #include "text.h"
 
 #include <stdio.h>

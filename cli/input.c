@@ -1,6 +1,6 @@
 #include "input.h"
 
-#include "file.h"
+#include "common/file.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #ifndef MOORING_INPUT_H
 #define MOORING_INPUT_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 /* Reads the file ("-": standard input), and decodes it where all of it is text of one of these forms. *form
  * names the form: "raw", "hex", "base64", "PEM", or "JSON" where it is text that starts an object, left as it

@@ -1,8 +1,8 @@
 #include "ctl.h"
 #include "help.h"
-#include "log.h"
+#include "common/log.h"
 #include "text.h"
-#include "version.h"
+#include "common/version.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 #include "policy_scene.h"
 
-#include "cert.h"
-#include "clock.h"
+#include "common/crypto/cert.h"
+#include "common/clock.h"
 #include "input.h"
-#include "policy_explain.h"
+#include "common/policy/policy_explain.h"
 
 #include <stdio.h>
 #include <stdlib.h>

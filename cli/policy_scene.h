@@ -5,8 +5,8 @@
 #define MOORING_POLICY_SCENE_H
 
 #include "ctl.h"
-#include "policy.h"
-#include "policy_certificate.h"
+#include "common/policy/policy.h"
+#include "common/policy/policy_certificate.h"
 
 #include <jansson.h>
 

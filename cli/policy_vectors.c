@@ -1,6 +1,6 @@
 #include "policy_vectors.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "input.h"
 #include "policy_scene.h"
 #include "text.h"

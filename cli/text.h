@@ -5,7 +5,7 @@
 #ifndef MOORING_TEXT_H
 #define MOORING_TEXT_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 enum { TEXT_TIME_SIZE = 32 };
 

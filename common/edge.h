@@ -4,8 +4,8 @@
 #ifndef MOORING_EDGE_H
 #define MOORING_EDGE_H
 
-#include "config_common.h"
-#include "scgi.h"
+#include "common/config/config_common.h"
+#include "common/scgi/scgi.h"
 
 /* scgi_start with socket, peers and number of workers from the configuration; the rest is as in `options`. */
 MUST_USE outcome edge_serve(const struct config_edge *c, const struct scgi_options *options,

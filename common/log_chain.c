@@ -1,6 +1,6 @@
 #include "log_chain.h"
 
-#include "cbor.h"
+#include "common/cbor/cbor.h"
 
 #include <string.h>
 

@@ -15,7 +15,7 @@
 #ifndef MOORING_LOG_CHAIN_H
 #define MOORING_LOG_CHAIN_H
 
-#include "crypto.h"
+#include "common/crypto/crypto.h"
 
 /* Views; strings are never NULL. */
 struct log_entry {

@@ -11,7 +11,7 @@
 #ifndef MOORING_PEERS_H
 #define MOORING_PEERS_H
 
-#include "cert.h"
+#include "common/crypto/cert.h"
 
 enum { PEER_NAME_SIZE = 65 };
 

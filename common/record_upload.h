@@ -8,7 +8,7 @@
 #ifndef MOORING_RECORD_UPLOAD_H
 #define MOORING_RECORD_UPLOAD_H
 
-#include "admin_client.h"
+#include "common/admin/admin_client.h"
 
 enum { RECORD_BATCH_MAX = 262144, RECORD_LINE_MAX = 4096, IMPORT_ID_SIZE = 65 };
 

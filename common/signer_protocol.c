@@ -1,6 +1,6 @@
 #include "signer_protocol.h"
 
-#include "cbor_fields.h"
+#include "common/cbor/cbor_fields.h"
 
 #include <stdio.h>
 #include <string.h>

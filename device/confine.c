@@ -1,7 +1,7 @@
 #include "confine.h"
 
-#include "file.h"
-#include "sandbox.h"
+#include "common/file.h"
+#include "common/sandbox/sandbox.h"
 
 #include <errno.h>
 #include <linux/landlock.h>

@@ -4,7 +4,7 @@
 #ifndef MOORING_DEVICE_CONFINE_H
 #define MOORING_DEVICE_CONFINE_H
 
-#include "fault.h"
+#include "common/fault.h"
 
 struct confine {
 	const char *folder;	      /* read and written; started as root the process becomes its owner */

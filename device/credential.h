@@ -5,7 +5,7 @@
 #ifndef MOORING_CREDENTIAL_H
 #define MOORING_CREDENTIAL_H
 
-#include "cert.h"
+#include "common/crypto/cert.h"
 
 enum { CREDENTIAL_MAX = 65536, CREDENTIAL_CHAIN_MAX = 4, CREDENTIAL_NAME_SIZE = 129 };
 

@@ -1,6 +1,6 @@
 #include "device_clock.h"
 
-#include "version.h"
+#include "common/version.h"
 
 #include <stdlib.h>
 #include <time.h>

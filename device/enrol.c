@@ -1,6 +1,6 @@
 #include "enrol.h"
 
-#include "backoff.h"
+#include "common/backoff.h"
 #include "report.h"
 
 #include <jansson.h>

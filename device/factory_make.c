@@ -1,6 +1,6 @@
 #include "factory_make.h"
 
-#include "file.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #ifndef MOORING_FACTORY_MAKE_H
 #define MOORING_FACTORY_MAKE_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 struct factory_order {
 	uint64_t count;

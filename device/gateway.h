@@ -6,7 +6,7 @@
 #define MOORING_DEVICE_GATEWAY_H
 
 #include "device_clock.h"
-#include "httpc.h"
+#include "common/http/httpc.h"
 
 enum { GATEWAY_ANSWER_MAX = 65536, GATEWAY_TIMEOUT_MS = 30000 };
 

@@ -1,9 +1,9 @@
 /* mooring-factory: makes devices, and publishes their records to the attestation service. */
-#include "clock.h"
+#include "common/clock.h"
 #include "factory_make.h"
-#include "nearest.h"
-#include "record_upload.h"
-#include "version.h"
+#include "common/nearest.h"
+#include "common/record_upload.h"
+#include "common/version.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "mqtt.h"
 
-#include "log.h"
+#include "common/log.h"
 
 #include <mosquitto.h>
 #include <mqtt_protocol.h>

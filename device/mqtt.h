@@ -5,7 +5,7 @@
 #ifndef MOORING_MQTT_H
 #define MOORING_MQTT_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 #include "tls_key.h"
 
 /* What a connection tells its owner, from within mqtt_service. Reason codes are those of MQTT 5 2.4 where

@@ -1,8 +1,8 @@
 #include "operation.h"
 
-#include "backoff.h"
-#include "clock.h"
-#include "log.h"
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/log.h"
 #include "operation_internal.h"
 #include "report.h"
 #include "stop.h"

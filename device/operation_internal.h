@@ -4,7 +4,7 @@
 #ifndef MOORING_OPERATION_INTERNAL_H
 #define MOORING_OPERATION_INTERNAL_H
 
-#include "backoff.h"
+#include "common/backoff.h"
 #include "mqtt.h"
 #include "operation.h"
 #include "outbox.h"

@@ -1,7 +1,7 @@
 #include "options.h"
 
-#include "nearest.h"
-#include "version.h"
+#include "common/nearest.h"
+#include "common/version.h"
 
 #include <getopt.h>
 #include <stdio.h>

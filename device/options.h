@@ -4,7 +4,7 @@
 #ifndef MOORING_DEVICE_OPTIONS_H
 #define MOORING_DEVICE_OPTIONS_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 enum options_command { OPTIONS_RUN, OPTIONS_REQUEST };
 

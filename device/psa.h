@@ -6,8 +6,8 @@
 #ifndef MOORING_PSA_H
 #define MOORING_PSA_H
 
-#include "crypto.h"
-#include "evidence.h"
+#include "common/crypto/crypto.h"
+#include "common/evidence/evidence.h"
 #include "psa_protocol.h"
 
 struct psa;

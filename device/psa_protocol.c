@@ -1,6 +1,6 @@
 #include "psa_protocol.h"
 
-#include "csr.h"
+#include "common/crypto/csr.h"
 
 /* What a call takes: key ids from 1, and how long its inputs are. */
 static const struct shape {

@@ -10,7 +10,7 @@
 #ifndef MOORING_PSA_PROTOCOL_H
 #define MOORING_PSA_PROTOCOL_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 enum {
 	PSA_PROTOCOL_VERSION = 1,

@@ -1,6 +1,6 @@
 #include "report.h"
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 #include <jansson.h>
 #include <stdarg.h>

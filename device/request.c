@@ -1,6 +1,6 @@
 #include "request.h"
 
-#include "csr.h"
+#include "common/crypto/csr.h"
 
 #include <jansson.h>
 #include <stdlib.h>

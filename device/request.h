@@ -4,8 +4,8 @@
 #ifndef MOORING_REQUEST_H
 #define MOORING_REQUEST_H
 
-#include "binding.h"
-#include "evidence.h"
+#include "common/evidence/binding.h"
+#include "common/evidence/evidence.h"
 #include "psa.h"
 
 struct request_renews {

@@ -1,7 +1,7 @@
 #include "secure_keys.h"
 
-#include "file.h"
-#include "log.h"
+#include "common/file.h"
+#include "common/log.h"
 
 #include <ctype.h>
 #include <dirent.h>

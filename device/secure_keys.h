@@ -4,7 +4,7 @@
 #ifndef MOORING_SECURE_KEYS_H
 #define MOORING_SECURE_KEYS_H
 
-#include "crypto.h"
+#include "common/crypto/crypto.h"
 #include "psa_protocol.h"
 
 enum { SECURE_KEYS_MAX = 4 };

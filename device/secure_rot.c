@@ -1,10 +1,10 @@
 #include "secure_rot.h"
 
-#include "csr.h"
-#include "file.h"
-#include "json_read.h"
-#include "log.h"
-#include "version.h"
+#include "common/crypto/csr.h"
+#include "common/file.h"
+#include "common/json_read.h"
+#include "common/log.h"
+#include "common/version.h"
 
 #include <openssl/err.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
 #ifndef MOORING_SECURE_ROT_H
 #define MOORING_SECURE_ROT_H
 
-#include "crypto.h"
-#include "evidence.h"
+#include "common/crypto/crypto.h"
+#include "common/evidence/evidence.h"
 #include "psa_protocol.h"
 #include "secure_keys.h"
 

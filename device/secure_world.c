@@ -1,8 +1,8 @@
 #include "secure_world.h"
 
 #include "confine.h"
-#include "file.h"
-#include "log.h"
+#include "common/file.h"
+#include "common/log.h"
 #include "psa_channel.h"
 #include "secure_keys.h"
 #include "secure_rot.h"

@@ -1,6 +1,6 @@
 #include "stop.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -4,7 +4,7 @@
 #ifndef MOORING_STOP_H
 #define MOORING_STOP_H
 
-#include "fault.h"
+#include "common/fault.h"
 
 #include <stdint.h>
 

@@ -1,8 +1,8 @@
 #include "store.h"
 
 #include "credential.h"
-#include "file.h"
-#include "json_read.h"
+#include "common/file.h"
+#include "common/json_read.h"
 #include "psa_protocol.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 #ifndef MOORING_DEVICE_STORE_H
 #define MOORING_DEVICE_STORE_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 struct store {
 	char folder[3072];

@@ -1,6 +1,6 @@
 #include "challenge.h"
 
-#include "crypto.h"
+#include "common/crypto/crypto.h"
 #include "gateway/fixed_memory.h"
 
 #include <pthread.h>

@@ -10,7 +10,7 @@
 #ifndef MOORING_GATEWAY_CHALLENGE_H
 #define MOORING_GATEWAY_CHALLENGE_H
 
-#include "binding.h"
+#include "common/evidence/binding.h"
 
 struct challenge;
 

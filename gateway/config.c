@@ -1,6 +1,6 @@
-#include "config.h"
+#include "common/config/config.h"
 
-#include "config_common.h"
+#include "common/config/config_common.h"
 #include "gateway.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "confine.h"
 
-#include "file.h"
-#include "sandbox.h"
+#include "common/file.h"
+#include "common/sandbox/sandbox.h"
 
 outcome gateway_confine(const struct gateway_config *c, bool insecure, struct fault *f)
 {

@@ -8,10 +8,10 @@
 #ifndef MOORING_GATEWAY_H
 #define MOORING_GATEWAY_H
 
-#include "bytes.h"
-#include "cert.h"
-#include "config_common.h"
-#include "scgi.h"
+#include "common/bytes.h"
+#include "common/crypto/cert.h"
+#include "common/config/config_common.h"
+#include "common/scgi/scgi.h"
 
 #include <stdatomic.h>
 
@@ -84,7 +84,7 @@ struct gateway {
 	struct scgi_server *server;
 	struct store *store;
 	struct feed *feed;	       /* gateway/feed/: brokers and their streams */
-	struct admin_auth *admin_auth; /* common/admin_auth.h: who may administer */
+	struct admin_auth *admin_auth; /* common/admin/admin_auth.h: who may administer */
 	struct challenge *challenge;
 	struct rate *rate;
 	struct attest_health *attest; /* what is known of the attestation service; locks for itself */

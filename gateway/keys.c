@@ -1,6 +1,6 @@
-#include "file.h"
+#include "common/file.h"
 #include "gateway.h"
-#include "policy.h"
+#include "common/policy/policy.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
  * mooring-gateway - the relying party and registration authority: takes enrolments from the edge, has devices
  * attested, has certificates signed, keeps the records, and tells the brokers.
  */
-#include "admin_auth.h"
-#include "daemon.h"
-#include "edge.h"
-#include "file.h"
+#include "common/admin/admin_auth.h"
+#include "common/daemon.h"
+#include "common/edge.h"
+#include "common/file.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
 #include "gateway/confine.h"
@@ -15,7 +15,7 @@
 #include "gateway/rate.h"
 #include "gateway/store/store.h"
 #include "gateway/worker.h"
-#include "log.h"
+#include "common/log.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #ifndef MOORING_RATE_H
 #define MOORING_RATE_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 struct rate;
 

@@ -1,8 +1,8 @@
 #include "signer_client.h"
 
-#include "backoff.h"
-#include "clock.h"
-#include "log.h"
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/log.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>

@@ -8,7 +8,7 @@
 #ifndef MOORING_SIGNER_CLIENT_H
 #define MOORING_SIGNER_CLIENT_H
 
-#include "signer_protocol.h"
+#include "common/signer_protocol.h"
 
 #include <event2/event.h>
 

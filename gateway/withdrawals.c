@@ -1,10 +1,10 @@
 #include "withdrawals.h"
 
-#include "backoff.h"
-#include "clock.h"
-#include "httpc.h"
-#include "log.h"
-#include "metrics.h"
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/http/httpc.h"
+#include "common/log.h"
+#include "common/metrics.h"
 #include "withdrawals_json.h"
 
 #include <event2/event_struct.h>

@@ -1,6 +1,6 @@
 #include "withdrawals_json.h"
 
-#include "json_read.h"
+#include "common/json_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #define MOORING_WITHDRAWALS_JSON_H
 
 #include "gateway/store/store.h"
-#include "jws.h"
+#include "common/crypto/jws.h"
 
 enum { WITHDRAWALS_MAX = 2048, WITHDRAWAL_REASON_SIZE = 128 };
 

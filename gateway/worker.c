@@ -4,8 +4,8 @@
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"
 #include "gateway/withdrawals.h"
-#include "httpc.h"
-#include "peers.h"
+#include "common/http/httpc.h"
+#include "common/peers.h"
 
 #include <pthread.h>
 #include <semaphore.h>

@@ -2,7 +2,7 @@
  * and does its policy allow this client id? */
 #include "plugin/plugin.h"
 
-#include "common/cert.h"
+#include "common/crypto/cert.h"
 #include "common/clock.h"
 #include "plugin/binding.h"
 

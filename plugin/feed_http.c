@@ -1,6 +1,6 @@
 #include "plugin/feed_http.h"
 
-#include "common/httpc_call.h"
+#include "common/http/httpc_call.h"
 
 #include <stdio.h>
 #include <string.h>

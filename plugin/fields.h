@@ -8,7 +8,7 @@
 #ifndef MOORING_PLUGIN_FIELDS_H
 #define MOORING_PLUGIN_FIELDS_H
 
-#include "common/policy_certificate.h"
+#include "common/policy/policy_certificate.h"
 #include "plugin/table.h"
 
 struct mosquitto;

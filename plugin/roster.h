@@ -8,7 +8,7 @@
 #ifndef MOORING_PLUGIN_ROSTER_H
 #define MOORING_PLUGIN_ROSTER_H
 
-#include "common/feed_format.h"
+#include "common/feed/feed_format.h"
 #include "plugin/sessions.h"
 
 enum {

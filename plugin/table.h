@@ -8,8 +8,8 @@
 #ifndef MOORING_PLUGIN_TABLE_H
 #define MOORING_PLUGIN_TABLE_H
 
-#include "common/feed_format.h"
-#include "common/policy.h"
+#include "common/feed/feed_format.h"
+#include "common/policy/policy.h"
 #include "plugin/retire.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 #include "plugin/table_blocks.h"
 
-#include "common/cbor.h"
+#include "common/cbor/cbor.h"
 
 #include <string.h>
 

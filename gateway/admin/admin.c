@@ -1,7 +1,7 @@
 #include "admin_internal.h"
 
-#include "router.h"
-#include "scgi_json.h"
+#include "common/scgi/router.h"
+#include "common/scgi/scgi_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>

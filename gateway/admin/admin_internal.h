@@ -7,11 +7,11 @@
 
 #include "admin.h"
 
-#include "admin_auth.h"
+#include "common/admin/admin_auth.h"
 #include "gateway/feed/feed.h"
 #include "gateway/store/store_feed.h"
 #include "gateway/store/store_query.h"
-#include "router.h"
+#include "common/scgi/router.h"
 
 #include <jansson.h>
 

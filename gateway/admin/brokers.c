@@ -1,7 +1,7 @@
 #include "admin_internal.h"
 
-#include "json_read.h"
-#include "peers.h"
+#include "common/json_read.h"
+#include "common/peers.h"
 
 #include <stdlib.h>
 #include <string.h>

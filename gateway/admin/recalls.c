@@ -1,7 +1,7 @@
 #include "admin_internal.h"
 
-#include "feed_format.h"
-#include "json_read.h"
+#include "common/feed/feed_format.h"
+#include "common/json_read.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "admin_internal.h"
 
-#include "clock.h"
-#include "policy.h"
+#include "common/clock.h"
+#include "common/policy/policy.h"
 
 #include <openssl/objects.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "admin_internal.h"
 
-#include "feed_format.h"
-#include "peers.h"
+#include "common/feed/feed_format.h"
+#include "common/peers.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 #include "attest.h"
 
 #include "attest_json.h"
-#include "clock.h"
+#include "common/clock.h"
 #include "health.h"
-#include "httpc.h"
+#include "common/http/httpc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

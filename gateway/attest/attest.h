@@ -9,7 +9,7 @@
 #ifndef MOORING_ATTEST_H
 #define MOORING_ATTEST_H
 
-#include "ear.h"
+#include "common/evidence/ear.h"
 #include "gateway/worker.h"
 
 /* Owned by the caller, who keeps it until `done` has been called. */

@@ -1,6 +1,6 @@
 #include "attest_json.h"
 
-#include "json_read.h"
+#include "common/json_read.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #ifndef MOORING_ATTEST_JSON_H
 #define MOORING_ATTEST_JSON_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 enum session_status { SESSION_WAITING = 1, SESSION_PROCESSING, SESSION_COMPLETE, SESSION_FAILED };
 

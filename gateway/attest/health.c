@@ -1,6 +1,6 @@
 #include "health.h"
 
-#include "backoff.h"
+#include "common/backoff.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #ifndef MOORING_ATTEST_HEALTH_H
 #define MOORING_ATTEST_HEALTH_H
 
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 struct attest_health;
 

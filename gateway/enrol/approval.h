@@ -7,7 +7,7 @@
 #ifndef MOORING_APPROVAL_H
 #define MOORING_APPROVAL_H
 
-#include "cert.h"
+#include "common/crypto/cert.h"
 
 struct approval;
 

@@ -1,8 +1,8 @@
 #include "stages.h"
 
-#include "clock.h"
-#include "log.h"
-#include "metrics.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -14,11 +14,11 @@
 #define MOORING_GATEWAY_ENROL_H
 
 #include "approval.h"
-#include "csr.h"
+#include "common/crypto/csr.h"
 #include "gateway/attest/attest.h"
 #include "gateway/store/store.h"
 #include "gateway/worker.h"
-#include "scgi.h"
+#include "common/scgi/scgi.h"
 
 #include <event2/event_struct.h>
 

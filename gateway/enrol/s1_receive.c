@@ -1,7 +1,7 @@
 /* Receive: what can be refused without any cryptography. */
 #include "stages.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "gateway/signer_client.h"
 
 #include <string.h>

@@ -5,8 +5,8 @@
  */
 #include "stages.h"
 
-#include "clock.h"
-#include "der.h"
+#include "common/clock.h"
+#include "common/crypto/der.h"
 #include "gateway/challenge.h"
 #include "gateway/store/store_query.h"
 

@@ -4,7 +4,7 @@
  */
 #include "stages.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
 #include "gateway/rate.h"

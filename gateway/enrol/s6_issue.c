@@ -4,7 +4,7 @@
  */
 #include "stages.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"

@@ -10,10 +10,10 @@
 
 #include "feed.h"
 
-#include "clock.h"
-#include "feed_format.h"
+#include "common/clock.h"
+#include "common/feed/feed_format.h"
 #include "gateway/store/store_feed.h"
-#include "peers.h"
+#include "common/peers.h"
 
 #include <event2/event_struct.h>
 #include <jansson.h>

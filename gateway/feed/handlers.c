@@ -1,7 +1,7 @@
 #include "feed_internal.h"
 
 #include "gateway/worker.h"
-#include "log.h"
+#include "common/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

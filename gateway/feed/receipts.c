@@ -1,7 +1,7 @@
 /* POST /v1/feed/receipts: how far a broker is. A receipt belongs to a stream, the one that its broker has now. */
 #include "feed_internal.h"
 
-#include "json_read.h"
+#include "common/json_read.h"
 
 #include <stdlib.h>
 #include <string.h>

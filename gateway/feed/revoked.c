@@ -5,7 +5,7 @@
  */
 #include "feed_internal.h"
 
-#include "log.h"
+#include "common/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* POST /v1/feed/sessions: a broker's answer to a question, a page of the sessions that are live at it. */
 #include "feed_internal.h"
 
-#include "json_read.h"
+#include "common/json_read.h"
 
 #include <stdlib.h>
 #include <string.h>

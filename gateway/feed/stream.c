@@ -1,6 +1,6 @@
 #include "feed_internal.h"
 
-#include "log.h"
+#include "common/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #include "http.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "gateway/challenge.h"
-#include "json_read.h"
+#include "common/json_read.h"
 
 #include <stdio.h>
 

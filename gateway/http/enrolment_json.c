@@ -1,6 +1,6 @@
 #include "enrolment_json.h"
 
-#include "json_read.h"
+#include "common/json_read.h"
 
 #include <inttypes.h>
 #include <string.h>

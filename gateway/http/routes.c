@@ -3,7 +3,7 @@
 #include "gateway/admin/admin.h"
 #include "gateway/feed/feed.h"
 #include "gateway/worker.h"
-#include "router.h"
+#include "common/scgi/router.h"
 
 static const struct {
 	struct route route;

@@ -1,6 +1,6 @@
 #include "store_internal.h"
 
-#include "log.h"
+#include "common/log.h"
 
 /*
  * The write-ahead log is copied into the database by a thread of its own: a checkpoint syncs the database

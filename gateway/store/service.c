@@ -1,6 +1,6 @@
 #include "store_internal.h"
 
-#include "policy.h"
+#include "common/policy/policy.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -13,9 +13,9 @@
 #ifndef MOORING_GATEWAY_STORE_H
 #define MOORING_GATEWAY_STORE_H
 
-#include "cert.h"
-#include "log_chain.h"
-#include "signer_protocol.h"
+#include "common/crypto/cert.h"
+#include "common/log_chain.h"
+#include "common/signer_protocol.h"
 
 enum { STORE_NAME_SIZE = 137, STORE_REQUEST_ID_SIZE = 27, STORE_REASON_SIZE = 257, STORE_PAGE_MAX = 500 };
 

@@ -11,10 +11,10 @@
 #include "store_feed.h"
 #include "store_query.h"
 
-#include "clock.h"
-#include "db_query.h"
-#include "loop.h"
-#include "thread.h"
+#include "common/clock.h"
+#include "common/db/db_query.h"
+#include "common/loop.h"
+#include "common/thread.h"
 
 #include <stdatomic.h>
 

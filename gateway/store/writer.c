@@ -1,6 +1,6 @@
 #include "store_internal.h"
 
-#include "log.h"
+#include "common/log.h"
 
 #include <stdlib.h>
 #include <string.h>

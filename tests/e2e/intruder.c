@@ -9,9 +9,9 @@
  *
  * It answers each line with "ok", "ok HEX..." or the name of the error. --free leaves the confinement out.
  */
-#include "bytes.h"
+#include "common/bytes.h"
 #include "gateway/confine.h"
-#include "log.h"
+#include "common/log.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* A configuration file. What is accepted is printed, and that must read back the same. */
-#include "config.h"
+#include "common/config/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>

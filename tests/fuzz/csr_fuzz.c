@@ -3,9 +3,9 @@
  * accepted by OpenSSL, has the same bytes when encoded again, and verifies there too; but for attributes,
  * whose values are opaque here and not there.
  */
-#include "csr.h"
+#include "common/crypto/csr.h"
 
-#include "der.h"
+#include "common/crypto/der.h"
 
 #include <openssl/err.h>
 #include <openssl/x509.h>

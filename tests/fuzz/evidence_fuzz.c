@@ -2,7 +2,7 @@
  * Any bytes as evidence of either type. What is accepted keeps its rules; and since few inputs reach the
  * claims through a signed envelope, the input is also wrapped into one, as payload and as protected header.
  */
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 #include <stdlib.h>
 #include <string.h>

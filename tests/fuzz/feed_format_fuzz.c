@@ -1,7 +1,7 @@
 /* The feed's stream and the payload of a frame. The payload is signed here, so that the fuzzer reaches what
  * lies behind the signature; what a whole frame says is written again and must read the same. */
-#include "cose.h"
-#include "feed_format.h"
+#include "common/cbor/cose.h"
+#include "common/feed/feed_format.h"
 
 #include <stdlib.h>
 #include <string.h>

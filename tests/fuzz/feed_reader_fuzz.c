@@ -8,8 +8,8 @@
  */
 #include "plugin/keeper.h"
 
-#include "common/cbor.h"
-#include "common/cose.h"
+#include "common/cbor/cbor.h"
+#include "common/cbor/cose.h"
 
 #include <dirent.h>
 #include <stdio.h>

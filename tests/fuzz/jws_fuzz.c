@@ -2,7 +2,7 @@
  * Any bytes as a JWS, which none of the pinned keys signed; and any bytes as the claims of a result that one
  * did sign: what is accepted is affirming, bound and fresh.
  */
-#include "ear.h"
+#include "common/evidence/ear.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,9 +3,9 @@
  * same answers when it is minified and when it is explained, and a Deny of everything beside it must win. The
  * lint reads it too. Then the same two as wildcard and text, against a plain dynamic programme.
  */
-#include "policy_explain.h"
-#include "policy_internal.h"
-#include "policy_lint.h"
+#include "common/policy/policy_explain.h"
+#include "common/policy/policy_internal.h"
+#include "common/policy/policy_lint.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The SCGI head: what scgi_measure and scgi_split say must agree, and a split request must be what was sent. */
-#include "scgi.h"
-#include "scgi_parse.h"
+#include "common/scgi/scgi.h"
+#include "common/scgi/scgi_parse.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Any bytes from the other side of the signer's socket. What is taken is encoded again and must mean the
  * same. */
-#include "signer_protocol.h"
+#include "common/signer_protocol.h"
 
 #include <stdlib.h>
 #include <string.h>

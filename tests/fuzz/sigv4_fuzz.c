@@ -1,6 +1,6 @@
 /* A request as lines: method, path, query, headers "name:value" until an empty line, body. Whatever parses
  * and is signed again by our signer must verify. */
-#include "sigv4.h"
+#include "common/admin/sigv4.h"
 
 #include <stdlib.h>
 #include <string.h>

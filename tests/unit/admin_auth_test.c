@@ -1,10 +1,10 @@
 /* Access keys: made by `admin init`, checked by the daemons. */
-#include "admin_auth.h"
-#include "admin_seen.h"
-#include "clock.h"
-#include "db.h"
-#include "file.h"
-#include "log.h"
+#include "common/admin/admin_auth.h"
+#include "common/admin/admin_seen.h"
+#include "common/clock.h"
+#include "common/db/db.h"
+#include "common/file.h"
+#include "common/log.h"
 
 #include <jansson.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* Waits between attempts: random, growing, bounded, never shorter than what the server asked for. */
-#include "backoff.h"
+#include "common/backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-#include "binding.h"
+#include "common/evidence/binding.h"
 
-#include "csr.h"
+#include "common/crypto/csr.h"
 #include "vectors.h"
 
 static const char audience[] = "https://enrol.example.com/acme";

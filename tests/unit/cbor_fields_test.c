@@ -1,4 +1,4 @@
-#include "cbor_fields.h"
+#include "common/cbor/cbor_fields.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

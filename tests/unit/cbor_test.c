@@ -1,6 +1,6 @@
-#include "cbor.h"
+#include "common/cbor/cbor.h"
 
-#include "cose.h"
+#include "common/cbor/cose.h"
 #include "vectors.h"
 
 static struct bytes from_hex(const char *hex, uint8_t *out, size_t room)

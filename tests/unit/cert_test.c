@@ -1,4 +1,4 @@
-#include "cert.h"
+#include "common/crypto/cert.h"
 
 #include "vectors.h"
 

@@ -1,7 +1,7 @@
 /* Configuration files: what is read, what is refused and where, and
  * that what is printed reads back the same. */
-#include "config.h"
-#include "file.h"
+#include "common/config/config.h"
+#include "common/file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

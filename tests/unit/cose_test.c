@@ -1,4 +1,4 @@
-#include "cose.h"
+#include "common/cbor/cose.h"
 
 #include "vectors.h"
 

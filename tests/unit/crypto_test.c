@@ -1,4 +1,4 @@
-#include "crypto.h"
+#include "common/crypto/crypto.h"
 
 #include "vectors.h"
 

@@ -1,7 +1,7 @@
-#include "csr.h"
+#include "common/crypto/csr.h"
 
-#include "der.h"
-#include "evidence.h"
+#include "common/crypto/der.h"
+#include "common/evidence/evidence.h"
 #include "vectors.h"
 
 #include <openssl/err.h>

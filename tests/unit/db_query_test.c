@@ -1,5 +1,5 @@
 /* Statements and rows: bound and read from the left, prepared once a connection; a reader changes nothing. */
-#include "db_query.h"
+#include "common/db/db_query.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

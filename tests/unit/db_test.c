@@ -1,5 +1,5 @@
 /* SQLite as Mooring uses it: pragmas, schema versions, and which reason an error becomes. */
-#include "db.h"
+#include "common/db/db.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "der.h"
+#include "common/crypto/der.h"
 
 #include "vectors.h"
 

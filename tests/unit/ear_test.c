@@ -1,4 +1,4 @@
-#include "ear.h"
+#include "common/evidence/ear.h"
 
 #include "vectors.h"
 

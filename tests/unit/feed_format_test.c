@@ -1,7 +1,7 @@
-#include "feed_format.h"
+#include "common/feed/feed_format.h"
 
-#include "cbor.h"
-#include "cose.h"
+#include "common/cbor/cbor.h"
+#include "common/cbor/cose.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

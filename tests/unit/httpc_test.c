@@ -1,6 +1,6 @@
-#include "httpc.h"
+#include "common/http/httpc.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "tls_site.h"
 
 #include <semaphore.h>

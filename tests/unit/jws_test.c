@@ -1,4 +1,4 @@
-#include "jws.h"
+#include "common/crypto/jws.h"
 
 #include "vectors.h"
 

@@ -1,4 +1,4 @@
-#include "loop.h"
+#include "common/loop.h"
 
 #include <pthread.h>
 #include <semaphore.h>

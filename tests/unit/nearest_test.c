@@ -1,4 +1,4 @@
-#include "nearest.h"
+#include "common/nearest.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

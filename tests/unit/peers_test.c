@@ -1,6 +1,6 @@
-#include "peers.h"
+#include "common/peers.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "tests/unit/attestation/certs.h"
 
 #include <setjmp.h>

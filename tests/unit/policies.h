@@ -4,7 +4,7 @@
 #ifndef MOORING_TEST_POLICIES_H
 #define MOORING_TEST_POLICIES_H
 
-#include "policy.h"
+#include "common/policy/policy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* Records to an attestation service that is not ours: what it is
  * sent, signed, and what comes of its answers. */
-#include "record_upload.h"
+#include "common/record_upload.h"
 
-#include "clock.h"
-#include "file.h"
+#include "common/clock.h"
+#include "common/file.h"
 #include "tls_site.h"
 
 #include <jansson.h>

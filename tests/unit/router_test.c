@@ -1,4 +1,4 @@
-#include "router.h"
+#include "common/scgi/router.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* The sandbox, tried from inside: each test forks a child that enters it, does what a taken-over daemon
  * would, and reports the first thing that was not as it should be. */
-#include "log.h"
-#include "sandbox.h"
+#include "common/log.h"
+#include "common/sandbox/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 #ifndef MOORING_SCGI_CLIENT_H
 #define MOORING_SCGI_CLIENT_H
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-#include "scgi_parse.h"
+#include "common/scgi/scgi_parse.h"
 
-#include "scgi.h"
+#include "common/scgi/scgi.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-#include "scgi_internal.h"
+#include "common/scgi/scgi_internal.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "scgi_client.h"
 
 #include <fcntl.h>

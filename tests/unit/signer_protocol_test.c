@@ -1,7 +1,7 @@
 /* The signer's protocol: what one side encodes the other decodes, and nothing else is a message. */
-#include "signer_protocol.h"
+#include "common/signer_protocol.h"
 
-#include "cbor.h"
+#include "common/cbor/cbor.h"
 #include "vectors.h"
 
 static struct signer_request issue_request(void)

@@ -1,5 +1,5 @@
 /* Signature Version 4 against requests that AWS's own SDKs signed, and against what must not pass. */
-#include "sigv4.h"
+#include "common/admin/sigv4.h"
 
 #include <jansson.h>
 #include <setjmp.h>

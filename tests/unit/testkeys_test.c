@@ -1,4 +1,4 @@
-#include "evidence.h"
+#include "common/evidence/evidence.h"
 
 #include "vectors.h"
 

@@ -1,4 +1,4 @@
-#include "thread.h"
+#include "common/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>

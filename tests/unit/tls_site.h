@@ -4,7 +4,7 @@
 #ifndef MOORING_TLS_SITE_H
 #define MOORING_TLS_SITE_H
 
-#include "crypto.h"
+#include "common/crypto/crypto.h"
 
 #include <arpa/inet.h>
 #include <openssl/pem.h>

@@ -7,8 +7,8 @@
 #ifndef MOORING_TESTS_VECTORS_H
 #define MOORING_TESTS_VECTORS_H
 
-#include "crypto.h"
-#include "file.h"
+#include "common/crypto/crypto.h"
+#include "common/file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

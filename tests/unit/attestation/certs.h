@@ -4,7 +4,7 @@
 #ifndef MOORING_TEST_CERTS_H
 #define MOORING_TEST_CERTS_H
 
-#include "crypto.h"
+#include "common/crypto/crypto.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>

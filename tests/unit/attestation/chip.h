@@ -5,8 +5,8 @@
 #define MOORING_TEST_CHIP_H
 
 #include "attestation/record.h"
-#include "csr.h"
-#include "evidence.h"
+#include "common/crypto/csr.h"
+#include "common/evidence/evidence.h"
 
 #include <stdlib.h>
 #include <string.h>

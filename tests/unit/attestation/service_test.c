@@ -1,7 +1,7 @@
 #include "service.h"
 
 #include "attestation/keys.h"
-#include "ear.h"
+#include "common/evidence/ear.h"
 
 #include <poll.h>
 #include <pthread.h>

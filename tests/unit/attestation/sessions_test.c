@@ -1,6 +1,6 @@
 #include "attestation/sessions.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 #include <pthread.h>
 #include <setjmp.h>

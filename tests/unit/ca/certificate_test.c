@@ -1,7 +1,7 @@
 /* What the writer writes, as OpenSSL reads and verifies it. */
 #include "ca_fixture.h"
 
-#include "der.h"
+#include "common/crypto/der.h"
 
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>

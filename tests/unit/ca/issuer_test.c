@@ -1,7 +1,7 @@
 /* Loading issuing keys, and signing with them. */
 #include "ca_fixture.h"
 
-#include "file.h"
+#include "common/file.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>

@@ -3,7 +3,7 @@
 #include "ca_fixture.h"
 
 #include "ca/journal.h"
-#include "file.h"
+#include "common/file.h"
 
 #include <signal.h>
 #include <sys/resource.h>

@@ -3,7 +3,7 @@
 #include "ca_fixture.h"
 
 #include "ca/oid.h"
-#include "der.h"
+#include "common/crypto/der.h"
 
 enum { VERSION, SERIAL, ALGORITHM, ISSUER, VALIDITY, SUBJECT, KEY, EXTENSIONS, PARTS };
 enum {

@@ -4,9 +4,9 @@
 #include "ca/journal.h"
 #include "ca/authorise.h"
 #include "ca/signer.h"
-#include "clock.h"
-#include "csr.h"
-#include "ear.h"
+#include "common/clock.h"
+#include "common/crypto/csr.h"
+#include "common/evidence/ear.h"
 
 #include <signal.h>
 #include <sys/resource.h>

@@ -1,7 +1,7 @@
 /* What time a device believes it is, with and without a clock of its own. */
 #include "device/device_clock.h"
 
-#include "version.h"
+#include "common/version.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

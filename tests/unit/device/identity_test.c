@@ -8,8 +8,8 @@
  */
 #include "device/identity.h"
 
-#include "clock.h"
-#include "csr.h"
+#include "common/clock.h"
+#include "common/crypto/csr.h"
 #include "device/report.h"
 #include "device/secure_world.h"
 #include "workbench.h"

@@ -1,7 +1,7 @@
 /* Messages between the worlds: what is understood, and that everything else is not. */
 #include "device/psa_protocol.h"
 
-#include "csr.h"
+#include "common/crypto/csr.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,10 +2,10 @@
  * it. */
 #include "device/secure_world.h"
 
-#include "csr.h"
+#include "common/crypto/csr.h"
 #include "device/confine.h"
 #include "device/secure_keys.h"
-#include "file.h"
+#include "common/file.h"
 #include "workbench.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* What the normal world remembers: whole files, old or new, and nothing half written. */
 #include "device/store.h"
 
-#include "file.h"
+#include "common/file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

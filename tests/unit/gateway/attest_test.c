@@ -2,10 +2,10 @@
 
 #include "../tls_site.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "gateway/attest/health.h"
-#include "httpc.h"
-#include "log.h"
+#include "common/http/httpc.h"
+#include "common/log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,8 +4,8 @@
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"
 #include "gateway/worker.h"
-#include "log.h"
-#include "loop.h"
+#include "common/log.h"
+#include "common/loop.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -1,8 +1,8 @@
 #include "gateway/signer_client.h"
 
-#include "clock.h"
-#include "log.h"
-#include "loop.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
 
 #include <pthread.h>
 #include <setjmp.h>

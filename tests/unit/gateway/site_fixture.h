@@ -7,12 +7,12 @@
 
 #include "store_fixture.h"
 
-#include "admin_auth.h"
-#include "feed_format.h"
+#include "common/admin/admin_auth.h"
+#include "common/feed/feed_format.h"
 #include "gateway/admin/admin.h"
 #include "gateway/feed/feed.h"
 #include "gateway/worker.h"
-#include "peers.h"
+#include "common/peers.h"
 #include "tests/unit/attestation/certs.h"
 #include "tests/unit/scgi_client.h"
 

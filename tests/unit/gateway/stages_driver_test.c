@@ -1,6 +1,6 @@
 #include "gateway/enrol/stages.h"
 
-#include "log.h"
+#include "common/log.h"
 
 #include <pthread.h>
 #include <setjmp.h>

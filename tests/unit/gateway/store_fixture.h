@@ -4,7 +4,7 @@
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
-#include "clock.h"
+#include "common/clock.h"
 #include "gateway/store/store_feed.h"
 #include "gateway/store/store_query.h"
 

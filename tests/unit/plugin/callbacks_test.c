@@ -5,7 +5,7 @@
 #include "broker_stub.h"
 #include "../counted_heap.h"
 #include "common/clock.h"
-#include "common/crypto.h"
+#include "common/crypto/crypto.h"
 #include "plugin/table_journal.h"
 
 #include <dirent.h>

@@ -1,0 +1,337 @@
+#include "feed_format_internal.h"
+
+#include "common/cbor/cbor.h"
+#include "common/cbor/cose.h"
+#include "common/policy/policy.h"
+
+#include <string.h>
+
+enum { BSTR_MAJOR = 2 };
+
+/* ---- the sequence ---- */
+
+/* The first byte decides: a definite byte string with a length that fits. */
+static outcome check_head(uint8_t head, struct fault *f)
+{
+	if (head >> 5 != BSTR_MAJOR || (head & 31) > 26)
+		return refuse(f, REASON_FEED_FORMAT,
+			      "the stream is a sequence of byte strings; this starts with 0x%02x", head);
+	return DONE;
+}
+
+outcome feed_next(struct bytes in, struct bytes *frame, size_t *used, struct fault *f)
+{
+	*used = 0;
+	if (in.n == 0)
+		return DONE;
+	outcome o = check_head(in.p[0], f);
+	if (!o.ok)
+		return o;
+	unsigned info = in.p[0] & 31;
+	size_t width = info < 24 ? 0 : (size_t)1 << (info - 24);
+	if (in.n < 1 + width)
+		return DONE;
+	size_t length = info;
+	if (width)
+		length = 0;
+	for (size_t i = 0; i < width; i++)
+		length = length << 8 | in.p[1 + i];
+	if (length > FEED_FRAME_MAX)
+		return refuse(f, REASON_FEED_FORMAT, "a frame of %zu bytes; %d is the limit", length,
+			      FEED_FRAME_MAX);
+	if (in.n - 1 - width < length)
+		return DONE;
+	*frame = bytes_of(in.p + 1 + width, length);
+	*used = 1 + width + length;
+	return DONE;
+}
+
+/* ---- records ---- */
+
+static outcome read_uint(struct cbor_reader *r, int64_t max, int64_t *out, struct fault *f)
+{
+	struct cbor_item item;
+	outcome o = cbor_expect(r, CBOR_UINT, &item, f);
+	if (o.ok && item.number > (uint64_t)max)
+		return refuse(f, REASON_FEED_FORMAT, "a number beyond its range");
+	*out = (int64_t)item.number;
+	return o;
+}
+
+static outcome read_digest(struct cbor_reader *r, struct bytes *out, struct fault *f)
+{
+	struct cbor_item item;
+	outcome o = cbor_expect(r, CBOR_BSTR, &item, f);
+	if (o.ok && item.bytes.n != SHA256_SIZE)
+		return refuse(f, REASON_FEED_FORMAT, "a hash of %zu bytes", item.bytes.n);
+	*out = item.bytes;
+	return o;
+}
+
+static outcome read_name_or_none(struct cbor_reader *r, struct bytes *out, struct fault *f)
+{
+	struct cbor_item item;
+	outcome o = cbor_expect(r, CBOR_TSTR, &item, f);
+	if (!o.ok)
+		return o;
+	if (item.bytes.n > FEED_NAME_MAX)
+		return refuse(f, REASON_FEED_FORMAT, "a name of %zu characters", item.bytes.n);
+	for (size_t i = 0; i < item.bytes.n; i++)
+		if (item.bytes.p[i] < 0x21 || item.bytes.p[i] > 0x7e)
+			return refuse(f, REASON_FEED_FORMAT, "a name with a character outside 0x21..0x7e");
+	*out = item.bytes;
+	return o;
+}
+
+static outcome read_name(struct cbor_reader *r, struct bytes *out, struct fault *f)
+{
+	outcome o = read_name_or_none(r, out, f);
+	if (o.ok && out->n == 0)
+		return refuse(f, REASON_FEED_FORMAT, "a name of 0 characters");
+	return o;
+}
+
+static outcome read_certificate(struct cbor_reader *r, struct feed_record *out, struct fault *f)
+{
+	int64_t state = 0, flags = 0;
+	outcome o = read_digest(r, &out->fingerprint, f);
+	if (o.ok)
+		o = read_uint(r, FEED_REVOKED, &state, f);
+	if (o.ok)
+		o = cbor_int(r, &out->not_before, f);
+	if (o.ok)
+		o = cbor_int(r, &out->not_after, f);
+	if (o.ok)
+		o = read_name(r, &out->name, f);
+	if (o.ok)
+		o = read_name(r, &out->policy, f);
+	if (o.ok)
+		o = read_uint(r, FEED_REPORT_CONNECT | FEED_SERVICE, &flags, f);
+	if (o.ok && out->not_after < out->not_before)
+		return refuse(f, REASON_FEED_FORMAT, "a certificate that ends before it begins");
+	out->state = (enum feed_state)state;
+	out->flags = (unsigned)flags;
+	return o;
+}
+
+static outcome read_policy(struct cbor_reader *r, struct feed_record *out, struct fault *f)
+{
+	struct cbor_item item = {0};
+	outcome o = read_name(r, &out->policy, f);
+	if (o.ok)
+		o = cbor_expect(r, CBOR_TSTR, &item, f);
+	if (o.ok && item.bytes.n > POLICY_BYTES_MAX)
+		return refuse(f, REASON_FEED_FORMAT, "a policy document of %zu bytes", item.bytes.n);
+	out->document = item.bytes;
+	return o;
+}
+
+static outcome read_removed(struct cbor_reader *r, struct feed_record *out, struct fault *f)
+{
+	return read_digest(r, &out->fingerprint, f);
+}
+
+static outcome read_sessions(struct cbor_reader *r, struct feed_record *out, struct fault *f)
+{
+	struct cbor_item item = {0};
+	outcome o = cbor_expect(r, CBOR_BSTR, &item, f);
+	if (o.ok && item.bytes.n != FEED_QUESTION_SIZE)
+		return refuse(f, REASON_FEED_FORMAT, "a question's name of %zu bytes", item.bytes.n);
+	out->question = item.bytes;
+	if (o.ok)
+		o = read_uint(r, INT64_MAX, &out->after_us, f);
+	if (o.ok)
+		o = read_uint(r, FEED_SESSIONS_MAX, &out->limit, f);
+	if (o.ok && out->limit == 0)
+		return refuse(f, REASON_FEED_FORMAT, "a question for 0 sessions");
+	return o.ok ? read_name_or_none(r, &out->name, f) : o;
+}
+
+static const struct {
+	enum feed_record_type type;
+	size_t items;
+	outcome (*read)(struct cbor_reader *r, struct feed_record *out, struct fault *f);
+} record_types[] = {
+	{FEED_CERTIFICATE, 8, read_certificate},
+	{FEED_POLICY, 3, read_policy},
+	{FEED_REMOVED, 2, read_removed},
+	{FEED_SESSIONS, 5, read_sessions},
+};
+
+static outcome read_record(struct cbor_reader *r, struct feed_record *out, struct fault *f)
+{
+	struct cbor_item head;
+	int64_t type = 0;
+	*out = (struct feed_record){0};
+	outcome o = cbor_expect(r, CBOR_ARRAY, &head, f);
+	if (o.ok)
+		o = read_uint(r, INT32_MAX, &type, f);
+	if (!o.ok)
+		return o;
+	for (size_t i = 0; i < sizeof record_types / sizeof *record_types; i++) {
+		if ((int64_t)record_types[i].type != type || record_types[i].items != head.number)
+			continue;
+		out->type = record_types[i].type;
+		return record_types[i].read(r, out, f);
+	}
+	return refuse(f, REASON_FEED_FORMAT, "a record of type %lld with %llu items", (long long)type,
+		      (unsigned long long)head.number);
+}
+
+outcome feed_records(const struct feed_frame *frame, feed_each *each, void *arg, struct fault *f)
+{
+	struct cbor_reader r = cbor_reader(frame->records);
+	struct feed_record record;
+	outcome o = DONE;
+	for (size_t i = 0; o.ok && i < frame->count; i++) {
+		o = read_record(&r, &record, f);
+		if (o.ok && each)
+			o = each(arg, &record, f);
+	}
+	return o.ok ? cbor_end(&r, f) : o;
+}
+
+/* ---- the frame ---- */
+
+struct open_frame {
+	struct feed_frame *out;
+	unsigned seen;	/* bit per label */
+	unsigned types; /* bit per type of record */
+};
+
+static outcome copy_digest(struct cbor_reader *r, uint8_t out[SHA256_SIZE], struct fault *f)
+{
+	struct bytes digest;
+	outcome o = read_digest(r, &digest, f);
+	if (o.ok)
+		memcpy(out, digest.p, SHA256_SIZE);
+	return o;
+}
+
+static outcome note_type(void *arg, const struct feed_record *record, struct fault *f)
+{
+	struct open_frame *open = arg;
+	(void)f;
+	open->types |= 1u << record->type;
+	return DONE;
+}
+
+static outcome take_records(struct cbor_reader *r, struct open_frame *open, struct fault *f)
+{
+	struct feed_frame *out = open->out;
+	struct cbor_item head;
+	outcome o = cbor_expect(r, CBOR_ARRAY, &head, f);
+	if (!o.ok)
+		return o;
+	if (head.number > FEED_RECORDS_MAX)
+		return refuse(f, REASON_FEED_FORMAT, "%llu records; %d is the limit",
+			      (unsigned long long)head.number, FEED_RECORDS_MAX);
+	out->count = (size_t)head.number;
+	out->records = bytes_of(r->p, (size_t)(r->end - r->p));
+	o = feed_records(out, note_type, open, f);
+	r->p = r->end;
+	return o;
+}
+
+static outcome take_kind(struct cbor_reader *r, struct feed_frame *out, struct fault *f)
+{
+	int64_t kind = 0;
+	outcome o = read_uint(r, FEED_QUESTION, &kind, f);
+	out->kind = (enum feed_kind)kind;
+	return o;
+}
+
+static outcome frame_field(void *arg, struct cbor_label label, struct cbor_reader *value, struct fault *f)
+{
+	struct open_frame *open = arg;
+	struct feed_frame *out = open->out;
+	if (label.text.p || label.number < LABEL_EPOCH || label.number >= LABELS_END)
+		return refuse(f, REASON_FEED_FORMAT, "a frame with an unknown label");
+	open->seen |= 1u << label.number;
+	switch (label.number) {
+	case LABEL_EPOCH:
+		return read_uint(value, INT64_MAX, &out->epoch, f);
+	case LABEL_FIRST:
+		return read_uint(value, INT64_MAX, &out->first, f);
+	case LABEL_LAST:
+		return read_uint(value, INT64_MAX - 1, &out->last, f);
+	case LABEL_TIME:
+		return read_uint(value, INT64_MAX, &out->time_ms, f);
+	case LABEL_PREVIOUS:
+		return copy_digest(value, out->previous, f);
+	case LABEL_KIND:
+		return take_kind(value, out, f);
+	case LABEL_RECORDS:
+		return take_records(value, open, f);
+	default:
+		return copy_digest(value, out->head, f);
+	}
+}
+
+/* What must hold within a frame, whatever came before it. */
+static outcome check_numbers(const struct feed_frame *frame, struct fault *f)
+{
+	bool snapshot = frame->kind == FEED_SNAPSHOT || frame->kind == FEED_SNAPSHOT_LAST;
+	if (snapshot && frame->first != 0)
+		return refuse(f, REASON_FEED_FORMAT, "a snapshot's first number is 0");
+	if (!snapshot && (frame->first == 0 || frame->last < frame->first - 1))
+		return refuse(f, REASON_FEED_FORMAT, "numbers %lld to %lld", (long long)frame->first,
+			      (long long)frame->last);
+	if (frame->kind == FEED_CHANGES && frame->last < frame->first)
+		return refuse(f, REASON_FEED_FORMAT, "changes without a log entry");
+	if (frame->kind == FEED_HEARTBEAT && frame->count)
+		return refuse(f, REASON_FEED_FORMAT, "a heartbeat with records");
+	if (frame->kind == FEED_QUESTION && frame->count != 1)
+		return refuse(f, REASON_FEED_FORMAT, "a question with %zu records", frame->count);
+	return DONE;
+}
+
+/* A question is none of what a table is made of, and nothing else is asked. */
+static outcome check_types(const struct open_frame *open, struct fault *f)
+{
+	const unsigned question = 1u << FEED_SESSIONS;
+	bool asks = open->types & question, tells = open->types & ~question;
+	if (open->out->kind == FEED_QUESTION ? tells : asks)
+		return refuse(f, REASON_FEED_FORMAT, "a record that has no place in a frame of kind %d",
+			      (int)open->out->kind);
+	return DONE;
+}
+
+static outcome parse_payload(struct bytes payload, struct feed_frame *out, struct fault *f)
+{
+	struct cbor_reader r = cbor_reader(payload);
+	struct open_frame open = {.out = out};
+	outcome o = cbor_map(&r, frame_field, &open, f);
+	if (o.ok)
+		o = cbor_end(&r, f);
+	if (o.ok && open.seen != (1u << LABELS_END) - (1u << LABEL_EPOCH))
+		return refuse(f, REASON_FEED_FORMAT, "a frame lacks a label");
+	if (o.ok)
+		o = check_numbers(out, f);
+	return o.ok ? check_types(&open, f) : o;
+}
+
+/* A reader needs one reason for "not our format", whichever rule of CBOR or COSE was broken. */
+static outcome malformed(struct fault *f, const struct fault *why)
+{
+	return refuse(f, REASON_FEED_FORMAT, "%s", why->text);
+}
+
+outcome feed_open(struct bytes frame, EVP_PKEY *key, struct feed_frame *out, struct fault *f)
+{
+	struct cose_sign1 cose;
+	struct fault why = {0};
+	*out = (struct feed_frame){0};
+	if (frame.n > FEED_FRAME_MAX)
+		return refuse(f, REASON_FEED_FORMAT, "a frame of %zu bytes; %d is the limit", frame.n,
+			      FEED_FRAME_MAX);
+	if (!cose_parse(frame, &cose, &why).ok)
+		return malformed(f, &why);
+	if (!cose_verify(&cose, key, &why).ok)
+		return refuse(f, REASON_FEED_SIGNATURE, "the frame is not signed by the pinned feed key: %s",
+			      why.text);
+	if (!parse_payload(cose.payload, out, &why).ok)
+		return malformed(f, &why);
+	sha256(cose.payload, out->digest);
+	return DONE;
+}
