@@ -29,15 +29,18 @@ struct chain_rules {
 
 /* What is known. Answers stay valid during the check. */
 struct chain_world {
-	/* The line record in force, its state the stricter of the record's and the operator's; its signature is
-	 * verified already. NULL: no such line. */
-	const struct line_record *(*line)(void *arg, const uint8_t key_id[KEY_ID_SIZE]);
-	/* NULL: no such order. Verified already. */
+	/* The line record in force, of this programme, its state the stricter of the record's and the operator's;
+	 * its signature is verified already. NULL: no such line. *key is NULL when called, and may be left so:
+	 * the key is then made from the record, which costs a tenth of what the check costs. */
+	const struct line_record *(*line)(void *arg, const uint8_t key_id[KEY_ID_SIZE],
+					  const struct provenance_key **key);
+	/* The order of this programme. NULL: there is none. Verified already. */
 	const struct work_order *(*order)(void *arg, const uint8_t line[KEY_ID_SIZE], const char *batch,
 					  int64_t stage);
-	/* The register's time of a statement where the chain has no receipt for it; false: not registered. */
+	/* The register's time of a statement where the chain has no receipt for it; false: not registered.
+	 * NULL: receipts alone count. */
 	bool (*registered)(void *arg, const uint8_t statement[SHA256_SIZE], int64_t *time);
-	const uint8_t *register_key; /* point */
+	const struct provenance_key *register_key; /* NULL: no receipt is believed */
 	void *arg;
 };
 
@@ -45,21 +48,22 @@ struct chain_world {
 struct chain_shown {
 	const struct chain_variant *variant; /* into the rules; NULL where refused */
 	int64_t times[STAGES_MAX];	     /* of the register, one a statement */
-	size_t honest; /* statements whose line, order, time and signature hold, from the first on */
+	size_t honest; /* statements that hold in all that is asked of each, from the first on */
 };
 
 /*
- * In this order; the first that does not hold is the reason:
+ * In this order, each over all statements before the next; the first that does not hold is the reason:
  *   CHAIN_DEVICE           each dev is this device's
  *   CHAIN_PROGRAMME        each programme is ours
  *   CHAIN_BROKEN           each names the one before, and stages rise
  *   LINE_UNKNOWN, LINE_STAGE, PROVENANCE_SIGNATURE      the line of each, first to last
  *   ORDER_MISSING, ORDER_QUOTA, ORDER_ROUTE             its order
- *   RECEIPT_SIGNATURE, RECEIPT_MISMATCH                 the receipt, where there is one
+ *   RECEIPT_SIGNATURE, RECEIPT_MISMATCH                 the receipt, where there is one: of a statement of this
+ *                          chain, and as many times as statements up to it
  *   LINE_REVOKED           of a line that is revoked, what is not registered or was from that time on
  *   CHAIN_UNREGISTERED     each has a time of the register, and times never fall
- *   LINE_SUSPENDED, LINE_TIME, ORDER_TIME               at that time
- *   COUNTERSIGNATURE       the chip was at the last line
+ *   LINE_SUSPENDED, LINE_TIME, ORDER_TIME               at that time, both ends included
+ *   COUNTERSIGNATURE, TEST_KEY                          the chip was at the last line
  *   CHAIN_DIVERTED         the stages are the beginning of a variant: it left the chain early
  *   CHAIN_STAGES           the stages are no variant
  * `shown` is filled in either case, as far as the check came.

@@ -13,9 +13,9 @@ struct line_record {
 	uint8_t programme[PROGRAMME_ID_SIZE];
 	int64_t version;		/* from 1 */
 	uint8_t key[P256_POINT_SIZE];	/* the line's; its id is provenance_key_id's */
-	char site[LINE_SITE_SIZE];	/* UTF-8, for people */
-	uint8_t stages[STAGES_MAX];	/* that it may do */
-	size_t stage_count;
+	char site[LINE_SITE_SIZE];	/* UTF-8 without control characters, for people */
+	uint8_t stages[STAGES_MAX];	/* that it may do, ascending */
+	size_t stage_count;		/* at least 1 */
 	int64_t not_before; /* Unix seconds; compared with the register's time */
 	int64_t not_after;  /* at most LINE_VALIDITY_MAX_S later */
 	enum line_state state;

@@ -28,6 +28,8 @@ enum {
 	STAGE_NONCE_SIZE = 16,
 	PROVENANCE_OBJECT_MAX = 512,
 };
+/* Of every time in an object: the end of year 9999, the last that RFC 3339 can write. */
+#define PROVENANCE_TIME_MAX INT64_C(253402300799)
 
 enum provenance_type {
 	PROVENANCE_WORK_ORDER = 1,
@@ -49,6 +51,21 @@ MUST_USE outcome provenance_open(struct bytes in, struct provenance_object *out,
 /* The signature under the key with this point; REASON_PROVENANCE_SIGNATURE. The key id must be the key's. */
 MUST_USE outcome provenance_verify(const struct provenance_object *o, const uint8_t point[P256_POINT_SIZE],
 				   struct fault *f);
+
+/* A public key and its id, made once by who verifies with it often; read-only, threads may share it. */
+struct provenance_key {
+	uint8_t id[KEY_ID_SIZE];
+	EVP_PKEY *key; /* owned */
+};
+
+/* REASON_CRYPTO where the point is not on the curve. The caller frees. */
+MUST_USE outcome provenance_key_make(const uint8_t point[P256_POINT_SIZE], struct provenance_key *out,
+				     struct fault *f);
+void provenance_key_free(struct provenance_key *key);
+/* As provenance_verify. */
+MUST_USE outcome provenance_verify_with(const struct provenance_object *o, const struct provenance_key *key,
+					struct fault *f);
+
 /* Appends the object; `payload` is an encoded map. */
 MUST_USE outcome provenance_seal(struct buf *out, struct bytes payload, EVP_PKEY *key, struct fault *f);
 /* What kind of object this is, for tools that take any of them; 0 where it is none. */
@@ -61,7 +78,10 @@ void provenance_key_id(const uint8_t point[P256_POINT_SIZE], uint8_t out[KEY_ID_
 /* The SubjectPublicKeyInfo (91 bytes) of the key with this point; whether it is on the curve is not looked at. */
 enum { P256_SPKI_SIZE = 91 };
 void provenance_spki(const uint8_t point[P256_POINT_SIZE], uint8_t out[P256_SPKI_SIZE]);
+bool provenance_point_on_curve(const uint8_t point[P256_POINT_SIZE]);
 bool provenance_batch_valid(const char *batch);
+/* UTF-8 that is not empty, without control characters: names reach operators' terminals. */
+bool provenance_name_valid(const char *name);
 
 /* dev = SHA-256(programme || instance ID): what a chain calls the device. */
 void provenance_dev(const uint8_t programme[PROGRAMME_ID_SIZE], const uint8_t instance_id[INSTANCE_ID_SIZE],

@@ -34,7 +34,7 @@ struct receipt {
 	struct provenance_object object; /* its key id is the register's */
 };
 
-/* Indices and times never fall. */
+/* Indices rise, times never fall. */
 MUST_USE outcome receipt_read(struct bytes in, struct receipt *out, struct fault *f);
 MUST_USE outcome receipt_sign(struct buf *out, const struct receipt *r, EVP_PKEY *register_key, struct fault *f);
 

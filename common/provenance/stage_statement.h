@@ -10,7 +10,7 @@ struct stage_statement {
 	uint8_t programme[PROGRAMME_ID_SIZE];
 	char batch[BATCH_SIZE];
 	int64_t stage; /* 1 to STAGE_NUMBER_MAX */
-	int64_t seq;   /* 1 to the order's quota; never used twice by a line within (batch, stage) */
+	int64_t seq;   /* 1 to the order's quota, at most UINT32_MAX; never used twice by a line within (batch, stage) */
 	uint8_t dev[DEV_SIZE];
 	uint8_t previous[SHA256_SIZE]; /* hash of the statement before; provenance_start's for the first */
 	int64_t time;		       /* the line's own clock, Unix seconds: of no weight */
@@ -34,7 +34,8 @@ MUST_USE outcome stage_statement_sign(struct buf *out, const struct stage_statem
  */
 void stage_countersigned(const struct stage_statement *s, const uint8_t line[KEY_ID_SIZE],
 			 const uint8_t nonce[STAGE_NONCE_SIZE], uint8_t out[SHA256_SIZE]);
-/* `signature` is 64 bytes (r || s) or a PSA token; REASON_COUNTERSIGNATURE. */
+/* `signature` is 64 bytes (r || s) or a PSA token; REASON_COUNTERSIGNATURE, or REASON_TEST_KEY for a RoT key that
+ * is published, unless that is allowed. */
 MUST_USE outcome stage_countersignature_verify(const uint8_t digest[SHA256_SIZE], struct bytes signature,
 					       const uint8_t rot_key[P256_POINT_SIZE], bool allow_test_keys,
 					       struct fault *f);

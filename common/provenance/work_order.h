@@ -6,12 +6,14 @@
 
 #include "common/provenance/provenance.h"
 
+enum { ORDER_REGISTER_WITHIN_MAX_S = 366 * 86400 };
+
 struct work_order {
 	uint8_t programme[PROGRAMME_ID_SIZE];
 	char batch[BATCH_SIZE];
 	int64_t stage;
 	uint8_t line[KEY_ID_SIZE];
-	int64_t quota;		     /* sequence numbers 1 to this */
+	int64_t quota;		     /* sequence numbers 1 to this; at most UINT32_MAX */
 	int64_t not_before;	     /* Unix seconds; compared with the register's time */
 	int64_t not_after;
 	int64_t register_within_s;   /* how much later than not_after a statement may reach the register */

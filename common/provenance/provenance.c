@@ -1,0 +1,277 @@
+#include "provenance_internal.h"
+
+#include <string.h>
+
+/* {1: -7, 4: h'...'} up to the key id (RFC 9052 3.1). */
+static const uint8_t header_prefix[] = {0xa2, 0x01, 0x26, 0x04, 0x40 | KEY_ID_SIZE};
+enum { HEADER_SIZE = sizeof header_prefix + KEY_ID_SIZE };
+
+/* DER of a SubjectPublicKeyInfo of P-256 before its coordinates (RFC 5480 2). */
+static const uint8_t spki_prefix[P256_SPKI_SIZE - P256_POINT_SIZE] = {
+	0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+	0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+};
+
+/* ---- envelope ---- */
+
+static size_t bstr_size(size_t n)
+{
+	return n + (n < 24 ? 1 : n < 256 ? 2 : 3);
+}
+
+/* All lengths are definite, so one that is encoded in more bytes than it needs, or an unprotected header that
+ * is not empty, shows in the sum. */
+static bool envelope_is_shortest(const struct cose_sign1 *c, size_t size)
+{
+	enum { TAG_ARRAY_AND_EMPTY_MAP = 3 };
+	return size == TAG_ARRAY_AND_EMPTY_MAP + bstr_size(c->protected_header.n) + bstr_size(c->payload.n) +
+			       bstr_size(c->signature.n);
+}
+
+outcome provenance_open(struct bytes in, struct provenance_object *out, struct fault *f)
+{
+	struct cose_sign1 *c = &out->cose;
+	*out = (struct provenance_object){0};
+	if (in.n > PROVENANCE_OBJECT_MAX)
+		return refuse(f, REASON_CHAIN_MALFORMED, "an object of %zu bytes; %d are the most", in.n,
+			      PROVENANCE_OBJECT_MAX);
+	outcome o = cose_parse(in, c, f);
+	if (!o.ok)
+		return o;
+	if (c->protected_header.n != HEADER_SIZE ||
+	    memcmp(c->protected_header.p, header_prefix, sizeof header_prefix) != 0)
+		return refuse(f, REASON_CHAIN_MALFORMED,
+			      "the protected header is not {1: -7, 4: a key id of %d bytes}", KEY_ID_SIZE);
+	if (!envelope_is_shortest(c, in.n))
+		return refuse(f, REASON_CHAIN_MALFORMED,
+			      "RFC 8949 4.2.1: the envelope is not in its shortest form, or its unprotected "
+			      "header is not empty");
+	memcpy(out->key_id, c->protected_header.p + sizeof header_prefix, KEY_ID_SIZE);
+	sha256(in, out->sha256);
+	return DONE;
+}
+
+static outcome verify_by(const struct provenance_object *o, const uint8_t key_id[KEY_ID_SIZE], EVP_PKEY *key,
+			 struct fault *f)
+{
+	struct fault own = {0};
+	if (memcmp(o->key_id, key_id, KEY_ID_SIZE) != 0)
+		return refuse(f, REASON_PROVENANCE_SIGNATURE, "the key id is not this key's");
+	if (!key)
+		return refuse(f, REASON_PROVENANCE_SIGNATURE, "the key's point is not on P-256");
+	if (cose_verify(&o->cose, key, &own).ok)
+		return DONE;
+	return refuse(f, own.reason == REASON_NO_MEMORY ? REASON_NO_MEMORY : REASON_PROVENANCE_SIGNATURE,
+		      "%s", own.text);
+}
+
+outcome provenance_verify(const struct provenance_object *o, const uint8_t point[P256_POINT_SIZE],
+			  struct fault *f)
+{
+	uint8_t key_id[KEY_ID_SIZE], spki[P256_SPKI_SIZE];
+	provenance_key_id(point, key_id);
+	provenance_spki(point, spki);
+	return verify_by(o, key_id, ec_key_borrow(bytes_of(spki, sizeof spki)), f);
+}
+
+outcome provenance_verify_with(const struct provenance_object *o, const struct provenance_key *key,
+			       struct fault *f)
+{
+	return verify_by(o, key->id, key->key, f);
+}
+
+outcome provenance_seal(struct buf *out, struct bytes payload, EVP_PKEY *key, struct fault *f)
+{
+	uint8_t point[P256_POINT_SIZE], header[HEADER_SIZE];
+	if (!provenance_point(key, point))
+		return refuse(f, REASON_CRYPTO, "the key that signs is not on P-256");
+	memcpy(header, header_prefix, sizeof header_prefix);
+	provenance_key_id(point, header + sizeof header_prefix);
+	return cose_sign(out, bytes_of(header, sizeof header), payload, key, f);
+}
+
+/* ---- payload ---- */
+
+outcome provenance_one_form(struct bytes in, const struct buf *written, const char *what, struct fault *f)
+{
+	if (written->failed)
+		return refuse(f, REASON_NO_MEMORY, "no memory to write a %s", what);
+	if (!bytes_equal(in, buf_view(written)))
+		return refuse(f, REASON_CHAIN_MALFORMED, "RFC 8949 4.2.1: %s: not in deterministic encoding",
+			      what);
+	return DONE;
+}
+
+/* The member as its limit counts it. */
+static int64_t measure(const struct cbor_fields_row *row, const char *member)
+{
+	int64_t number;
+	struct bytes view;
+	switch (row->type) {
+	case CBOR_FIELD_UINT:
+		memcpy(&number, member, sizeof number);
+		return number;
+	case CBOR_FIELD_BYTES:
+	case CBOR_FIELD_TEXT_VIEW:
+		memcpy(&view, member, sizeof view);
+		return (int64_t)view.n;
+	case CBOR_FIELD_TEXT:
+		return (int64_t)strlen(member);
+	case CBOR_FIELD_FIXED:
+		break;
+	}
+	return (int64_t)row->size;
+}
+
+static outcome check_limits(const struct provenance_format *format, uint32_t keys, const void *wire,
+			    struct fault *f)
+{
+	for (size_t i = 0; i < format->fields.count; i++) {
+		const struct cbor_fields_row *row = &format->fields.rows[i];
+		const struct provenance_limit *limit = &format->limits[i];
+		if (!(keys & CBOR_FIELD_BIT(i))) {
+			if (!(format->optional & CBOR_FIELD_BIT(i)))
+				return refuse(f, REASON_CHAIN_MALFORMED, "%s: no %s (key %zu)", format->name,
+					      limit->name, i);
+			continue;
+		}
+		int64_t size = measure(row, (const char *)wire + row->offset);
+		if (size < limit->least || size > limit->most)
+			return refuse(f, REASON_CHAIN_MALFORMED,
+				      "%s: %s (key %zu) is not from %lld to %lld%s", format->name,
+				      limit->name, i, (long long)limit->least, (long long)limit->most,
+				      row->type == CBOR_FIELD_UINT ? "" : " bytes");
+	}
+	return DONE;
+}
+
+outcome provenance_read(struct bytes in, const struct provenance_format *format, void *wire, uint32_t *seen,
+			struct provenance_object *object, struct fault *f)
+{
+	struct buf written = {0};
+	outcome o = provenance_open(in, object, f);
+	if (o.ok)
+		o = cbor_fields_read(object->cose.payload, &format->fields, wire, seen, f);
+	if (o.ok)
+		o = check_limits(format, *seen, wire, f);
+	if (!o.ok)
+		return o;
+	cbor_fields_write(&written, &format->fields, *seen, wire);
+	o = provenance_one_form(object->cose.payload, &written, format->name, f);
+	buf_free(&written);
+	return o;
+}
+
+outcome provenance_write(struct buf *out, const struct provenance_format *format, uint32_t optional,
+			 void *wire, EVP_PKEY *key, struct fault *f)
+{
+	struct buf payload = {0};
+	struct provenance_head head = {PROVENANCE_FORMAT_VERSION, format->type};
+	uint32_t keys = (CBOR_FIELD_BIT(format->fields.count) - 1) & (~format->optional | optional);
+	memcpy(wire, &head, sizeof head);
+	outcome o = check_limits(format, keys, wire, f);
+	if (!o.ok)
+		return o;
+	cbor_fields_write(&payload, &format->fields, keys, wire);
+	if (payload.failed)
+		o = refuse(f, REASON_NO_MEMORY, "no memory for a %s", format->name);
+	else
+		o = provenance_seal(out, buf_view(&payload), key, f);
+	buf_free(&payload);
+	return o;
+}
+
+enum provenance_type provenance_type_of(struct bytes in)
+{
+	/* a map whose keys 0 and 1 have one byte each: deterministic, so they come first */
+	static const uint8_t head[] = {0, PROVENANCE_FORMAT_VERSION, 1};
+	enum { HEAD_AT = 1, TYPE_AT = HEAD_AT + sizeof head };
+	struct provenance_object o;
+	if (!provenance_open(in, &o, NULL).ok)
+		return (enum provenance_type)0;
+	struct bytes p = o.cose.payload;
+	if (p.n <= TYPE_AT || memcmp(p.p + HEAD_AT, head, sizeof head) != 0 ||
+	    p.p[TYPE_AT] > PROVENANCE_REGISTER_HEAD)
+		return (enum provenance_type)0;
+	return (enum provenance_type)p.p[TYPE_AT];
+}
+
+/* ---- keys and names ---- */
+
+bool provenance_point(EVP_PKEY *key, uint8_t point[P256_POINT_SIZE])
+{
+	uint8_t spki[SPKI_MAX];
+	struct bytes at = ec_spki_point(bytes_of(spki, ec_key_to_spki(key, spki, sizeof spki)));
+	if (at.n != 1 + P256_POINT_SIZE)
+		return false;
+	memcpy(point, at.p + 1, P256_POINT_SIZE);
+	return true;
+}
+
+void provenance_spki(const uint8_t point[P256_POINT_SIZE], uint8_t out[P256_SPKI_SIZE])
+{
+	memcpy(out, spki_prefix, sizeof spki_prefix);
+	memcpy(out + sizeof spki_prefix, point, P256_POINT_SIZE);
+}
+
+bool provenance_point_on_curve(const uint8_t point[P256_POINT_SIZE])
+{
+	uint8_t spki[P256_SPKI_SIZE];
+	provenance_spki(point, spki);
+	return ec_spki_on_curve(bytes_of(spki, sizeof spki));
+}
+
+void provenance_key_id(const uint8_t point[P256_POINT_SIZE], uint8_t out[KEY_ID_SIZE])
+{
+	uint8_t spki[P256_SPKI_SIZE], hash[SHA256_SIZE];
+	provenance_spki(point, spki);
+	sha256(bytes_of(spki, sizeof spki), hash);
+	memcpy(out, hash, KEY_ID_SIZE);
+}
+
+outcome provenance_key_make(const uint8_t point[P256_POINT_SIZE], struct provenance_key *out, struct fault *f)
+{
+	provenance_key_id(point, out->id);
+	out->key = p256_key_from_point(point, point + P256_POINT_SIZE / 2);
+	return out->key ? DONE : refuse(f, REASON_CRYPTO, "the key's point is not on P-256");
+}
+
+void provenance_key_free(struct provenance_key *key)
+{
+	EVP_PKEY_free(key->key);
+	key->key = NULL;
+}
+
+bool provenance_batch_valid(const char *batch)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t n = strlen(batch);
+	return n > 0 && n < BATCH_SIZE && strspn(batch, allowed) == n;
+}
+
+bool provenance_name_valid(const char *name)
+{
+	if (!*name || !bytes_are_utf8(bytes_str(name)))
+		return false;
+	for (const char *c = name; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return false;
+	return true;
+}
+
+void provenance_dev(const uint8_t programme[PROGRAMME_ID_SIZE], const uint8_t instance_id[INSTANCE_ID_SIZE],
+		    uint8_t out[DEV_SIZE])
+{
+	const struct bytes parts[] = {bytes_of(programme, PROGRAMME_ID_SIZE),
+				      bytes_of(instance_id, INSTANCE_ID_SIZE)};
+	sha256_parts(parts, 2, out);
+}
+
+void provenance_start(const uint8_t programme[PROGRAMME_ID_SIZE], const uint8_t dev[DEV_SIZE],
+		      uint8_t out[SHA256_SIZE])
+{
+	static const char label[] = "mooring-provenance/1";
+	const struct bytes parts[] = {bytes_of(label, sizeof label), bytes_of(programme, PROGRAMME_ID_SIZE),
+				      bytes_of(dev, DEV_SIZE)};
+	sha256_parts(parts, 3, out);
+}
