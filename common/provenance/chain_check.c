@@ -70,27 +70,24 @@ static bool may_do(const struct line_record *line, int64_t stage)
 	return false;
 }
 
-static outcome check_signature(struct checking *c, size_t i, const struct provenance_key *key,
-			       struct fault *f)
+static outcome check_signature(const struct checking *c, size_t i, struct fault *f)
 {
-	const struct provenance_object *o = &c->of[i].s->object;
 	struct fault own = {0};
-	outcome ok =
-		key ? provenance_verify_with(o, key, &own) : provenance_verify(o, c->of[i].line->key, &own);
-	return ok.ok ? ok : refuse_statement(c, i, own.reason, own.text, f);
+	if (provenance_verify(&c->of[i].s->object, c->of[i].line->key, &own).ok)
+		return DONE;
+	return refuse_statement(c, i, own.reason, own.text, f);
 }
 
 static outcome check_line(struct checking *c, size_t i, struct fault *f)
 {
 	struct finding *of = &c->of[i];
-	const struct provenance_key *key = NULL;
-	of->line = c->world->line(c->world->arg, of->s->object.key_id, &key);
+	of->line = c->world->line(c->world->arg, of->s->object.key_id);
 	if (!of->line)
 		return refuse_statement(c, i, REASON_LINE_UNKNOWN, "no line is known by its key id", f);
 	if (!may_do(of->line, of->s->stage))
 		return refuse_statement(c, i, REASON_LINE_STAGE, "its line's record does not have this stage",
 					f);
-	return check_signature(c, i, key, f);
+	return check_signature(c, i, f);
 }
 
 /* A first stage follows no line, and every other one of those that its order names. */
@@ -146,19 +143,28 @@ static void take_times(struct checking *c)
 			c->world->registered(c->world->arg, c->of[i].s->object.sha256, &c->shown->times[i]);
 }
 
+static outcome check_receipt_signature(const struct checking *c, const struct receipt *r, struct fault *f)
+{
+	struct fault own = {0};
+	if (!c->world->register_key)
+		return refuse(f, REASON_RECEIPT_SIGNATURE,
+			      "there is a receipt, and no register's key is known");
+	if (!provenance_verify(&r->object, c->world->register_key, &own).ok)
+		return refuse(f, REASON_RECEIPT_SIGNATURE, "receipt: %s", own.text);
+	return DONE;
+}
+
 /* Of the whole chain, in its first statement's turn. */
 static outcome check_receipt(struct checking *c, size_t i, struct fault *f)
 {
 	const struct receipt *r = &c->chain->receipt;
-	struct fault own = {0};
+	outcome o = DONE;
 	if (i)
 		return DONE;
-	if (c->chain->has_receipt && !c->world->register_key)
-		return refuse(f, REASON_RECEIPT_SIGNATURE,
-			      "no register's key is known, and there is a receipt");
-	if (c->chain->has_receipt && !provenance_verify_with(&r->object, c->world->register_key, &own).ok)
-		return refuse(f, REASON_RECEIPT_SIGNATURE, "receipt: %s", own.text);
-	outcome o = c->chain->has_receipt ? check_receipt_names_chain(c, r, f) : DONE;
+	if (c->chain->has_receipt)
+		o = check_receipt_signature(c, r, f);
+	if (o.ok && c->chain->has_receipt)
+		o = check_receipt_names_chain(c, r, f);
 	if (o.ok)
 		take_times(c);
 	return o;

@@ -30,17 +30,15 @@ struct chain_rules {
 /* What is known. Answers stay valid during the check. */
 struct chain_world {
 	/* The line record in force, of this programme, its state the stricter of the record's and the operator's;
-	 * its signature is verified already. NULL: no such line. *key is NULL when called, and may be left so:
-	 * the key is then made from the record, which costs a tenth of what the check costs. */
-	const struct line_record *(*line)(void *arg, const uint8_t key_id[KEY_ID_SIZE],
-					  const struct provenance_key **key);
+	 * its signature is verified already. NULL: no such line. */
+	const struct line_record *(*line)(void *arg, const uint8_t key_id[KEY_ID_SIZE]);
 	/* The order of this programme. NULL: there is none. Verified already. */
 	const struct work_order *(*order)(void *arg, const uint8_t line[KEY_ID_SIZE], const char *batch,
 					  int64_t stage);
 	/* The register's time of a statement where the chain has no receipt for it; false: not registered.
 	 * NULL: receipts alone count. */
 	bool (*registered)(void *arg, const uint8_t statement[SHA256_SIZE], int64_t *time);
-	const struct provenance_key *register_key; /* NULL: no receipt is believed */
+	const uint8_t *register_key; /* its point; NULL: no receipt is believed */
 	void *arg;
 };
 

@@ -51,33 +51,22 @@ outcome provenance_open(struct bytes in, struct provenance_object *out, struct f
 	return DONE;
 }
 
-static outcome verify_by(const struct provenance_object *o, const uint8_t key_id[KEY_ID_SIZE], EVP_PKEY *key,
-			 struct fault *f)
+outcome provenance_verify(const struct provenance_object *o, const uint8_t point[P256_POINT_SIZE],
+			  struct fault *f)
 {
 	struct fault own = {0};
+	uint8_t key_id[KEY_ID_SIZE], spki[P256_SPKI_SIZE];
+	provenance_spki(point, spki);
+	provenance_key_id(point, key_id);
 	if (memcmp(o->key_id, key_id, KEY_ID_SIZE) != 0)
 		return refuse(f, REASON_PROVENANCE_SIGNATURE, "the key id is not this key's");
+	EVP_PKEY *key = ec_key_borrow(bytes_of(spki, sizeof spki));
 	if (!key)
 		return refuse(f, REASON_PROVENANCE_SIGNATURE, "the key's point is not on P-256");
 	if (cose_verify(&o->cose, key, &own).ok)
 		return DONE;
 	return refuse(f, own.reason == REASON_NO_MEMORY ? REASON_NO_MEMORY : REASON_PROVENANCE_SIGNATURE,
 		      "%s", own.text);
-}
-
-outcome provenance_verify(const struct provenance_object *o, const uint8_t point[P256_POINT_SIZE],
-			  struct fault *f)
-{
-	uint8_t key_id[KEY_ID_SIZE], spki[P256_SPKI_SIZE];
-	provenance_key_id(point, key_id);
-	provenance_spki(point, spki);
-	return verify_by(o, key_id, ec_key_borrow(bytes_of(spki, sizeof spki)), f);
-}
-
-outcome provenance_verify_with(const struct provenance_object *o, const struct provenance_key *key,
-			       struct fault *f)
-{
-	return verify_by(o, key->id, key->key, f);
 }
 
 outcome provenance_seal(struct buf *out, struct bytes payload, EVP_PKEY *key, struct fault *f)
@@ -145,11 +134,25 @@ static outcome check_limits(const struct provenance_format *format, uint32_t key
 	return DONE;
 }
 
+/* Keys 0 and 1 of a map come first, and with their values take a byte each. */
+static enum provenance_type payload_type(struct bytes payload)
+{
+	static const uint8_t version[] = {0, PROVENANCE_FORMAT_VERSION, 1};
+	enum { VERSION_AT = 1, TYPE_AT = VERSION_AT + sizeof version };
+	if (payload.n <= TYPE_AT || memcmp(payload.p + VERSION_AT, version, sizeof version) != 0 ||
+	    payload.p[TYPE_AT] > PROVENANCE_REGISTER_HEAD)
+		return (enum provenance_type)0;
+	return (enum provenance_type)payload.p[TYPE_AT];
+}
+
 outcome provenance_read(struct bytes in, const struct provenance_format *format, void *wire, uint32_t *seen,
 			struct provenance_object *object, struct fault *f)
 {
 	struct buf written = {0};
 	outcome o = provenance_open(in, object, f);
+	if (o.ok && payload_type(object->cose.payload) != format->type)
+		return refuse(f, REASON_CHAIN_MALFORMED, "this is no %s of version %d", format->name,
+			      PROVENANCE_FORMAT_VERSION);
 	if (o.ok)
 		o = cbor_fields_read(object->cose.payload, &format->fields, wire, seen, f);
 	if (o.ok)
@@ -183,17 +186,8 @@ outcome provenance_write(struct buf *out, const struct provenance_format *format
 
 enum provenance_type provenance_type_of(struct bytes in)
 {
-	/* a map whose keys 0 and 1 have one byte each: deterministic, so they come first */
-	static const uint8_t head[] = {0, PROVENANCE_FORMAT_VERSION, 1};
-	enum { HEAD_AT = 1, TYPE_AT = HEAD_AT + sizeof head };
 	struct provenance_object o;
-	if (!provenance_open(in, &o, NULL).ok)
-		return (enum provenance_type)0;
-	struct bytes p = o.cose.payload;
-	if (p.n <= TYPE_AT || memcmp(p.p + HEAD_AT, head, sizeof head) != 0 ||
-	    p.p[TYPE_AT] > PROVENANCE_REGISTER_HEAD)
-		return (enum provenance_type)0;
-	return (enum provenance_type)p.p[TYPE_AT];
+	return provenance_open(in, &o, NULL).ok ? payload_type(o.cose.payload) : (enum provenance_type)0;
 }
 
 /* ---- keys and names ---- */
@@ -227,19 +221,6 @@ void provenance_key_id(const uint8_t point[P256_POINT_SIZE], uint8_t out[KEY_ID_
 	provenance_spki(point, spki);
 	sha256(bytes_of(spki, sizeof spki), hash);
 	memcpy(out, hash, KEY_ID_SIZE);
-}
-
-outcome provenance_key_make(const uint8_t point[P256_POINT_SIZE], struct provenance_key *out, struct fault *f)
-{
-	provenance_key_id(point, out->id);
-	out->key = p256_key_from_point(point, point + P256_POINT_SIZE / 2);
-	return out->key ? DONE : refuse(f, REASON_CRYPTO, "the key's point is not on P-256");
-}
-
-void provenance_key_free(struct provenance_key *key)
-{
-	EVP_PKEY_free(key->key);
-	key->key = NULL;
 }
 
 bool provenance_batch_valid(const char *batch)

@@ -48,24 +48,10 @@ struct provenance_object {
 
 /* REASON_CHAIN_MALFORMED, or CBOR's and COSE's own reasons. Does not look at the signature. */
 MUST_USE outcome provenance_open(struct bytes in, struct provenance_object *out, struct fault *f);
-/* The signature under the key with this point; REASON_PROVENANCE_SIGNATURE. The key id must be the key's. */
+/* The signature under the key with this point; REASON_PROVENANCE_SIGNATURE. The key id must be the key's. To make
+ * the key from its point each time is a thirtieth of the price: nobody needs to keep keys. */
 MUST_USE outcome provenance_verify(const struct provenance_object *o, const uint8_t point[P256_POINT_SIZE],
 				   struct fault *f);
-
-/* A public key and its id, made once by who verifies with it often; read-only, threads may share it. */
-struct provenance_key {
-	uint8_t id[KEY_ID_SIZE];
-	EVP_PKEY *key; /* owned */
-};
-
-/* REASON_CRYPTO where the point is not on the curve. The caller frees. */
-MUST_USE outcome provenance_key_make(const uint8_t point[P256_POINT_SIZE], struct provenance_key *out,
-				     struct fault *f);
-void provenance_key_free(struct provenance_key *key);
-/* As provenance_verify. */
-MUST_USE outcome provenance_verify_with(const struct provenance_object *o, const struct provenance_key *key,
-					struct fault *f);
-
 /* Appends the object; `payload` is an encoded map. */
 MUST_USE outcome provenance_seal(struct buf *out, struct bytes payload, EVP_PKEY *key, struct fault *f);
 /* What kind of object this is, for tools that take any of them; 0 where it is none. */

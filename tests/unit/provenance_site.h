@@ -15,14 +15,13 @@ struct site {
 	uint8_t programme[PROGRAMME_ID_SIZE];
 	EVP_PKEY *programme_key, *authority, *register_key, *rot;
 	EVP_PKEY *line_keys[STAGES_MAX];
-	struct provenance_key register_public, line_public[STAGES_MAX];
+	uint8_t register_point[P256_POINT_SIZE], line_ids[STAGES_MAX][KEY_ID_SIZE];
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	size_t count; /* stages 10, 20 and so on, one line each */
 	struct line_record lines[STAGES_MAX];
 	struct work_order orders[STAGES_MAX];
 	struct chain_rules rules;
 	struct chain_world world;
-	bool lines_are_cached;
 	int64_t registered_at[STAGES_MAX]; /* for what has no receipt; 0: not registered */
 	/* the device's chain */
 	struct stage_statement statements[STAGES_MAX];
@@ -34,16 +33,12 @@ struct site {
 	struct buf chain;
 };
 
-static inline const struct line_record *site_line(void *arg, const uint8_t key_id[KEY_ID_SIZE],
-						  const struct provenance_key **key)
+static inline const struct line_record *site_line(void *arg, const uint8_t key_id[KEY_ID_SIZE])
 {
 	struct site *s = arg;
 	for (size_t i = 0; i < s->count; i++)
-		if (!memcmp(s->line_public[i].id, key_id, KEY_ID_SIZE)) {
-			if (s->lines_are_cached)
-				*key = &s->line_public[i];
+		if (!memcmp(s->line_ids[i], key_id, KEY_ID_SIZE))
 			return &s->lines[i];
-		}
 	return NULL;
 }
 
@@ -74,7 +69,6 @@ static inline bool site_registered(void *arg, const uint8_t statement[SHA256_SIZ
 
 static inline void site_add_line(struct site *s, size_t i)
 {
-	struct fault f;
 	struct line_record *line = &s->lines[i];
 	struct work_order *order = &s->orders[i];
 	s->line_keys[i] = p256_key_generate();
@@ -87,7 +81,7 @@ static inline void site_add_line(struct site *s, size_t i)
 				     .state = LINE_ACTIVE};
 	memcpy(line->programme, s->programme, PROGRAMME_ID_SIZE);
 	assert_true(provenance_point(s->line_keys[i], line->key));
-	accepted(provenance_key_make(line->key, &s->line_public[i], &f), &f, "a line's key");
+	provenance_key_id(line->key, s->line_ids[i]);
 	*order = (struct work_order){.batch = "B-2026.11_000001",
 				     .stage = 10 * ((int64_t)i + 1),
 				     .quota = 70000,
@@ -95,10 +89,10 @@ static inline void site_add_line(struct site *s, size_t i)
 				     .not_after = SITE_T0 + 3600,
 				     .register_within_s = 3600};
 	memcpy(order->programme, s->programme, PROGRAMME_ID_SIZE);
-	memcpy(order->line, s->line_public[i].id, KEY_ID_SIZE);
+	memcpy(order->line, s->line_ids[i], KEY_ID_SIZE);
 	if (i) {
 		order->previous_count = 1;
-		memcpy(order->previous[0], s->line_public[i - 1].id, KEY_ID_SIZE);
+		memcpy(order->previous[0], s->line_ids[i - 1], KEY_ID_SIZE);
 	}
 	s->rules.variants[0].stages[i] = (uint8_t)order->stage;
 }
@@ -123,7 +117,7 @@ static inline void site_countersign(struct site *s)
 {
 	struct fault f;
 	uint8_t digest[SHA256_SIZE];
-	stage_countersigned(&s->statements[s->count - 1], s->line_public[s->count - 1].id, s->nonce, digest);
+	stage_countersigned(&s->statements[s->count - 1], s->line_ids[s->count - 1], s->nonce, digest);
 	accepted(stage_countersign(digest, s->rot, s->countersignature, &f), &f, "a countersignature");
 }
 
@@ -165,21 +159,18 @@ static inline struct bytes site_build(struct site *s)
 
 static inline void site_make(struct site *s, size_t stages)
 {
-	struct fault f;
-	uint8_t point[P256_POINT_SIZE];
 	*s = (struct site){.count = stages};
 	crypto_random(s->programme, sizeof s->programme);
 	s->programme_key = p256_key_generate();
 	s->authority = p256_key_generate();
 	s->register_key = p256_key_generate();
 	s->rot = p256_key_generate();
-	assert_true(provenance_point(s->register_key, point));
-	accepted(provenance_key_make(point, &s->register_public, &f), &f, "the register's key");
+	assert_true(provenance_point(s->register_key, s->register_point));
 	assert_true(evidence_instance_id(s->rot, s->instance_id));
 	memcpy(s->rules.programme, s->programme, PROGRAMME_ID_SIZE);
 	s->rules.variants[0].count = stages;
 	s->rules.variant_count = 1;
-	s->world = (struct chain_world){site_line, site_order, site_registered, &s->register_public, s};
+	s->world = (struct chain_world){site_line, site_order, site_registered, s->register_point, s};
 	memcpy(s->receipt.programme, s->programme, PROGRAMME_ID_SIZE);
 	s->receipt.count = stages;
 	for (size_t i = 0; i < stages; i++) {
@@ -190,7 +181,7 @@ static inline void site_make(struct site *s, size_t stages)
 					       .time = SITE_T0,
 					       .has_rot_key = i == 0};
 		memcpy(st->programme, s->programme, PROGRAMME_ID_SIZE);
-		snprintf(st->batch, sizeof st->batch, "%s", s->orders[i].batch);
+		memcpy(st->batch, s->orders[i].batch, sizeof st->batch);
 		provenance_dev(s->programme, s->instance_id, st->dev);
 		s->receipt.at[i].index = (int64_t)i + 7;
 		s->receipt.at[i].time = SITE_T0 + SITE_MINUTE * (int64_t)i;
@@ -207,10 +198,8 @@ static inline void site_free(struct site *s)
 		EVP_PKEY_free(keys[i]);
 	for (size_t i = 0; i < STAGES_MAX; i++) {
 		EVP_PKEY_free(s->line_keys[i]);
-		provenance_key_free(&s->line_public[i]);
 		buf_free(&s->objects[i]);
 	}
-	provenance_key_free(&s->register_public);
 	buf_free(&s->receipt_object);
 	buf_free(&s->chain);
 }
