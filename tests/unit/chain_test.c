@@ -184,7 +184,7 @@ static void test_a_chain_of_another_shape_is_refused(void **state)
 		{"a head longer than it needs", longer_array_head, REASON_CHAIN_MALFORMED},
 		{"more than 4096 bytes", larger_than_any, REASON_CHAIN_MALFORMED},
 		{"bytes after it", bytes_after, REASON_CBOR_TRAILING},
-		{"a byte too few", cut, REASON_CBOR_TRUNCATED},
+		{"a byte too few", cut, REASON_CBOR_OVERRUN},
 		{"an array of two", two_parts, REASON_CHAIN_MALFORMED},
 	};
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
