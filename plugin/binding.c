@@ -6,6 +6,9 @@ outcome binding_make(struct fields *fields, const struct connection *of,
 		     const struct table_standing *standing, struct policy_binding **out, struct fault *f)
 {
 	bool has_thing = !(standing->flags & FEED_SERVICE);
+	struct policy_attribute attributes[FEED_ATTRIBUTES_MAX];
+	const char *type;
+	size_t attribute_count = table_thing(standing, &type, attributes);
 	const struct policy_certificate *certificate =
 		policy_names_certificate(standing->policy) ? fields_of(fields, of->fingerprint, of->client)
 							   : NULL;
@@ -14,7 +17,10 @@ outcome binding_make(struct fields *fields, const struct connection *of,
 		.certificate_id = of->username,
 		.source_ip = mosquitto_client_address(of->client),
 		.thing = {.name = has_thing ? standing->name : NULL,
-			  .attached = has_thing,
+			  .type = type,
+			  .attributes = attributes,
+			  .attribute_count = attribute_count,
+			  .attached = has_thing && !(standing->flags & FEED_DETACHED),
 			  .exclusive = true},
 		.certificate = certificate ? certificate->fields : NULL,
 		.certificate_count = certificate ? certificate->count : 0,

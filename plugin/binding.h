@@ -1,9 +1,9 @@
 /*
  * binding.h - the policy of a connection, with the connection's own values in its variables.
  *
- * Known of a connection: its client id, its certificate and the fields of it, its address, its thing. A
- * certificate is of one thing alone: whatever its client id, a connection speaks for that thing. A service
- * has no thing. Attributes and types of things are not known here, and have no value.
+ * Known of a connection: its client id, its certificate and the fields of it, its address, its thing with
+ * type and attributes. A certificate is of one thing alone: whatever its client id, a connection speaks for
+ * that thing. A service has no thing, and neither has a certificate that is detached from its own.
  */
 #ifndef MOORING_PLUGIN_BINDING_H
 #define MOORING_PLUGIN_BINDING_H

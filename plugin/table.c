@@ -1,4 +1,5 @@
-#include "plugin/table.h"
+#include "plugin/table_policies.h"
+#include "plugin/table_texts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +24,6 @@ struct table_index {
 };
 enum { SLOT_NUMBER_BITS = 26, SLOT_NUMBER = (1 << SLOT_NUMBER_BITS) - 1 };
 
-struct policy_slot {
-	struct bytes name;     /* owned */
-	struct bytes document; /* owned; writer's */
-	_Atomic(struct policy *) policy;
-};
-
 struct table {
 	struct retire *retire;
 	_Atomic(struct table_index *) index;
@@ -37,10 +32,7 @@ struct table {
 	_Atomic size_t registered;
 	char *arena[ARENA_BLOCKS_MAX];
 	uint32_t arena_end; /* offset of the next name: block number and place in it */
-	struct policy_slot *policies[TABLE_POLICIES_MAX];
-	uint32_t policy_index[2 * TABLE_POLICIES_MAX]; /* the writer's, by name: number + 1; 0 is free */
-	unsigned policy_count;
-	unsigned policy_last; /* the one found last: most certificates share one */
+	struct table_policies policies;
 };
 
 static uint64_t pack(unsigned state, unsigned flags, unsigned policy, uint32_t name)
@@ -90,16 +82,6 @@ struct table *table_new(struct retire *retire)
 	return t;
 }
 
-static void slot_free(struct policy_slot *slot)
-{
-	if (!slot)
-		return;
-	free((void *)(uintptr_t)slot->name.p);
-	free((void *)(uintptr_t)slot->document.p);
-	policy_free(atomic_load(&slot->policy));
-	free(slot);
-}
-
 void table_free(void *table)
 {
 	struct table *t = table;
@@ -109,8 +91,7 @@ void table_free(void *table)
 		free(t->chunks[i]);
 	for (size_t i = 0; i < ARENA_BLOCKS_MAX && t->arena[i]; i++)
 		free(t->arena[i]);
-	for (unsigned i = 0; i < t->policy_count; i++)
-		slot_free(t->policies[i]);
+	table_policies_free(&t->policies);
 	free(atomic_load(&t->index));
 	free(t);
 }
@@ -151,7 +132,7 @@ struct table_standing table_standing(const struct table *t, const struct table_e
 	uint64_t standing = atomic_load_explicit(&e->standing, memory_order_acquire);
 	if (state_of(standing) == STATE_REMOVED)
 		return (struct table_standing){.state = FEED_REVOKED, .name = ""};
-	const struct policy_slot *slot = t->policies[(standing >> 16) & 0xffff];
+	const struct table_policy *slot = t->policies.slots[(standing >> 16) & 0xffff];
 	return (struct table_standing){
 		.registered = true,
 		.state = (enum feed_state)state_of(standing),
@@ -200,102 +181,41 @@ static outcome index_grow(struct table *t, struct fault *f)
 	return DONE;
 }
 
-/* The names of a thing's later certificates are kept again: a name is cheaper than an index of names. */
-static outcome intern(struct table *t, struct bytes name, uint32_t *at, struct fault *f)
+/* They are what the certificate has already. Texts say themselves where they end, so the first n bytes are all. */
+static bool is_same(const struct table *t, uint64_t standing, const struct feed_record *record,
+		    const char *texts, size_t n)
 {
-	if (t->arena_end % ARENA_BLOCK + name.n + 1 > ARENA_BLOCK)
+	uint32_t at = (uint32_t)(standing >> 32);
+	bool had_thing = standing >> 8 & TABLE_HAS_THING;
+	return had_thing == (record->thing != NULL) && n <= ARENA_BLOCK - at % ARENA_BLOCK &&
+	       !memcmp(name_at(t, at), texts, n);
+}
+
+/* The texts of a thing's later certificates are kept again: they are cheaper than an index of names. `standing` is that
+ * of the certificate that has the record; NULL: none has. */
+static outcome intern(struct table *t, const struct feed_record *record, const uint64_t *standing,
+		      uint32_t *at, struct fault *f)
+{
+	size_t n = table_texts_size(record);
+	if (t->arena_end % ARENA_BLOCK + n > ARENA_BLOCK)
 		t->arena_end = (t->arena_end / ARENA_BLOCK + 1) * ARENA_BLOCK;
 	uint32_t block = t->arena_end / ARENA_BLOCK;
 	if (block >= ARENA_BLOCKS_MAX - 1)
 		return refuse(f, REASON_TOO_LARGE, "the table's names fill 4 GiB");
-	if (!t->arena[block] && !(t->arena[block] = malloc(ARENA_BLOCK)))
+	if (!t->arena[block] && !(t->arena[block] = calloc(1, ARENA_BLOCK)))
 		return no_memory(f);
 	char *to = t->arena[block] + t->arena_end % ARENA_BLOCK;
-	memcpy(to, name.p, name.n);
-	to[name.n] = '\0';
-	*at = t->arena_end;
-	t->arena_end += (uint32_t)name.n + 1;
-	return DONE;
-}
-
-static struct bytes copy_of(struct bytes in)
-{
-	uint8_t *p = malloc(in.n + 1);
-	if (p && in.n)
-		memcpy(p, in.p, in.n);
-	return bytes_of(p, in.n);
-}
-
-/* FNV-1a. Half of the places stay free. */
-static uint32_t *policy_place(struct table *t, struct bytes name)
-{
-	uint32_t h = 2166136261;
-	for (size_t i = 0; i < name.n; i++)
-		h = (h ^ name.p[i]) * 16777619;
-	for (;; h++) {
-		uint32_t *place = &t->policy_index[h % (2 * TABLE_POLICIES_MAX)];
-		if (!*place || bytes_equal(t->policies[*place - 1]->name, name))
-			return place;
-	}
-}
-
-static outcome slot_of(struct table *t, struct bytes name, unsigned *out, struct fault *f)
-{
-	*out = t->policy_last;
-	if (t->policy_count && bytes_equal(t->policies[*out]->name, name))
+	table_texts_put(to, record);
+	if (standing && is_same(t, *standing, record, to, n)) {
+		*at = (uint32_t)(*standing >> 32);
 		return DONE;
-	uint32_t *place = policy_place(t, name);
-	if (*place)
-		goto found;
-	if (t->policy_count == TABLE_POLICIES_MAX)
-		return refuse(f, REASON_TOO_LARGE, "more than %d policies", TABLE_POLICIES_MAX);
-	struct policy_slot *slot = calloc(1, sizeof *slot);
-	if (!slot || !(slot->name = copy_of(name)).p) {
-		slot_free(slot);
-		return no_memory(f);
 	}
-	t->policies[t->policy_count++] = slot;
-	*place = t->policy_count;
-found:
-	*out = t->policy_last = *place - 1;
+	*at = t->arena_end;
+	t->arena_end += (uint32_t)n;
 	return DONE;
 }
 
-static void policy_free_later(void *p)
-{
-	policy_free(p);
-}
-
-static outcome put_policy(struct table *t, const struct feed_record *record, struct fault *refused,
-			  struct fault *f)
-{
-	unsigned number;
-	struct policy *compiled = NULL;
-	outcome o = slot_of(t, record->policy, &number, f);
-	if (!o.ok)
-		return o;
-	struct bytes document = copy_of(record->document);
-	if (!document.p || !retire_prepare(t->retire)) {
-		free((void *)(uintptr_t)document.p);
-		return no_memory(f);
-	}
-	struct fault why;
-	if (!policy_compile(document, &compiled, &why).ok) {
-		if (why.reason == REASON_NO_MEMORY) {
-			free((void *)(uintptr_t)document.p);
-			return no_memory(f);
-		}
-		refuse(refused, why.reason, "policy \"%.*s\" denies all: %.200s", (int)record->policy.n,
-		       (const char *)record->policy.p, why.text);
-	}
-	struct policy_slot *slot = t->policies[number];
-	free((void *)(uintptr_t)slot->document.p);
-	slot->document = document;
-	struct policy *old = atomic_exchange(&slot->policy, compiled);
-	if (old)
-		retire_later(t->retire, old, policy_free_later);
-	return DONE;
-}
+/* ---- certificates ---- */
 
 static uint32_t date_of(int64_t unix_s)
 {
@@ -326,14 +246,15 @@ static outcome add_entry(struct table *t, const struct feed_record *record, uint
 static outcome put_certificate(struct table *t, const struct feed_record *record, struct fault *f)
 {
 	struct table_entry *e = find(t, record->fingerprint.p);
-	unsigned policy;
-	uint32_t name = e ? (uint32_t)(atomic_load(&e->standing) >> 32) : 0;
-	outcome o = slot_of(t, record->policy, &policy, f);
-	if (o.ok && (!e || !bytes_equal(bytes_str(name_at(t, name)), record->name)))
-		o = intern(t, record->name, &name, f);
+	uint64_t was = e ? atomic_load(&e->standing) : 0;
+	unsigned policy, flags = record->flags | (record->thing ? TABLE_HAS_THING : 0u);
+	uint32_t name = 0;
+	outcome o = table_policies_slot(&t->policies, record->policy, &policy, f);
+	if (o.ok)
+		o = intern(t, record, e ? &was : NULL, &name, f);
 	if (!o.ok)
 		return o;
-	uint64_t standing = pack(record->state, record->flags, policy, name);
+	uint64_t standing = pack(record->state, flags, policy, name);
 	if (!e)
 		return add_entry(t, record, standing, f);
 	atomic_store(&e->not_before, date_of(record->not_before));
@@ -357,38 +278,55 @@ outcome table_put(struct table *t, const struct feed_record *record, struct faul
 {
 	switch (record->type) {
 	case FEED_POLICY:
-		return put_policy(t, record, refused, f);
+		return table_policies_put(&t->policies, record, t->retire, refused, f);
 	case FEED_CERTIFICATE:
 		return put_certificate(t, record, f);
 	case FEED_REMOVED:
 		remove_certificate(t, record->fingerprint.p);
 		return DONE;
+	case FEED_POLICY_REMOVED:
+		return table_policies_remove(&t->policies, record->policy, t->retire, f);
 	case FEED_SESSIONS:
 		break;
 	}
 	return refuse(f, REASON_INTERNAL, "a record of type %d", record->type);
 }
 
-static struct feed_record record_of(const struct table *t, const struct table_entry *e)
+static void thing_of(const struct table_standing *standing, struct feed_thing *out)
 {
-	uint64_t standing = atomic_load(&e->standing);
+	struct policy_attribute attributes[FEED_ATTRIBUTES_MAX];
+	const char *type;
+	out->count = table_thing(standing, &type, attributes);
+	out->type = bytes_str(type);
+	for (size_t i = 0; i < out->count; i++)
+		out->attributes[i] = (struct feed_attribute){bytes_str(attributes[i].name),
+							     bytes_str(attributes[i].value)};
+}
+
+static struct feed_record record_of(const struct table *t, const struct table_entry *e,
+				    struct feed_thing *thing)
+{
+	struct table_standing standing = table_standing(t, e);
+	if (standing.flags & TABLE_HAS_THING)
+		thing_of(&standing, thing);
 	return (struct feed_record){
 		.type = FEED_CERTIFICATE,
 		.fingerprint = {e->fingerprint, TABLE_FINGERPRINT_SIZE},
-		.state = (enum feed_state)state_of(standing),
+		.state = standing.state,
 		.not_before = atomic_load(&e->not_before),
 		.not_after = atomic_load(&e->not_after),
-		.name = bytes_str(name_at(t, (uint32_t)(standing >> 32))),
-		.policy = t->policies[(standing >> 16) & 0xffff]->name,
-		.flags = (standing >> 8) & 0xff,
+		.name = bytes_str(standing.name),
+		.policy = t->policies.slots[(standing.word >> 16) & 0xffff]->name,
+		.flags = standing.flags & ~(unsigned)TABLE_HAS_THING,
+		.thing = standing.flags & TABLE_HAS_THING ? thing : NULL,
 	};
 }
 
 outcome table_each(const struct table *t, int64_t not_after, feed_each *each, void *arg, struct fault *f)
 {
 	outcome o = DONE;
-	for (unsigned i = 0; o.ok && i < t->policy_count; i++) {
-		const struct policy_slot *slot = t->policies[i];
+	for (unsigned i = 0; o.ok && i < t->policies.count; i++) {
+		const struct table_policy *slot = t->policies.slots[i];
 		struct feed_record record = {
 			.type = FEED_POLICY, .policy = slot->name, .document = slot->document};
 		if (slot->document.p)
@@ -399,7 +337,8 @@ outcome table_each(const struct table *t, int64_t not_after, feed_each *each, vo
 		if (state_of(atomic_load(&e->standing)) == STATE_REMOVED ||
 		    atomic_load(&e->not_after) < not_after)
 			continue;
-		struct feed_record record = record_of(t, e);
+		struct feed_thing thing;
+		struct feed_record record = record_of(t, e, &thing);
 		o = each(arg, &record, f);
 	}
 	return o;

@@ -18,6 +18,8 @@
 #define TABLE_WORD_NONE UINT64_MAX
 
 enum { TABLE_FINGERPRINT_SIZE = SHA256_SIZE, TABLE_POLICIES_MAX = 65536 };
+/* Beside the feed's flags: a type or attributes are known. */
+enum { TABLE_HAS_THING = 0x80 };
 
 struct table;
 
@@ -41,8 +43,8 @@ struct table_position {
 struct table_standing {
 	bool registered;
 	enum feed_state state;
-	unsigned flags;
-	const char *name;	     /* thing or service */
+	unsigned flags;	  /* enum feed_flags, TABLE_HAS_THING */
+	const char *name; /* thing or service; what is known of the thing lies behind it: table_thing */
 	uint64_t word;		     /* the same in one table: nothing here but the policy has changed */
 	const struct policy *policy; /* NULL: none that this broker understands; denies all */
 };
@@ -64,6 +66,10 @@ MUST_USE outcome table_each(const struct table *t, int64_t not_after, feed_each 
 const struct table_entry *table_find(const struct table *t,
 				     const uint8_t fingerprint[TABLE_FINGERPRINT_SIZE]);
 struct table_standing table_standing(const struct table *t, const struct table_entry *e);
+/* What is known of the thing: its type ("" for none), and as many attributes as are returned. They live as long as the
+ * table: what changes is put elsewhere, and the standing's word with it. */
+size_t table_thing(const struct table_standing *standing, const char **type,
+		   struct policy_attribute out[FEED_ATTRIBUTES_MAX]);
 size_t table_count(const struct table *t); /* registered certificates, whatever their state */
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "common/cbor/cbor.h"
 #include "common/cbor/cose.h"
-#include "common/policy/policy.h"
 
 #include <string.h>
 
@@ -46,151 +45,6 @@ outcome feed_next(struct bytes in, struct bytes *frame, size_t *used, struct fau
 	return DONE;
 }
 
-/* ---- records ---- */
-
-static outcome read_uint(struct cbor_reader *r, int64_t max, int64_t *out, struct fault *f)
-{
-	struct cbor_item item;
-	outcome o = cbor_expect(r, CBOR_UINT, &item, f);
-	if (o.ok && item.number > (uint64_t)max)
-		return refuse(f, REASON_FEED_FORMAT, "a number beyond its range");
-	*out = (int64_t)item.number;
-	return o;
-}
-
-static outcome read_digest(struct cbor_reader *r, struct bytes *out, struct fault *f)
-{
-	struct cbor_item item;
-	outcome o = cbor_expect(r, CBOR_BSTR, &item, f);
-	if (o.ok && item.bytes.n != SHA256_SIZE)
-		return refuse(f, REASON_FEED_FORMAT, "a hash of %zu bytes", item.bytes.n);
-	*out = item.bytes;
-	return o;
-}
-
-static outcome read_name_or_none(struct cbor_reader *r, struct bytes *out, struct fault *f)
-{
-	struct cbor_item item;
-	outcome o = cbor_expect(r, CBOR_TSTR, &item, f);
-	if (!o.ok)
-		return o;
-	if (item.bytes.n > FEED_NAME_MAX)
-		return refuse(f, REASON_FEED_FORMAT, "a name of %zu characters", item.bytes.n);
-	for (size_t i = 0; i < item.bytes.n; i++)
-		if (item.bytes.p[i] < 0x21 || item.bytes.p[i] > 0x7e)
-			return refuse(f, REASON_FEED_FORMAT, "a name with a character outside 0x21..0x7e");
-	*out = item.bytes;
-	return o;
-}
-
-static outcome read_name(struct cbor_reader *r, struct bytes *out, struct fault *f)
-{
-	outcome o = read_name_or_none(r, out, f);
-	if (o.ok && out->n == 0)
-		return refuse(f, REASON_FEED_FORMAT, "a name of 0 characters");
-	return o;
-}
-
-static outcome read_certificate(struct cbor_reader *r, struct feed_record *out, struct fault *f)
-{
-	int64_t state = 0, flags = 0;
-	outcome o = read_digest(r, &out->fingerprint, f);
-	if (o.ok)
-		o = read_uint(r, FEED_REVOKED, &state, f);
-	if (o.ok)
-		o = cbor_int(r, &out->not_before, f);
-	if (o.ok)
-		o = cbor_int(r, &out->not_after, f);
-	if (o.ok)
-		o = read_name(r, &out->name, f);
-	if (o.ok)
-		o = read_name(r, &out->policy, f);
-	if (o.ok)
-		o = read_uint(r, FEED_REPORT_CONNECT | FEED_SERVICE, &flags, f);
-	if (o.ok && out->not_after < out->not_before)
-		return refuse(f, REASON_FEED_FORMAT, "a certificate that ends before it begins");
-	out->state = (enum feed_state)state;
-	out->flags = (unsigned)flags;
-	return o;
-}
-
-static outcome read_policy(struct cbor_reader *r, struct feed_record *out, struct fault *f)
-{
-	struct cbor_item item = {0};
-	outcome o = read_name(r, &out->policy, f);
-	if (o.ok)
-		o = cbor_expect(r, CBOR_TSTR, &item, f);
-	if (o.ok && item.bytes.n > POLICY_BYTES_MAX)
-		return refuse(f, REASON_FEED_FORMAT, "a policy document of %zu bytes", item.bytes.n);
-	out->document = item.bytes;
-	return o;
-}
-
-static outcome read_removed(struct cbor_reader *r, struct feed_record *out, struct fault *f)
-{
-	return read_digest(r, &out->fingerprint, f);
-}
-
-static outcome read_sessions(struct cbor_reader *r, struct feed_record *out, struct fault *f)
-{
-	struct cbor_item item = {0};
-	outcome o = cbor_expect(r, CBOR_BSTR, &item, f);
-	if (o.ok && item.bytes.n != FEED_QUESTION_SIZE)
-		return refuse(f, REASON_FEED_FORMAT, "a question's name of %zu bytes", item.bytes.n);
-	out->question = item.bytes;
-	if (o.ok)
-		o = read_uint(r, INT64_MAX, &out->after_us, f);
-	if (o.ok)
-		o = read_uint(r, FEED_SESSIONS_MAX, &out->limit, f);
-	if (o.ok && out->limit == 0)
-		return refuse(f, REASON_FEED_FORMAT, "a question for 0 sessions");
-	return o.ok ? read_name_or_none(r, &out->name, f) : o;
-}
-
-static const struct {
-	enum feed_record_type type;
-	size_t items;
-	outcome (*read)(struct cbor_reader *r, struct feed_record *out, struct fault *f);
-} record_types[] = {
-	{FEED_CERTIFICATE, 8, read_certificate},
-	{FEED_POLICY, 3, read_policy},
-	{FEED_REMOVED, 2, read_removed},
-	{FEED_SESSIONS, 5, read_sessions},
-};
-
-static outcome read_record(struct cbor_reader *r, struct feed_record *out, struct fault *f)
-{
-	struct cbor_item head;
-	int64_t type = 0;
-	*out = (struct feed_record){0};
-	outcome o = cbor_expect(r, CBOR_ARRAY, &head, f);
-	if (o.ok)
-		o = read_uint(r, INT32_MAX, &type, f);
-	if (!o.ok)
-		return o;
-	for (size_t i = 0; i < sizeof record_types / sizeof *record_types; i++) {
-		if ((int64_t)record_types[i].type != type || record_types[i].items != head.number)
-			continue;
-		out->type = record_types[i].type;
-		return record_types[i].read(r, out, f);
-	}
-	return refuse(f, REASON_FEED_FORMAT, "a record of type %lld with %llu items", (long long)type,
-		      (unsigned long long)head.number);
-}
-
-outcome feed_records(const struct feed_frame *frame, feed_each *each, void *arg, struct fault *f)
-{
-	struct cbor_reader r = cbor_reader(frame->records);
-	struct feed_record record;
-	outcome o = DONE;
-	for (size_t i = 0; o.ok && i < frame->count; i++) {
-		o = read_record(&r, &record, f);
-		if (o.ok && each)
-			o = each(arg, &record, f);
-	}
-	return o.ok ? cbor_end(&r, f) : o;
-}
-
 /* ---- the frame ---- */
 
 struct open_frame {
@@ -202,7 +56,7 @@ struct open_frame {
 static outcome copy_digest(struct cbor_reader *r, uint8_t out[SHA256_SIZE], struct fault *f)
 {
 	struct bytes digest;
-	outcome o = read_digest(r, &digest, f);
+	outcome o = feed_read_digest(r, &digest, f);
 	if (o.ok)
 		memcpy(out, digest.p, SHA256_SIZE);
 	return o;
@@ -236,7 +90,7 @@ static outcome take_records(struct cbor_reader *r, struct open_frame *open, stru
 static outcome take_kind(struct cbor_reader *r, struct feed_frame *out, struct fault *f)
 {
 	int64_t kind = 0;
-	outcome o = read_uint(r, FEED_QUESTION, &kind, f);
+	outcome o = feed_read_uint(r, FEED_QUESTION, &kind, f);
 	out->kind = (enum feed_kind)kind;
 	return o;
 }
@@ -250,13 +104,13 @@ static outcome frame_field(void *arg, struct cbor_label label, struct cbor_reade
 	open->seen |= 1u << label.number;
 	switch (label.number) {
 	case LABEL_EPOCH:
-		return read_uint(value, INT64_MAX, &out->epoch, f);
+		return feed_read_uint(value, INT64_MAX, &out->epoch, f);
 	case LABEL_FIRST:
-		return read_uint(value, INT64_MAX, &out->first, f);
+		return feed_read_uint(value, INT64_MAX, &out->first, f);
 	case LABEL_LAST:
-		return read_uint(value, INT64_MAX - 1, &out->last, f);
+		return feed_read_uint(value, INT64_MAX - 1, &out->last, f);
 	case LABEL_TIME:
-		return read_uint(value, INT64_MAX, &out->time_ms, f);
+		return feed_read_uint(value, INT64_MAX, &out->time_ms, f);
 	case LABEL_PREVIOUS:
 		return copy_digest(value, out->previous, f);
 	case LABEL_KIND:

@@ -12,9 +12,11 @@
  * Records are arrays:
  *
  *   [1, fingerprint, state, notBefore, notAfter, name, policy name, flags]   a certificate as it now stands
+ *   [1, ..., flags, type, [name, value, name, value, ...]]                   the same, and what is known of its thing
  *   [2, policy name, document]                                               a policy as it now stands
  *   [4, fingerprint]                                                         no longer registered
  *   [5, question, after, limit, name]                                        which sessions are live? (see below)
+ *   [6, policy name]                                                         a policy that is no longer there
  *
  * A snapshot is frames of kind 0 and one of kind 1, all with first = 0 and the same `last` and hash; its
  * records replace the table, which then stands at `last`. After it, or instead of it where the reader's
@@ -27,6 +29,11 @@
  * A question is a heartbeat that carries one record of type 5 and nothing else: the broker answers it once, with POST
  * /v1/feed/sessions, and its table has no part in it. It is asked of those alone who said, in the stream's query, that
  * they understand version 2 of the feed; without a question version 2 is version 1.
+ *
+ * Version 3 has things: the longer record (a type, "" for none; attributes in ascending order of their names; not both
+ * without anything), the flag of a certificate that is attached to no thing, and the policy that is gone. They are sent
+ * to every broker, since they decide what a device may do: one that knows no version 3 leaves the stream at the first of
+ * them and keeps the table that it has. (Upgrade the brokers first.)
  */
 #ifndef MOORING_FEED_FORMAT_H
 #define MOORING_FEED_FORMAT_H
@@ -34,12 +41,19 @@
 #include "common/crypto/crypto.h"
 
 enum { FEED_FRAME_MAX = 131072, FEED_RECORDS_MAX = 500, FEED_NAME_MAX = 136, FEED_HEARTBEAT_S = 5 };
+/* AWS's limits of a thing: characters, and attributes of a thing that has a type. */
+enum {
+	FEED_TYPE_MAX = 128,
+	FEED_ATTRIBUTE_NAME_MAX = 128,
+	FEED_ATTRIBUTE_VALUE_MAX = 800,
+	FEED_ATTRIBUTES_MAX = 50
+};
 /* The answer names its stream in this header, in hex; a receipt says which stream it is for. */
 enum { FEED_STREAM_SIZE = 16 };
 #define FEED_STREAM_HEADER "Mooring-Stream"
 
 /* What a reader says that it understands: 1 where it says nothing. */
-enum { FEED_VERSION = 2, FEED_VERSION_QUESTIONS = 2 };
+enum { FEED_VERSION = 3, FEED_VERSION_QUESTIONS = 2 };
 /* A question's name, and how many sessions an answer to it has at most. */
 enum { FEED_QUESTION_SIZE = 16, FEED_SESSIONS_MAX = 500 };
 
@@ -50,9 +64,28 @@ enum feed_kind {
 	FEED_HEARTBEAT = 3,
 	FEED_QUESTION = 4
 };
-enum feed_record_type { FEED_CERTIFICATE = 1, FEED_POLICY = 2, FEED_REMOVED = 4, FEED_SESSIONS = 5 };
+enum feed_record_type {
+	FEED_CERTIFICATE = 1,
+	FEED_POLICY = 2,
+	FEED_REMOVED = 4,
+	FEED_SESSIONS = 5,
+	FEED_POLICY_REMOVED = 6
+};
 enum feed_state { FEED_ACTIVE = 0, FEED_INACTIVE = 1, FEED_REVOKED = 2 };
-enum feed_flags { FEED_REPORT_CONNECT = 1, FEED_SERVICE = 2 };
+enum feed_flags {
+	FEED_REPORT_CONNECT = 1,
+	FEED_SERVICE = 2,
+	FEED_DETACHED = 4 /* from its thing, whose name the record has all the same */
+};
+
+/* What is known of a thing besides its name: views as a record's. */
+struct feed_thing {
+	struct bytes type; /* empty: none */
+	size_t count;
+	struct feed_attribute {
+		struct bytes name, value; /* at least a character each */
+	} attributes[FEED_ATTRIBUTES_MAX];
+};
 
 /* Views into the frame. Names are 1 to FEED_NAME_MAX characters of 0x21..0x7e, not NUL-terminated. */
 struct feed_record {
@@ -62,8 +95,10 @@ struct feed_record {
 	int64_t not_before;	  /* Unix seconds */
 	int64_t not_after;
 	struct bytes name;   /* thing or service; SESSIONS: of which alone, empty: of all */
-	struct bytes policy; /* also POLICY: its name */
+	struct bytes policy; /* also POLICY, POLICY_REMOVED: its name */
 	unsigned flags;
+	const struct feed_thing
+		*thing;	       /* CERTIFICATE; NULL: neither a type nor attributes. Good for the call */
 	struct bytes document; /* POLICY; POLICY_BYTES_MAX bytes at most */
 	struct bytes question; /* SESSIONS: FEED_QUESTION_SIZE bytes */
 	int64_t after_us;      /* SESSIONS: that came after this, Unix microseconds by the broker's clock */
@@ -115,6 +150,7 @@ MUST_USE outcome feed_chain_take(struct feed_chain *c, const struct feed_frame *
 /* Writing: records first, then the frame around them. */
 void feed_put_certificate(struct buf *records, const struct feed_record *r);
 void feed_put_policy(struct buf *records, struct bytes name, struct bytes document);
+void feed_put_policy_removed(struct buf *records, struct bytes name);
 void feed_put_removed(struct buf *records, struct bytes fingerprint);
 void feed_put_sessions(struct buf *records, const struct feed_record *r);
 /* Appends the signed frame as one byte string of the stream. In `frame` the caller sets epoch, first, last,

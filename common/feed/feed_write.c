@@ -16,9 +16,19 @@ static void put_text(struct buf *b, struct bytes text)
 		b->p[at] = (uint8_t)(b->p[at] + (1 << 5));
 }
 
+static void put_thing(struct buf *records, const struct feed_thing *thing)
+{
+	put_text(records, thing->type);
+	cbor_put_array(records, 2 * thing->count);
+	for (size_t i = 0; i < thing->count; i++) {
+		put_text(records, thing->attributes[i].name);
+		put_text(records, thing->attributes[i].value);
+	}
+}
+
 void feed_put_certificate(struct buf *records, const struct feed_record *r)
 {
-	cbor_put_array(records, 8);
+	cbor_put_array(records, r->thing ? 10 : 8);
 	cbor_put_uint(records, FEED_CERTIFICATE);
 	cbor_put_bstr(records, r->fingerprint);
 	cbor_put_uint(records, r->state);
@@ -27,6 +37,8 @@ void feed_put_certificate(struct buf *records, const struct feed_record *r)
 	put_text(records, r->name);
 	put_text(records, r->policy);
 	cbor_put_uint(records, r->flags);
+	if (r->thing)
+		put_thing(records, r->thing);
 }
 
 void feed_put_policy(struct buf *records, struct bytes name, struct bytes document)
@@ -35,6 +47,13 @@ void feed_put_policy(struct buf *records, struct bytes name, struct bytes docume
 	cbor_put_uint(records, FEED_POLICY);
 	put_text(records, name);
 	put_text(records, document);
+}
+
+void feed_put_policy_removed(struct buf *records, struct bytes name)
+{
+	cbor_put_array(records, 2);
+	cbor_put_uint(records, FEED_POLICY_REMOVED);
+	put_text(records, name);
 }
 
 void feed_put_removed(struct buf *records, struct bytes fingerprint)

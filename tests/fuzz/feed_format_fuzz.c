@@ -43,6 +43,8 @@ static outcome write_again(void *arg, const struct feed_record *r, struct fault 
 		feed_put_policy(arg, r->policy, r->document);
 	else if (r->type == FEED_SESSIONS)
 		feed_put_sessions(arg, r);
+	else if (r->type == FEED_POLICY_REMOVED)
+		feed_put_policy_removed(arg, r->policy);
 	else
 		feed_put_removed(arg, r->fingerprint);
 	return DONE;

@@ -3,7 +3,7 @@
  * bytes of the stream. A frame that is refused must leave the table where it was; one that is taken must not
  * move it back.
  *
- * links: plugin/keeper.c plugin/table.c plugin/table_blocks.c plugin/table_journal.c
+ * links: plugin/keeper.c plugin/table.c plugin/table_policies.c plugin/table_texts.c plugin/table_blocks.c plugin/table_journal.c
  * links: plugin/retire.c plugin/ring.c
  */
 #include "plugin/keeper.h"

@@ -3,7 +3,7 @@
  * with heads and hashes that fit, which no fuzzer finds by itself. What can be read is the same when it is
  * written and read again.
  *
- * links: plugin/table.c plugin/table_blocks.c plugin/retire.c
+ * links: plugin/table.c plugin/table_policies.c plugin/table_texts.c plugin/table_blocks.c plugin/retire.c
  */
 #include "plugin/table_blocks.h"
 

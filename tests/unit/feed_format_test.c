@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,7 +230,7 @@ static void test_malformed_records_are_refused(void **state)
 	feed_put_certificate(&b, &c);
 	assert_records_refused(1, &b);
 	c = certificate(fp_a);
-	c.flags = 4;
+	c.flags = 8;
 	feed_put_certificate(&b, &c);
 	assert_records_refused(1, &b);
 	c = certificate(fp_a);
@@ -269,6 +270,112 @@ static void test_malformed_records_are_refused(void **state)
 	for (int i = 0; i <= FEED_RECORDS_MAX; i++)
 		feed_put_removed(&b, bytes_of(fp_a, 32));
 	assert_records_refused(FEED_RECORDS_MAX + 1, &b);
+}
+
+/* ---- things ---- */
+
+static struct feed_thing thing(const char *type, size_t count, const char *const *texts)
+{
+	struct feed_thing out = {.type = bytes_str(type), .count = count};
+	for (size_t i = 0; i < count; i++)
+		out.attributes[i] =
+			(struct feed_attribute){bytes_str(texts[2 * i]), bytes_str(texts[2 * i + 1])};
+	return out;
+}
+
+static outcome check_lamp(void *arg, const struct feed_record *r, struct fault *f)
+{
+	int *seen = arg;
+	(void)f;
+	if (r->type == FEED_POLICY_REMOVED) {
+		assert_true(bytes_equal(r->policy, bytes_str("old")));
+	} else if (++*seen == 1) {
+		assert_int_equal(r->flags, FEED_DETACHED);
+		assert_true(bytes_equal(r->thing->type, bytes_str("lamp")));
+		assert_int_equal(r->thing->count, 2);
+		assert_true(bytes_equal(r->thing->attributes[0].name, bytes_str("room")));
+		assert_true(bytes_equal(r->thing->attributes[1].value, bytes_str("2")));
+	} else {
+		assert_null(r->thing);
+	}
+	return DONE;
+}
+
+static void test_a_certificate_comes_with_what_is_known_of_its_thing(void **state)
+{
+	static const char *const texts[] = {"room", "kitchen", "site", "2"};
+	struct buf records = {0};
+	uint8_t previous[32] = {0};
+	struct feed_frame got;
+	struct fault f;
+	int seen = 0;
+	(void)state;
+	struct feed_thing lamp = thing("lamp", 2, texts);
+	struct feed_record c = certificate(fp_a), plain = certificate(fp_b);
+	c.flags = FEED_DETACHED;
+	c.thing = &lamp;
+	feed_put_certificate(&records, &c);
+	feed_put_certificate(&records, &plain);
+	feed_put_policy_removed(&records, bytes_str("old"));
+	struct buf stream = seal((struct feed_frame){.epoch = 1,
+						     .first = 1,
+						     .last = 1,
+						     .kind = FEED_CHANGES,
+						     .count = 3,
+						     .records = buf_view(&records)},
+				 previous);
+	assert_true(open_next(&stream, &got, &f).ok);
+	assert_true(feed_records(&got, check_lamp, &seen, &f).ok);
+	assert_int_equal(seen, 2);
+	buf_free(&stream);
+	buf_free(&records);
+}
+
+static void assert_thing_refused(struct feed_thing t, unsigned flags)
+{
+	struct buf b = {0};
+	struct feed_record c = certificate(fp_a);
+	c.flags = flags;
+	c.thing = &t;
+	feed_put_certificate(&b, &c);
+	assert_records_refused(1, &b);
+}
+
+static void test_malformed_things_are_refused(void **state)
+{
+	static const char *const twice[] = {"a", "1", "a", "2"}, *const falling[] = {"b", "1", "a", "2"},
+				 *const prefix[] = {"ab", "1", "a", "2"}, *const empty[] = {"a", ""},
+				 *const nameless[] = {"", "1"}, *const blank[] = {"a", "x y"},
+				 *const good[] = {"a", "1"};
+	static char type[FEED_TYPE_MAX + 2], value[FEED_ATTRIBUTE_VALUE_MAX + 2];
+	const char *const longer[] = {"a", value};
+	static char names[FEED_ATTRIBUTES_MAX][4];
+	struct feed_thing many = {.count = FEED_ATTRIBUTES_MAX};
+	(void)state;
+	memset(type, 't', sizeof type - 1);
+	memset(value, 'v', sizeof value - 1);
+	assert_thing_refused(thing("", 0, NULL), 0);
+	assert_thing_refused(thing("", 2, twice), 0);
+	assert_thing_refused(thing("", 2, falling), 0);
+	assert_thing_refused(thing("", 2, prefix), 0);
+	assert_thing_refused(thing("", 1, empty), 0);
+	assert_thing_refused(thing("", 1, nameless), 0);
+	assert_thing_refused(thing("", 1, blank), 0);
+	assert_thing_refused(thing("", 1, longer), 0);
+	assert_thing_refused(thing(type, 0, NULL), 0);
+	assert_thing_refused(thing("lamp", 1, good), FEED_SERVICE);
+	for (size_t i = 0; i < FEED_ATTRIBUTES_MAX; i++) {
+		snprintf(names[i], sizeof names[i], "%02zu", i);
+		many.attributes[i] = (struct feed_attribute){bytes_str(names[i]), bytes_str("1")};
+	}
+	struct buf b = {0};
+	struct feed_record c = certificate(fp_a);
+	c.thing = &many;
+	feed_put_certificate(&b, &c);
+	uint8_t *head = memmem(b.p, b.n, "\x98\x64", 2); /* an array of 100 items */
+	assert_non_null(head);
+	head[1] = 102; /* more than there may be, and than there are */
+	assert_records_refused(1, &b);
 }
 
 static void test_labels_are_exactly_these(void **state)
@@ -594,6 +701,8 @@ int main(void)
 		cmocka_unit_test(test_any_changed_byte_is_refused),
 		cmocka_unit_test(test_impossible_numbers_are_refused),
 		cmocka_unit_test(test_malformed_records_are_refused),
+		cmocka_unit_test(test_a_certificate_comes_with_what_is_known_of_its_thing),
+		cmocka_unit_test(test_malformed_things_are_refused),
 		cmocka_unit_test(test_labels_are_exactly_these),
 		cmocka_unit_test(test_heartbeat_has_no_records),
 		cmocka_unit_test(test_questions_come_back_as_they_were),

@@ -326,6 +326,58 @@ static void test_a_changed_policy_is_in_force_at_the_next_check(void **state)
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "dt/renamed/x"), MOSQ_ERR_SUCCESS);
 }
 
+static void put_lamp(const char *room, unsigned flags)
+{
+	const struct feed_thing lamp = {
+		.type = bytes_str("lamp"), .count = 1, .attributes = {{bytes_str("room"), bytes_str(room)}}};
+	struct feed_record r = record_of(t.fingerprints[0], FEED_ACTIVE, flags);
+	r.thing = &lamp;
+	put(atomic_load(&t.m->table), &r);
+}
+
+static void test_a_things_type_and_attributes_are_bound_and_bound_anew_when_they_change(void **state)
+{
+	(void)state;
+	set_policy(POLICY(ALLOW("Connect", "*", "") "," ALLOW(
+		"Publish", "topic/${iot:Connection.Thing.Attributes[room]}/x",
+		"\"StringEquals\":{\"iot:Connection.Thing.ThingTypeName\":\"lamp\"}")));
+	struct mosquitto *c = client(0, "a", t.certs[0]);
+	auth(c);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "kitchen/x"), MOSQ_ERR_ACL_DENIED);
+	put_lamp("kitchen", 0);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "kitchen/x"), MOSQ_ERR_SUCCESS);
+	put_lamp("bath", 0);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "kitchen/x"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "bath/x"), MOSQ_ERR_SUCCESS);
+	/* Offline, by the user name. */
+	disconnect(c);
+	tick();
+	c->cert = NULL;
+	assert_null(sessions_find(t.m->sessions, c));
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "bath/x"), MOSQ_ERR_SUCCESS);
+}
+
+static void test_a_detached_certificate_has_no_thing(void **state)
+{
+	(void)state;
+	set_policy(POLICY(ALLOW("Connect", "*", "") "," ALLOW(
+		"Publish", "topic/${iot:Connection.Thing.ThingName}",
+		"") "," ALLOW("Publish", "topic/${iot:Connection.Thing.Attributes[room]}",
+			      "") "," ALLOW("Receive", "topic/*",
+					    "\"Bool\":{\"iot:Connection.Thing.IsAttached\":false}")));
+	struct mosquitto *c = client(0, "a", t.certs[0]);
+	put_lamp("kitchen", 0);
+	auth(c);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "thing"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(c, MOSQ_ACL_READ, "x"), MOSQ_ERR_ACL_DENIED);
+	put_lamp("kitchen", FEED_DETACHED);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "thing"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "kitchen"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(c, MOSQ_ACL_READ, "x"), MOSQ_ERR_SUCCESS);
+	put_lamp("kitchen", 0);
+	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "kitchen"), MOSQ_ERR_SUCCESS);
+}
+
 #define ATTRIBUTES "\"ForAllValues:StringEquals\":{\"iot:ConnectAttributes\":"
 
 static void test_the_policy_may_want_clean_sessions(void **state)
@@ -630,6 +682,8 @@ int main(void)
 		WITH(test_an_offline_session_keeps_what_its_certificate_says),
 		WITH(test_a_service_has_no_thing),
 		WITH(test_a_changed_policy_is_in_force_at_the_next_check),
+		WITH(test_a_things_type_and_attributes_are_bound_and_bound_anew_when_they_change),
+		WITH(test_a_detached_certificate_has_no_thing),
 		WITH(test_the_policy_may_want_clean_sessions),
 		WITH(test_a_will_that_the_policy_does_not_want_is_not_published),
 		WITH(test_memory_denies_at_once_and_the_next_tick_cuts),

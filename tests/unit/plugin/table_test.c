@@ -197,6 +197,133 @@ static void test_a_certificate_takes_at_most_64_bytes(void **state)
 	retire_all(&retire);
 }
 
+/* ---- things ---- */
+
+static void put_thing(struct table *t, uint64_t n, const char *room, unsigned flags)
+{
+	uint8_t fp[SHA256_SIZE];
+	fingerprint_of(n, fp);
+	const struct feed_thing thing = {
+		.type = bytes_str("lamp"),
+		.count = room ? 1 : 0,
+		.attributes = {{bytes_str("room"), bytes_str(room ? room : "")}},
+	};
+	struct feed_record r = {.type = FEED_CERTIFICATE,
+				.fingerprint = {fp, sizeof fp},
+				.not_before = 1,
+				.not_after = 100,
+				.name = bytes_str("thing"),
+				.policy = bytes_str("p"),
+				.thing = &thing,
+				.flags = flags};
+	assert_true(table_put(t, &r, &f, &f).ok);
+}
+
+static void assert_room(const struct table *t, uint64_t n, const char *room)
+{
+	struct policy_attribute attributes[FEED_ATTRIBUTES_MAX];
+	struct table_standing s = standing(t, n);
+	const char *type;
+	size_t count = table_thing(&s, &type, attributes);
+	assert_string_equal(s.name, "thing");
+	assert_string_equal(type, "lamp");
+	assert_int_equal(count, room ? 1 : 0);
+	if (room) {
+		assert_string_equal(attributes[0].name, "room");
+		assert_string_equal(attributes[0].value, room);
+	}
+}
+
+static void test_what_is_known_of_a_thing_changes_its_standings_word(void **state)
+{
+	(void)state;
+	struct retire retire = {0};
+	struct table *t = table_new(&retire);
+	put(t, 1, FEED_ACTIVE, "thing", "p");
+	uint64_t plain = standing(t, 1).word;
+	put_thing(t, 1, "kitchen", 0);
+	uint64_t kitchen = standing(t, 1).word;
+	assert_int_not_equal(plain, kitchen);
+	assert_room(t, 1, "kitchen");
+	put_thing(t, 1, "kitchen", 0);
+	assert_int_equal(standing(t, 1).word, kitchen); /* the same again: nothing is made anew */
+	put_thing(t, 1, "bath", 0);
+	assert_int_not_equal(standing(t, 1).word, kitchen);
+	assert_room(t, 1, "bath");
+	uint64_t bath = standing(t, 1).word;
+	put_thing(t, 1, "bath", FEED_DETACHED);
+	assert_int_not_equal(standing(t, 1).word, bath);
+	put_thing(t, 1, NULL, 0);
+	assert_room(t, 1, NULL);
+	put(t, 1, FEED_ACTIVE, "thing", "p");
+	struct policy_attribute attributes[FEED_ATTRIBUTES_MAX];
+	const char *type;
+	struct table_standing s = standing(t, 1);
+	assert_int_equal(table_thing(&s, &type, attributes), 0);
+	assert_string_equal(type, "");
+	table_free(t);
+	retire_all(&retire);
+}
+
+static outcome put_into(void *arg, const struct feed_record *record, struct fault *unused)
+{
+	(void)unused;
+	return table_put(arg, record, &f, &f);
+}
+
+static void test_things_come_back_from_each(void **state)
+{
+	(void)state;
+	struct retire retire = {0};
+	struct table *t = table_new(&retire), *copy = table_new(&retire);
+	put_thing(t, 1, "kitchen", FEED_DETACHED);
+	put_thing(t, 2, NULL, 0);
+	put(t, 3, FEED_ACTIVE, "thing", "p");
+	assert_true(table_each(t, 0, put_into, copy, &f).ok);
+	assert_room(copy, 1, "kitchen");
+	assert_int_equal(standing(copy, 1).flags, FEED_DETACHED | TABLE_HAS_THING);
+	assert_room(copy, 2, NULL);
+	assert_int_equal(standing(copy, 3).flags, 0);
+	table_free(t);
+	table_free(copy);
+	retire_all(&retire);
+}
+
+/* An attribute set is kept once a change, and not for others. */
+static void test_memory_grows_only_where_something_is_set(void **state)
+{
+	(void)state;
+	struct retire retire = {0};
+	struct table *t = table_new(&retire);
+	for (uint64_t n = 0; n < 1000; n++)
+		put(t, n, FEED_ACTIVE, "thing", "p");
+	put_thing(t, 1, "kitchen", 0);
+	size_t before = counted_heap.bytes;
+	for (int i = 0; i < 1000000; i++)
+		put_thing(t, 1, "kitchen", 0);
+	assert_int_equal(counted_heap.bytes, before);
+	table_free(t);
+	retire_all(&retire);
+}
+
+static void test_a_policy_that_is_gone_denies(void **state)
+{
+	(void)state;
+	struct retire retire = {0};
+	struct table *t = table_new(&retire);
+	put_policy(t, "p", policy_text, &f);
+	put(t, 1, FEED_ACTIVE, "thing", "p");
+	assert_non_null(standing(t, 1).policy);
+	struct feed_record gone = {.type = FEED_POLICY_REMOVED, .policy = bytes_str("p")};
+	assert_true(table_put(t, &gone, &f, &f).ok);
+	assert_null(standing(t, 1).policy);
+	assert_true(table_put(t, &gone, &f, &f).ok); /* a second time, or one that was never there */
+	put_policy(t, "p", policy_text, &f);
+	assert_non_null(standing(t, 1).policy);
+	table_free(t);
+	retire_all(&retire);
+}
+
 static void test_dates_beyond_2106_are_held_as_that(void **state)
 {
 	(void)state;
@@ -335,6 +462,10 @@ int main(void)
 		cmocka_unit_test(test_each_may_have_a_policy_of_its_own_up_to_the_limit),
 		cmocka_unit_test(test_many_are_found_while_the_index_grows),
 		cmocka_unit_test(test_a_certificate_takes_at_most_64_bytes),
+		cmocka_unit_test(test_what_is_known_of_a_thing_changes_its_standings_word),
+		cmocka_unit_test(test_things_come_back_from_each),
+		cmocka_unit_test(test_memory_grows_only_where_something_is_set),
+		cmocka_unit_test(test_a_policy_that_is_gone_denies),
 		cmocka_unit_test(test_dates_beyond_2106_are_held_as_that),
 		cmocka_unit_test(test_each_leaves_out_what_is_removed_or_long_expired),
 		cmocka_unit_test(test_what_is_replaced_lives_for_two_turns_of_the_reader),
