@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 SNAPSHOT, SNAPSHOT_LAST, CHANGES, HEARTBEAT = range(4)
 ACTIVE, INACTIVE, REVOKED = range(3)
-REPORT_CONNECT, SERVICE = 1, 2
+REPORT_CONNECT, SERVICE, DETACHED = 1, 2, 4
 HEARTBEAT_S = 0.2
 
 
@@ -90,11 +90,19 @@ class Feed:
         self.policies[name] = text
         return self.change([2, name, text])
 
-    def certificate(self, identity, state=ACTIVE, policy="default", flags=0, name=None, not_after=None):
+    def certificate(self, identity, state=ACTIVE, policy="default", flags=0, name=None, not_after=None, kind=None,
+                    attributes=None):
+        """`kind` is the thing's type."""
         record = [1, identity.fingerprint, state, identity.not_before, not_after or identity.not_after,
                   name or identity.name, policy, flags]
+        if kind or attributes:
+            record += [kind or "", [text for pair in sorted((attributes or {}).items()) for text in pair]]
         self.certificates[identity.fingerprint] = record
         return self.change(record)
+
+    def policy_removed(self, name):
+        del self.policies[name]
+        return self.change([6, name])
 
     def remove(self, identity):
         del self.certificates[identity.fingerprint]
