@@ -129,7 +129,7 @@ fuzz: $(FUZZ) ## a short run of each fuzz target (FUZZ_SECONDS=10)
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)
 
-.PHONY: setup setup-test demo run test e2e bench lint format test-matrix clean
+.PHONY: setup setup-test demo run test e2e asan-broker bench lint format test-matrix clean
 setup:
 	@scripts/setup
 
@@ -154,11 +154,15 @@ e2e: setup-test ## end-to-end tests alone (T='-k name' picks)
 	@$(MAKE) --no-print-directory -j$(JOBS) all e2e-programs
 	@MOORING_BUILD=$(B) $(PYTHON) -m pytest -q -n $(JOBS) tests/e2e $(T)
 
+asan-broker: setup-test ## the broker's tests against Debian's Mosquitto, built from its source package with ASan
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=1 B=$(B)-asan $(B)-asan/mosquitto_mooring.so
+	@MOORING_BUILD=$(B)-asan ASAN_BROKER_DIR=$(B)-asan-broker PYTHON=$(PYTHON) scripts/asan-broker $(T)
+
 bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation; memory; import (PARTS='enrol revoke')
 	@$(MAKE) --no-print-directory -j$(JOBS) all bench-programs
 	@MOORING_BUILD=$(B) $(PYTHON) bench/bench.py $(PARTS)
 
-test-matrix: ## demo and test in fresh Debian 12 and 13 roots (needs root and debootstrap)
+test-matrix: ## demo, test and asan-broker in fresh Debian 12 and 13 roots (needs root and debootstrap)
 	@scripts/test-matrix
 
 lint: setup-test ## include directions, sizes of functions and files
@@ -168,6 +172,6 @@ format: ## clang-format over the C sources
 	@clang-format -i $$(git ls-files '*.c' '*.h')
 
 clean: ## remove the build folders
-	rm -rf $(B) $(B)-asan
+	rm -rf $(B) $(B)-asan $(B)-asan-broker
 
 -include $(shell find $(B)/obj $(B)/fuzz-obj -name '*.d' 2>/dev/null)

@@ -40,8 +40,8 @@ def free_port():
 
 
 def system_program(name):
-    """A program of a package; those in sbin are not on every user's PATH."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
+    """A program of a package; those in sbin are not on every user's PATH. MOORING_NAME in the environment is another one."""
+    found = os.environ.get(f"MOORING_{name.upper()}") or shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
     if not found:
         raise StackError(f"{name} is not installed; run scripts/setup")
     return found

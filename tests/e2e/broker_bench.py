@@ -21,7 +21,6 @@ import stack as stacks
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MOORING_BUILD") or REPO / "build").resolve()
-MOSQUITTO = os.environ.get("MOORING_MOSQUITTO") or shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
 DEFAULT_POLICY = json.loads((REPO / "config/policy-default.json").read_text())
 
 
@@ -90,7 +89,7 @@ class Pki:
 class Broker(stacks.Daemon):
     """Mosquitto with the plugin; `options` are further lines of its configuration."""
 
-    def __init__(self, folder, pki, feed_port, options=(), staleness=900, plugin_options=()):
+    def __init__(self, folder, pki, feed_port, options=(), staleness=900, plugin_options=(), environment=None):
         self.folder, self.pki, self.port = folder, pki, free_port()
         self.conf = folder / "mosquitto.conf"
         for name in ("state", "data"):
@@ -110,10 +109,9 @@ class Broker(stacks.Daemon):
             f"persistence_location {folder / 'data'}/", "persistent_client_expiration 7d",
             "log_dest stderr", "log_type all", *options]
         self.conf.write_text("\n".join(lines) + "\n")
-        environment = {}
         if os.environ.get("MOORING_SANITIZED") == "1":
-            environment = sanitized_environment()
-        super().__init__("broker", [MOSQUITTO, "-c", self.conf], folder / "broker.log", environment)
+            environment = {**sanitized_environment(), **(environment or {})}
+        super().__init__("broker", [stacks.system_program("mosquitto"), "-c", self.conf], folder / "broker.log", environment)
 
     def text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

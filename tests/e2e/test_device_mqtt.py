@@ -7,17 +7,15 @@ import collections
 import json
 import os
 import queue
-import shutil
 import subprocess
 import threading
 import time
 
 import pytest
 from fake_gateway import FakeGateway
-from stack import free_port, wait_until
+from stack import free_port, system_program, wait_until
 from test_device_offline import BUILD, ENVIRONMENT
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
 
 
 class Broker:
@@ -43,7 +41,7 @@ class Broker:
 
     def start(self):
         self.log = open(self.folder / "log", "ab")
-        self.process = subprocess.Popen([MOSQUITTO, "-v", "-c", self.folder / "mosquitto.conf"], stdout=self.log,
+        self.process = subprocess.Popen([system_program("mosquitto"), "-v", "-c", self.folder / "mosquitto.conf"], stdout=self.log,
                                         stderr=self.log)
         wait_until(lambda: self.publish("ready", "yes").returncode == 0, "the broker")
         return self

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from fake_gateway import Authority, FakeGateway, der_spki, pem
+from preload import Clock
 from stack import REPO, free_port, wait_until
 
 BUILD = Path(os.environ.get("MOORING_BUILD") or REPO / "build").resolve()
@@ -272,31 +273,14 @@ def test_second_device_on_the_same_folder_is_refused(bench):
 
 def test_device_without_a_clock_takes_the_gateways(bench, tmp_path):
     """Its system clock says 1970: it checks the gateway at the release's date, then sets itself by the answer."""
-    source, library = tmp_path / "clockless.c", tmp_path / "clockless.so"
-    source.write_text("""
-        #define _GNU_SOURCE
-        #include <sys/syscall.h>
-        #include <time.h>
-        #include <unistd.h>
-        /* The system call itself: the sanitizers' allocator asks for the time, too, and dlsym would allocate. */
-        int clock_gettime(clockid_t id, struct timespec *t)
-        {
-            int rc = (int)syscall(SYS_clock_gettime, id, t);
-            if (id == CLOCK_REALTIME)
-                t->tv_sec = 1000;
-            return rc;
-        }""")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
-    preload = str(library)
-    if os.environ.get("MOORING_SANITIZED") == "1":
-        asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-        preload = f"{asan.stdout.strip()}:{library}"
-    code, events = bench.power_on(environment={"LD_PRELOAD": preload})
+    clock = Clock(tmp_path)
+    clock.set(1000 - time.time())
+    code, events = bench.power_on(environment=clock.environment)
     assert code == 0
     assert abs(one(events, "enrolled")["t_ms"] / 1000 - time.time()) < 5
     assert abs(json.loads((bench.device / "normal/state.json").read_text())["clock"] - time.time()) < 5
     # The next power-on knows at least the time that was stored.
-    code, events = bench.power_on(environment={"LD_PRELOAD": preload})
+    code, events = bench.power_on(environment=clock.environment)
     assert names(events) == ["certificate-kept"] and abs(events[0]["t_ms"] / 1000 - time.time()) < 10
 
 

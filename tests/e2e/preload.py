@@ -1,0 +1,34 @@
+"""Libraries of tests/preload for the daemons under test: a wall clock to be set, an allocator that fails."""
+
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parents[1] / "preload"
+
+
+def preloaded(folder, name, before_asan=False, **environment):
+    """The environment that puts tests/preload/NAME.c into a program; a sanitized program's runtime has to come first."""
+    library = Path(folder) / f"{name}.so"
+    subprocess.run(["gcc", "-std=c17", "-O2", "-shared", "-fPIC", "-o", library, SOURCES / f"{name}.c"], check=True)
+    libraries = [str(library)]
+    if os.environ.get("MOORING_SANITIZED") == "1":
+        for runtime in ("libubsan.so", "libasan.so"):
+            found = subprocess.run(["gcc", f"-print-file-name={runtime}"], capture_output=True, text=True, check=True).stdout.strip()
+            libraries.insert(1 if before_asan else 0, found)
+    return {"LD_PRELOAD": ":".join(libraries), **{key: str(value) for key, value in environment.items()}}
+
+
+class Clock:
+    """A wall clock of a program's own, set while it runs."""
+
+    def __init__(self, folder):
+        self.file = Path(folder) / "clock"
+        self.set(0)
+        self.environment = preloaded(folder, "clock", MOORING_TEST_CLOCK=self.file)
+
+    def set(self, seconds):
+        """So far from the machine's clock, in seconds."""
+        with open(self.file, "r+b" if self.file.exists() else "wb", buffering=0) as file:
+            file.write(struct.pack("q", int(seconds)))
