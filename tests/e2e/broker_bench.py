@@ -21,6 +21,7 @@ import stack as stacks
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MOORING_BUILD") or REPO / "build").resolve()
+YEAR_S = 365 * 86400
 DEFAULT_POLICY = json.loads((REPO / "config/policy-default.json").read_text())
 
 
@@ -45,7 +46,7 @@ class Identity:
 
 
 class Pki:
-    """One CA for all: what chains to what is not what these tests are about."""
+    """One CA for all: what chains to what is not what these tests are about. It and servers outlive jumps of the clock."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -55,7 +56,7 @@ class Pki:
         self.root = self.issue("root", ca=True)
         self.edge = self.issue("edge", server=True)
         self.broker = self.issue("broker", server=True)
-        self.broker_client = self.issue("broker-client")
+        self.broker_client = self.issue("broker-client", lifetime_s=15 * YEAR_S)
         self.feed_key = ec.generate_private_key(ec.SECP256R1())
         Path(self.path("feed.pub.pem")).write_bytes(self.feed_key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
@@ -66,10 +67,11 @@ class Pki:
     def issue(self, name, ca=False, server=False, lifetime_s=86400):
         key = self.root_key if ca else ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.utcnow()
+        lifetime_s = 15 * YEAR_S if ca or server else lifetime_s
         subject = self.root_name if ca else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.root_name)
                    .public_key(key.public_key()).serial_number(x509.random_serial_number())
-                   .not_valid_before(now - datetime.timedelta(hours=1))
+                   .not_valid_before(now - datetime.timedelta(days=1))
                    .not_valid_after(now + datetime.timedelta(seconds=lifetime_s))
                    .add_extension(x509.BasicConstraints(ca, None), True)
                    .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
