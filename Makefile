@@ -75,6 +75,12 @@ $(INTRUDER): $(call obj,tests/e2e/intruder.c $(SRC_gateway)) $(B)/libcommon.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
 
+# The chain check over standard input, for the tests that compare it with a reference.
+CHAIN_CHECKER := $(B)/mooring-chain-checker
+$(CHAIN_CHECKER): $(call obj,tests/e2e/chain_checker.c) $(B)/libcommon.a
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
+
 BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen $(B)/bench/mqttgen $(B)/bench/check $(B)/bench/certificates
 $(B)/bench/loadgen: $(B)/obj/bench/exchange.o
 $(B)/bench/check: $(call obj,bench/counters.c bench/heap.c)
@@ -88,7 +94,7 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
 .PHONY: unit unit-programs e2e-programs fuzz-programs bench-programs
 bench-programs: $(BENCH_PROGRAMS)
 unit-programs: $(UNIT)
-e2e-programs: $(INTRUDER)
+e2e-programs: $(INTRUDER) $(CHAIN_CHECKER)
 unit: setup-test ## unit tests
 	@$(MAKE) --no-print-directory -j$(JOBS) unit-programs
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
