@@ -19,6 +19,7 @@ const struct command_group ctl_groups[] = {
 	{"Certificates, offline", ca_commands},
 	{"Policies, offline", policy_commands},
 	{"Evidence, offline", evidence_commands},
+	{"Provenance, offline", chain_commands},
 	{"Requests for certificates, offline", csr_commands},
 	{"Shell", completion_commands},
 	{NULL, NULL},

@@ -394,7 +394,7 @@ def test_the_help_lists_what_there_is():
     listed = commands()
     for name in ("devices", "show", "revoke", "suspend", "resume", "allow-reenrol", "explain", "service add", "service remove",
                  "brokers", "alarms", "log", "records import", "records show", "records suspend", "records resume",
-                 "admin init", "ca status", "evidence check", "csr check", "completion"):
+                 "admin init", "ca status", "evidence check", "chain check", "csr check", "completion"):
         assert name in listed
         done = ctl(*name.split(), "--help")
         assert done.returncode == 0
@@ -409,7 +409,9 @@ def test_the_help_lists_what_there_is():
                                        ("--json", "--json", "devices"), ("records",), ("records", "show", "--device=00",
                                                                                         "--batch=B"),
                                        ("revoke", "thing"), ("devices",), ("admin", "init"), ("completion", "fish"),
-                                       ("evidence", "check", "/dev/null", "--binding", "12"), ("log", "--verify", "--after=3")],
+                                       ("evidence", "check", "/dev/null", "--binding", "12"),
+                                       ("chain", "check", "/dev/null", "--instance-id", "01"), ("chain", "check", "/dev/null", "--stages", "10,"),
+                                       ("log", "--verify", "--after=3")],
                          ids=" ".join)
 def test_what_is_no_command_line_is_exit_code_2(arguments):
     done = ctl(*arguments)

@@ -115,7 +115,7 @@ def line_of_other_stages(case):
 
 def line_of_more_stages(case):
     line = case.rng.choice(case.site.lines)
-    line[6] = bytes(sorted({*line[6], case.rng.randrange(1, 256)}))
+    line[6] = bytes(sorted({*line[6][:7], case.rng.randrange(1, 256)}))
 
 
 def line_suspended(case):

@@ -1,0 +1,386 @@
+#include "common/provenance/chain_check.h"
+#include "common/provenance/programme.h"
+#include "ctl.h"
+#include "input.h"
+#include "provenance_view.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KNOWN_MAX = 32 };
+
+/* What a check was given, and what came of it so far. */
+struct check {
+	struct buf input, line_files[KNOWN_MAX], order_files[KNOWN_MAX];
+	size_t line_count, order_count;
+	struct programme programme;
+	uint8_t instance_id[INSTANCE_ID_SIZE];
+	bool has_programme, has_instance, parsed;
+	struct chain_rules rules;
+	struct chain chain;
+	struct line_record lines[KNOWN_MAX];
+	struct work_order orders[KNOWN_MAX];
+	struct chain_shown shown;
+	json_t *steps; /* [{"step", "result": "ok" | "not checked" | "refused"}] */
+};
+
+static void check_free(struct check *k)
+{
+	buf_free(&k->input);
+	for (size_t i = 0; i < KNOWN_MAX; i++) {
+		buf_free(&k->line_files[i]);
+		buf_free(&k->order_files[i]);
+	}
+	json_decref(k->steps);
+	free(k);
+}
+
+/* ---- what it is given ---- */
+
+static outcome read_files(const struct arguments *a, const char *option, struct buf *files, size_t *count,
+			  struct fault *f)
+{
+	const char *path, *form;
+	size_t at = 0;
+	outcome o = DONE;
+	while (o.ok && (path = argument_next(a, option, &at)) != NULL) {
+		if (*count == KNOWN_MAX)
+			return refuse(f, REASON_BAD_FIELD, "--%s may be given %d times", option, KNOWN_MAX);
+		o = input_read(path, PROVENANCE_OBJECT_MAX, &files[(*count)++], &form, f);
+	}
+	return o;
+}
+
+static outcome read_instance(const char *hex, struct check *k, struct fault *f)
+{
+	size_t n;
+	k->has_instance = hex != NULL;
+	if (hex &&
+	    (!hex_decode(hex, strlen(hex), k->instance_id, INSTANCE_ID_SIZE, &n) || n != INSTANCE_ID_SIZE))
+		return refuse(f, REASON_BAD_FIELD, "--instance-id must be %d hexadecimal digits",
+			      2 * INSTANCE_ID_SIZE);
+	return DONE;
+}
+
+/* "10,20,30": the one variant that the device must have been through. */
+static outcome read_stages(const char *text, struct chain_rules *rules, struct fault *f)
+{
+	struct chain_variant *v = &rules->variants[0];
+	for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+		char *end;
+		long stage = strtol(at, &end, 10);
+		if (v->count == STAGES_MAX || end == at || (*end && *end != ',') || stage < 1 ||
+		    stage > STAGE_NUMBER_MAX)
+			return refuse(f, REASON_BAD_FIELD,
+				      "--stages must be 1 to %d numbers from 1 to %d, with commas",
+				      STAGES_MAX, STAGE_NUMBER_MAX);
+		v->stages[v->count++] = (uint8_t)stage;
+	}
+	rules->variant_count = text != NULL;
+	return DONE;
+}
+
+static outcome read_all(const struct arguments *a, struct check *k, struct fault *f)
+{
+	const char *form, *programme = argument(a, "programme");
+	k->rules.allow_test_keys = argument_flag(a, "allow-test-keys");
+	outcome o = read_instance(argument(a, "instance-id"), k, f);
+	if (o.ok)
+		o = read_stages(argument(a, "stages"), &k->rules, f);
+	if (o.ok)
+		o = input_read(a->words[0], 2 * CHAIN_MAX, &k->input, &form, f);
+	if (o.ok)
+		o = read_files(a, "line", k->line_files, &k->line_count, f);
+	if (o.ok)
+		o = read_files(a, "order", k->order_files, &k->order_count, f);
+	if (o.ok && programme)
+		o = programme_load(programme, &k->programme, f);
+	k->has_programme = programme != NULL;
+	memcpy(k->rules.programme, k->programme.id, PROGRAMME_ID_SIZE);
+	return o;
+}
+
+/* ---- what is known of lines and orders ---- */
+
+static const struct line_record *find_line(void *arg, const uint8_t key_id[KEY_ID_SIZE])
+{
+	const struct check *k = arg;
+	const struct line_record *found = NULL;
+	uint8_t id[KEY_ID_SIZE];
+	for (size_t i = 0; i < k->line_count; i++) {
+		provenance_key_id(k->lines[i].key, id);
+		if (!memcmp(id, key_id, KEY_ID_SIZE) && (!found || found->version < k->lines[i].version))
+			found = &k->lines[i];
+	}
+	return found;
+}
+
+static const struct work_order *find_order(void *arg, const uint8_t line[KEY_ID_SIZE], const char *batch,
+					   int64_t stage)
+{
+	const struct check *k = arg;
+	for (size_t i = 0; i < k->order_count; i++) {
+		const struct work_order *o = &k->orders[i];
+		if (!memcmp(o->line, line, KEY_ID_SIZE) && !strcmp(o->batch, batch) && o->stage == stage)
+			return o;
+	}
+	return NULL;
+}
+
+/* ---- the steps ---- */
+
+static outcome step_format(struct check *k, struct fault *f)
+{
+	outcome o = chain_read(buf_view(&k->input), &k->chain, f);
+	k->parsed = o.ok;
+	return o;
+}
+
+static outcome of_programme(const struct check *k, const struct provenance_object *o,
+			    const uint8_t programme[PROGRAMME_ID_SIZE], const uint8_t *key, struct fault *f)
+{
+	if (memcmp(programme, k->programme.id, PROGRAMME_ID_SIZE) != 0)
+		return refuse(f, REASON_CHAIN_PROGRAMME, "it is of another programme");
+	return provenance_verify(o, key, f);
+}
+
+static outcome step_lines(struct check *k, struct fault *f)
+{
+	outcome o = DONE;
+	for (size_t i = 0; o.ok && i < k->line_count; i++) {
+		struct line_record *r = &k->lines[i];
+		o = line_record_read(buf_view(&k->line_files[i]), r, f);
+		if (o.ok)
+			o = of_programme(k, &r->object, r->programme, k->programme.line_authority_key, f);
+	}
+	return o;
+}
+
+static outcome step_orders(struct check *k, struct fault *f)
+{
+	outcome o = DONE;
+	for (size_t i = 0; o.ok && i < k->order_count; i++) {
+		struct work_order *w = &k->orders[i];
+		o = work_order_read(buf_view(&k->order_files[i]), w, f);
+		if (o.ok)
+			o = of_programme(k, &w->object, w->programme, k->programme.programme_key, f);
+	}
+	return o;
+}
+
+/* Without --stages, whatever stages the chain has are those that the device should have. */
+static outcome step_chain(struct check *k, struct fault *f)
+{
+	const struct chain_world world = {find_line, find_order, NULL, k->programme.register_key, k};
+	struct chain_rules rules = k->rules;
+	if (!rules.variant_count) {
+		rules.variant_count = 1;
+		rules.variants[0].count = k->chain.count;
+		for (size_t i = 0; i < k->chain.count; i++)
+			rules.variants[0].stages[i] = (uint8_t)k->chain.statements[i].stage;
+	}
+	return chain_check(&k->chain, k->instance_id, &rules, &world, &k->shown, f);
+}
+
+static bool always(const struct check *k)
+{
+	(void)k;
+	return true;
+}
+
+static bool has_programme(const struct check *k)
+{
+	return k->has_programme;
+}
+
+static bool has_all(const struct check *k)
+{
+	return k->has_programme && k->has_instance;
+}
+
+static const struct {
+	const char *name, *needs;
+	bool (*can)(const struct check *k);
+	outcome (*run)(struct check *k, struct fault *f);
+} steps[] = {
+	{"format and encoding", "", always, step_format},
+	{"line records, by the line authority's key", "--programme", has_programme, step_lines},
+	{"work orders, by the programme's key", "--programme", has_programme, step_orders},
+	{"device, lines, orders, register, countersignature", "--programme and --instance-id", has_all,
+	 step_chain},
+};
+
+static void note_step(struct check *k, size_t i, const char *result)
+{
+	json_array_append_new(k->steps, json_pack("{s:s, s:s}", "step", steps[i].name, "result", result));
+}
+
+static outcome run_steps(struct check *k, struct fault *f)
+{
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		if (!steps[i].can(k)) {
+			char skipped[64];
+			snprintf(skipped, sizeof skipped, "not checked: no %s", steps[i].needs);
+			note_step(k, i, skipped);
+			continue;
+		}
+		outcome o = steps[i].run(k, f);
+		note_step(k, i, o.ok ? "ok" : "refused");
+		if (!o.ok)
+			return o;
+	}
+	return DONE;
+}
+
+/* ---- what is printed ---- */
+
+/* As far as they could be read. */
+static json_t *view_known(const struct check *k)
+{
+	json_t *out = json_pack("{s:[], s:[]}", "lines", "orders");
+	struct line_record line;
+	struct work_order order;
+	for (size_t i = 0; i < k->line_count; i++)
+		if (line_record_read(buf_view(&k->line_files[i]), &line, NULL).ok)
+			json_array_append_new(json_object_get(out, "lines"), provenance_view_line(&line));
+	for (size_t i = 0; i < k->order_count; i++)
+		if (work_order_read(buf_view(&k->order_files[i]), &order, NULL).ok)
+			json_array_append_new(json_object_get(out, "orders"), provenance_view_order(&order));
+	return out;
+}
+
+static void print_each(const char *what, const json_t *list)
+{
+	char heading[64];
+	size_t i;
+	json_t *one;
+	json_array_foreach(list, i, one) {
+		snprintf(heading, sizeof heading, "%s %zu", what, i + 1);
+		provenance_view_print(heading, one);
+	}
+}
+
+static void print_people(const struct check *k, const json_t *view)
+{
+	size_t i;
+	json_t *step;
+	const json_t *receipt = json_object_get(view, "receipt");
+	printf("provenance chain, %zu bytes\n", k->input.n);
+	print_each("statement", json_object_get(view, "statements"));
+	if (k->parsed)
+		provenance_view_print("countersignature", json_object_get(view, "countersignature"));
+	if (json_is_object(receipt))
+		provenance_view_print("receipt", receipt);
+	print_each("line", json_object_get(view, "lines"));
+	print_each("work order", json_object_get(view, "orders"));
+	puts("checks");
+	json_array_foreach(k->steps, i, step)
+		printf("  %-50s %s\n", json_string_value(json_object_get(step, "step")),
+		       json_string_value(json_object_get(step, "result")));
+}
+
+static const char *result_word(const struct check *k, outcome checked)
+{
+	return !checked.ok ? "REJECT" : has_all(k) ? "ACCEPT" : "INCOMPLETE";
+}
+
+static void print_json(const struct check *k, json_t *view, outcome checked, const struct fault *f)
+{
+	json_object_set_new(view, "bytes", json_integer((json_int_t)k->input.n));
+	json_object_set(view, "checks", k->steps);
+	json_object_set_new(view, "honest", json_integer((json_int_t)k->shown.honest));
+	json_object_set_new(view, "result", json_string(result_word(k, checked)));
+	json_object_set_new(view, "reason", json_string(checked.ok ? "" : reason_code(f->reason)));
+	json_object_set_new(view, "rule", json_string(checked.ok ? "" : f->text));
+	json_dumpf(view, stdout, JSON_PRESERVE_ORDER);
+	putchar('\n');
+}
+
+/* A chain that nobody compared with its device and its keys is not accepted. */
+static void print_result(const struct ctl *c, const struct check *k, outcome checked, const struct fault *f)
+{
+	if (checked.ok && !has_all(k)) {
+		text_print_colour(c->colour, YELLOW, "INCOMPLETE");
+		puts(": nothing breaks a rule, but no signature was checked without --programme and "
+		     "--instance-id");
+		return;
+	}
+	if (!checked.ok && k->parsed && has_all(k))
+		printf("honest up to statement %zu of %zu\n", k->shown.honest, k->chain.count);
+	ctl_print_result(c, checked, f);
+}
+
+static int chain_check_run(struct ctl *c, const struct arguments *a)
+{
+	struct check *k = calloc(1, sizeof *k);
+	struct fault f = {0};
+	if (!k) {
+		refuse(&f, REASON_NO_MEMORY, "no memory for a check");
+		return ctl_fail(&f);
+	}
+	k->steps = json_array();
+	outcome o = read_all(a, k, &f);
+	if (!o.ok) {
+		check_free(k);
+		/* A wrong option's sentence begins with its name. */
+		return f.text[0] == '-' ? ctl_usage("%s", f.text) : ctl_fail(&f);
+	}
+	o = run_steps(k, &f);
+	json_t *view = k->parsed ? provenance_view_chain(&k->chain) : json_object(), *known = view_known(k);
+	json_object_update(view, known);
+	json_decref(known);
+	int code = o.ok && has_all(k) ? EXIT_DONE : EXIT_REFUSED;
+	if (c->json) {
+		print_json(k, view, o, &f);
+	} else {
+		print_people(k, view);
+		print_result(c, k, o, &f);
+	}
+	json_decref(view);
+	check_free(k);
+	return code;
+}
+
+static const struct option_spec chain_options[] = {
+	{"programme", "FILE",
+	 "programme.json: whose chain it should be, and the keys to check with"},
+	{"instance-id", "HEX", "instance ID of the device that the chain should be of, 66 digits"},
+	{"line", "FILE...", "a line record; of two for a line, the later version counts"},
+	{"order", "FILE...", "a work order"},
+	{"stages", "LIST", "the stages that the device must have been through, with commas (any)"},
+	{"allow-test-keys", NULL, "accept published test keys as the device's RoT key"},
+	{NULL, NULL, NULL},
+};
+
+const struct command chain_commands[] = {
+	{
+		.name = "chain check",
+		.arguments = "FILE [--programme FILE] [--instance-id HEX] [--line FILE]… [--order FILE]…",
+		.summary = "read a device's provenance chain with the daemons' own parser, and check it",
+		.help = "Prints every field of every statement, each check, and then ACCEPT or REJECT with "
+			"the\n"
+			"reason code and the rule: the same code and rule that the gateway logs; and up to "
+			"which\n"
+			"statement the chain is honest. Nothing is asked of any server: what is registered "
+			"shows in\n"
+			"the chain's receipt alone. Each FILE (\"-\": standard input) holds the bytes or "
+			"their\n"
+			"hexadecimal or base64.",
+		.examples =
+			"  mooringctl chain check chain.cbor\n"
+			"  mooringctl chain check chain.cbor --programme programme.json --instance-id 01a4… "
+			"\\\n"
+			"      --line a.line --line b.line --order a.order --order b.order --stages 10,20\n",
+		.options = chain_options,
+		.words_min = 1,
+		.words_max = 1,
+		.run = chain_check_run,
+		.offline = true,
+		.exits = "0 ACCEPT; 1 REJECT, or INCOMPLETE: without --programme and --instance-id nothing "
+			 "was "
+			 "verified; 2 wrong usage",
+	},
+	{0},
+};
