@@ -12,6 +12,39 @@ static const uint8_t spki_prefix[P256_SPKI_SIZE - P256_POINT_SIZE] = {
 	0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
 };
 
+/* ---- the signature's form ---- */
+
+enum { SCALAR_SIZE = P256_SIGNATURE_SIZE / 2 };
+
+/* n, the order of P-256, and (n - 1) / 2 (SP 800-186 3.2.1.3). */
+static const uint8_t order[SCALAR_SIZE] = {
+	0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+};
+static const uint8_t half_order[SCALAR_SIZE] = {
+	0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
+};
+
+/* (r, s) and (r, n - s) verify alike, and anyone can make the one of the other: an object would have two names,
+ * and a line that signed once would seem to have signed twice. */
+static bool is_smaller_form(const uint8_t s[SCALAR_SIZE])
+{
+	return memcmp(s, half_order, SCALAR_SIZE) <= 0;
+}
+
+static void make_smaller_form(uint8_t s[SCALAR_SIZE])
+{
+	int borrow = 0;
+	if (is_smaller_form(s))
+		return;
+	for (size_t i = SCALAR_SIZE; i-- > 0;) {
+		int digit = order[i] - s[i] - borrow;
+		borrow = digit < 0;
+		s[i] = (uint8_t)digit;
+	}
+}
+
 /* ---- envelope ---- */
 
 static size_t bstr_size(size_t n)
@@ -46,6 +79,10 @@ outcome provenance_open(struct bytes in, struct provenance_object *out, struct f
 		return refuse(f, REASON_CHAIN_MALFORMED,
 			      "RFC 8949 4.2.1: the envelope is not in its shortest form, or its unprotected "
 			      "header is not empty");
+	if (!is_smaller_form(c->signature.p + SCALAR_SIZE))
+		return refuse(f, REASON_CHAIN_MALFORMED,
+			      "SEC 1 4.1.3: of the signatures (r, s) and (r, n - s) this is the one with the "
+			      "larger s");
 	memcpy(out->key_id, c->protected_header.p + sizeof header_prefix, KEY_ID_SIZE);
 	sha256(in, out->sha256);
 	return DONE;
@@ -76,7 +113,11 @@ outcome provenance_seal(struct buf *out, struct bytes payload, EVP_PKEY *key, st
 		return refuse(f, REASON_CRYPTO, "the key that signs is not on P-256");
 	memcpy(header, header_prefix, sizeof header_prefix);
 	provenance_key_id(point, header + sizeof header_prefix);
-	return cose_sign(out, bytes_of(header, sizeof header), payload, key, f);
+	outcome o = cose_sign(out, bytes_of(header, sizeof header), payload, key, f);
+	/* a COSE_Sign1 ends with its signature, and a signature with s */
+	if (o.ok)
+		make_smaller_form(out->p + out->n - SCALAR_SIZE);
+	return o;
 }
 
 /* ---- payload ---- */

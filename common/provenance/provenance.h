@@ -8,7 +8,8 @@
  *
  * Each object is a tagged COSE_Sign1 (RFC 9052 4.2) with ES256 over P-256 and nothing else, its protected header
  * {1: -7, 4: key id}, its unprotected header empty, its payload one map in deterministic CBOR (RFC 8949 4.2.1).
- * What is not encoded exactly so is refused: an object has one form, and its hash is of the bytes as received.
+ * Of the two signatures (r, s) and (r, n - s), which verify alike, it has the one with the smaller s. What is not
+ * exactly so is refused: an object has one form, and its hash is of the bytes as received.
  */
 #ifndef MOORING_PROVENANCE_H
 #define MOORING_PROVENANCE_H

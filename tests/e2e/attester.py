@@ -37,8 +37,13 @@ def binding(nonce, audience, csr):
                           + hashlib.sha256(csr).digest()).digest()
 
 
+P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
+
+
 def raw_signature(key, message, digest=hashes.SHA256):
+    """r || s with the smaller s, which provenance asks for and everything else takes."""
     r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(digest())))
+    s = min(s, P256_ORDER - s)
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 

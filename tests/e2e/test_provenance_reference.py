@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cddl import decode
 from provenance_maker import DAY, T0, Checker, Key, Site, encode, write
-from provenance_reference import check, sha256, string
+from provenance_reference import ORDER, check, sha256, string
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MOORING_BUILD", REPO / "build")).resolve()
@@ -266,7 +266,12 @@ def signature_altered(case):
     case.device.statements[-1] = statement[:-1] + bytes([statement[-1] ^ 1])
 
 
-AFTER = [signature_altered, statements_change_places, statement_omitted, statement_twice, statement_of_a_twin, other_nonce]
+def signature_of_the_larger_s(case):
+    statement = case.device.statements[-1]
+    case.device.statements[-1] = statement[:-32] + (ORDER - int.from_bytes(statement[-32:], "big")).to_bytes(32, "big")
+
+
+AFTER = [signature_altered, signature_of_the_larger_s, statements_change_places, statement_omitted, statement_twice, statement_of_a_twin, other_nonce]
 BYTES = [byte_replaced, cut, lengthened, in_more_bytes]
 
 
@@ -360,6 +365,14 @@ def fields_swapped(a, b):
             yield assemble(some)
 
 
+def other_signatures(a):
+    """(r, n - s) for (r, s), of each object: it verifies as well, and anyone can make it."""
+    for i, part in enumerate(parts(a)):
+        if i != len(a.statements) and i != len(a.statements) + 1:
+            s = ORDER - int.from_bytes(part[-32:], "big")
+            yield assemble([part[:-32] + s.to_bytes(32, "big") if k == i else own for k, own in enumerate(parts(a))])
+
+
 def omissions(a):
     """Every proper selection of the statements, with the receipt and without."""
     for count in range(1, len(a.statements)):
@@ -390,6 +403,7 @@ def forgeries(rng, a, others):
         yield from parts_swapped(a, other)
         yield from fields_swapped(a, other)
         yield from splices(a, other)
+    yield from other_signatures(a)
     yield from omissions(a)
     yield from permutations(a, rng)
 

@@ -302,6 +302,9 @@ static outcome open_envelope(const char *before, const char *between, const char
 
 #define HEADER "55a201260450" P16
 #define SIGNATURE "5840" H32 H32
+/* of n - 1, where n is the order of P-256; and the next */
+#define HALF "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8"
+#define HALF_AND_1 "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a9"
 
 static void test_an_envelope_has_one_form(void **state)
 {
@@ -310,6 +313,8 @@ static void test_an_envelope_has_one_form(void **state)
 		const char *what, *before, *between, *after;
 	} envelopes[] = {
 		{"the one form", "d284" HEADER, "5842", SIGNATURE},
+		{"the largest s", "d284" HEADER, "5842", "5840" H32 HALF},
+		{"an s that is larger than n - s", "d284" HEADER, "5842", "5840" H32 HALF_AND_1},
 		{"a tag in two bytes", "d81284" HEADER, "5842", SIGNATURE},
 		{"an array in two bytes", "d29804" HEADER, "5842", SIGNATURE},
 		{"a header in two bytes", "d2845815a201260450" P16, "5842", SIGNATURE},
@@ -327,7 +332,7 @@ static void test_an_envelope_has_one_form(void **state)
 	for (size_t i = 0; i < sizeof envelopes / sizeof *envelopes; i++) {
 		struct fault f = {0};
 		outcome o = open_envelope(envelopes[i].before, envelopes[i].between, envelopes[i].after, &f);
-		if (i == 0)
+		if (i <= 1)
 			accepted(o, &f, envelopes[i].what);
 		else
 			refused_for(o, &f, REASON_CHAIN_MALFORMED, envelopes[i].what);
@@ -370,6 +375,20 @@ static void test_a_signature_holds_for_its_key_alone(void **state)
 	EVP_PKEY *p384 = EVP_PKEY_Q_keygen(crypto_ctx(), NULL, "EC", "P-384");
 	refused_for(register_head_sign(&b, &h, p384, &f), &f, REASON_CRYPTO, "a key on P-384");
 	EVP_PKEY_free(p384);
+}
+
+static void test_every_signature_made_here_is_in_its_smaller_form(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 64; i++) {
+		struct register_head h = head();
+		struct buf b = {0};
+		struct fault f;
+		accepted(register_head_sign(&b, &h, key, &f), &f, "sign");
+		accepted(register_head_read(buf_view(&b), &h, &f), &f, "read");
+		accepted(provenance_verify(&h.object, point, &f), &f, "verify");
+		buf_free(&b);
+	}
 }
 
 /* ---- hashes, against values computed apart ---- */
@@ -506,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_an_envelope_has_one_form),
 		cmocka_unit_test(test_an_unprotected_header_is_empty_and_an_object_bounded),
 		cmocka_unit_test(test_a_signature_holds_for_its_key_alone),
+		cmocka_unit_test(test_every_signature_made_here_is_in_its_smaller_form),
 		cmocka_unit_test(test_names_and_hashes_are_what_the_formats_say),
 		cmocka_unit_test(test_a_published_test_key_countersigns_only_where_allowed),
 		cmocka_unit_test(test_a_programme_loads_as_it_was_saved),
