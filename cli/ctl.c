@@ -1,12 +1,15 @@
 #include "ctl.h"
 
-#include "help.h"
+#include "program.h"
 #include "text.h"
 
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-const struct command_group ctl_groups[] = {
+/* Options of every command; the parsed values stand in this order. */
+enum { CTL_ENDPOINT, CTL_CA, CTL_KEY, CTL_JSON, CTL_HELP, CTL_VERSION, CTL_GLOBALS };
+
+static const struct command_group groups[] = {
 	{"Devices", device_commands},
 	{"Standing of a device", standing_commands},
 	{"Standing of many devices", recall_commands},
@@ -25,7 +28,7 @@ const struct command_group ctl_groups[] = {
 	{NULL, NULL},
 };
 
-const struct option_spec ctl_globals[] = {
+static const struct option_spec globals[] = {
 	[CTL_ENDPOINT] = {"endpoint", "URL", "https://host[:port] of the admin interface (MOORING_ENDPOINT)"},
 	[CTL_CA] = {"ca", "PEM", "the only certificate authority to trust (MOORING_CA)"},
 	[CTL_KEY] = {"key", "KEYFILE", "access key made by admin init (MOORING_KEY)"},
@@ -35,22 +38,53 @@ const struct option_spec ctl_globals[] = {
 	[CTL_GLOBALS] = {NULL, NULL, NULL},
 };
 
-int ctl_fail(const struct fault *f)
+static const struct help_section sections[] = {
+	{"Environment", "  MOORING_ENDPOINT, MOORING_CA, MOORING_KEY\n"
+			"                          what --endpoint, --ca and --key say goes first\n"
+			"  NO_COLOR                no colours on a terminal either"},
+	{"Files",
+	 "  KEYFILE                 {\"access_key_id\", \"secret_access_key\", \"region\"}, mode 0600: "
+	 "made by\n"
+	 "                          `mooringctl admin init`. The gateway and the attestation service "
+	 "each have\n"
+	 "                          keys of their own; every request is signed with it (SigV4)"},
+	{"Exit code",
+	 "  0 done, 1 refused or failed, 2 wrong usage, 3 recorded for good but not yet effective "
+	 "everywhere.\n"
+	 "  What went wrong stands on standard error: reason code, sentence, request id."},
+	{"A first look", "  export MOORING_ENDPOINT=https://iot.example.com:8444 MOORING_CA=root.pem "
+			 "MOORING_KEY=admin.json\n"
+			 "  mooringctl devices\n"
+			 "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n\n"
+			 "mooringctl COMMAND --help says more about one, with examples. Times are UTC."},
+	{NULL, NULL},
+};
+
+static const char *from_environment(const char *value, const char *name)
 {
-	fprintf(stderr, "mooringctl: %s: %s\n", reason_code(f->reason), f->text);
-	return EXIT_REFUSED;
+	const char *env = value ? NULL : getenv(name);
+	return env && env[0] ? env : value;
 }
 
-int ctl_usage(const char *fmt, ...)
+static void set_up(struct ctl *c, const char *const *values)
 {
-	va_list args;
-	va_start(args, fmt);
-	fputs("mooringctl: ", stderr);
-	vfprintf(stderr, fmt, args);
-	fputs("\nmooringctl --help lists the commands, mooringctl COMMAND --help explains one.\n", stderr);
-	va_end(args);
-	return EXIT_USAGE;
+	c->endpoint = from_environment(values[CTL_ENDPOINT], "MOORING_ENDPOINT");
+	c->ca = from_environment(values[CTL_CA], "MOORING_CA");
+	c->key = from_environment(values[CTL_KEY], "MOORING_KEY");
 }
+
+const struct program the_program = {
+	.name = "mooringctl",
+	.about = "mooringctl administers Mooring: devices and their certificates at the gateway, device "
+		 "records "
+		 "at the\n"
+		 "attestation service; and it reads evidence, requests and certificates offline.",
+	.groups = groups,
+	.globals = globals,
+	.globals_hint = "--endpoint, --ca, --key, ",
+	.sections = sections,
+	.set_up = set_up,
+};
 
 int ctl_print_result(const struct ctl *c, outcome checked, const struct fault *f)
 {

@@ -8,7 +8,7 @@
 
 const struct command *command_find(char *const *words, size_t *taken)
 {
-	for (const struct command_group *g = ctl_groups; g->commands; g++)
+	for (const struct command_group *g = the_program.groups; g->commands; g++)
 		for (const struct command *c = g->commands; c->name; c++) {
 			size_t first = strcspn(c->name, " ");
 			const char *second = c->name[first] ? c->name + first + 1 : NULL;
@@ -73,7 +73,7 @@ static bool explain_second(char *const *words, char *out, size_t room)
 	struct nearest near = nearest_begin(words[1] ? words[1] : "");
 	char list[NEAREST_TEXT_MAX] = "";
 	size_t used = 0;
-	for (const struct command_group *g = ctl_groups; g->commands; g++)
+	for (const struct command_group *g = the_program.groups; g->commands; g++)
 		for (const struct command *c = g->commands; c->name; c++) {
 			const char *name = second_of(c, words[0]);
 			if (!name || used >= sizeof list)
@@ -95,7 +95,7 @@ void help_no_command(char *const *words, char *out, size_t room)
 	struct nearest near = nearest_begin(words[0]);
 	if (explain_second(words, out, room))
 		return;
-	for (const struct command_group *g = ctl_groups; g->commands; g++)
+	for (const struct command_group *g = the_program.groups; g->commands; g++)
 		for (const struct command *c = g->commands; c->name; c++) {
 			char first[NEAREST_WORD_MAX];
 			snprintf(first, sizeof first, "%.*s", (int)strcspn(c->name, " "), c->name);
@@ -115,46 +115,27 @@ static void print_heading(const char *title)
 
 void help_top(void)
 {
-	puts("usage: mooringctl [options] COMMAND [arguments]\n\n"
-	     "mooringctl administers Mooring: devices and their certificates at the gateway, device records "
-	     "at the\n"
-	     "attestation service; and it reads evidence, requests and certificates offline.");
-	for (const struct command_group *g = ctl_groups; g->commands; g++) {
+	printf("usage: %s [options] COMMAND [arguments]\n\n%s\n", the_program.name, the_program.about);
+	for (const struct command_group *g = the_program.groups; g->commands; g++) {
 		print_heading(g->title);
 		print_commands(g->commands, NULL);
 	}
 	print_heading("Options of every command");
-	print_options(ctl_globals);
-	print_heading("Environment");
-	puts("  MOORING_ENDPOINT, MOORING_CA, MOORING_KEY\n"
-	     "                          what --endpoint, --ca and --key say goes first\n"
-	     "  NO_COLOR                no colours on a terminal either");
-	print_heading("Files");
-	puts("  KEYFILE                 {\"access_key_id\", \"secret_access_key\", \"region\"}, mode 0600: "
-	     "made by\n"
-	     "                          `mooringctl admin init`. The gateway and the attestation service "
-	     "each have\n"
-	     "                          keys of their own; every request is signed with it (SigV4)");
-	print_heading("Exit code");
-	puts("  0 done, 1 refused or failed, 2 wrong usage, 3 recorded for good but not yet effective "
-	     "everywhere.\n"
-	     "  What went wrong stands on standard error: reason code, sentence, request id.");
-	print_heading("A first look");
-	puts("  export MOORING_ENDPOINT=https://iot.example.com:8444 MOORING_CA=root.pem "
-	     "MOORING_KEY=admin.json\n"
-	     "  mooringctl devices\n"
-	     "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n\n"
-	     "mooringctl COMMAND --help says more about one, with examples. Times are UTC.");
+	print_options(the_program.globals);
+	for (const struct help_section *s = the_program.sections; s->title; s++) {
+		print_heading(s->title);
+		puts(s->text);
+	}
 }
 
 void help_command(const struct command *c)
 {
-	printf("usage: mooringctl %s%s%s\n\nmooringctl %s - %s\n\n%s\n", c->name, c->arguments[0] ? " " : "",
-	       c->arguments, c->name, c->summary, c->help);
+	printf("usage: %s %s%s%s\n\n%s %s - %s\n\n%s\n", the_program.name, c->name,
+	       c->arguments[0] ? " " : "", c->arguments, the_program.name, c->name, c->summary, c->help);
 	print_heading("Options");
 	print_options(c->options);
-	printf("  %s--json, --help: of every command, see mooringctl --help\n",
-	       c->offline ? "" : "--endpoint, --ca, --key, ");
+	printf("  %s--json, --help: of every command, see %s --help\n",
+	       c->offline ? "" : the_program.globals_hint, the_program.name);
 	print_heading("Exit code");
 	printf("  %s\n", c->exits ? c->exits : "0 done, 1 refused or failed, 2 wrong usage");
 	if (c->files) {
@@ -169,12 +150,12 @@ bool help_group(const char *word)
 {
 	size_t n = strlen(word);
 	bool any = false;
-	for (const struct command_group *g = ctl_groups; g->commands; g++)
+	for (const struct command_group *g = the_program.groups; g->commands; g++)
 		for (const struct command *c = g->commands; c->name; c++) {
 			if (strncmp(c->name, word, n) || c->name[n] != ' ')
 				continue;
 			if (!any)
-				printf("usage: mooringctl %s COMMAND\n\n", word);
+				printf("usage: %s %s COMMAND\n\n", the_program.name, word);
 			printf("  %-18s %s\n", c->name, c->summary);
 			any = true;
 		}

@@ -4,17 +4,7 @@
 #ifndef MOORING_HELP_H
 #define MOORING_HELP_H
 
-#include "ctl.h"
-
-/* Options of every command; the parsed values stand in this order. */
-enum { CTL_ENDPOINT, CTL_CA, CTL_KEY, CTL_JSON, CTL_HELP, CTL_VERSION, CTL_GLOBALS };
-extern const struct option_spec ctl_globals[];
-/* All files of commands, in the order of the help; `commands` is NULL at the end. */
-struct command_group {
-	const char *title;
-	const struct command *commands;
-};
-extern const struct command_group ctl_groups[];
+#include "program.h"
 
 /* The command that the words begin with, and how many words its name has; NULL where there is none. */
 const struct command *command_find(char *const *words, size_t *taken);
