@@ -32,7 +32,7 @@ static outcome load_ca(const char *dir, const char *name, struct issuer *issuer,
 	if (o.ok)
 		o = cert_load_pem(cert_path, cert, f);
 	if (o.ok)
-		o = issuer_load_key(key_path, &key, f);
+		o = key_load_uri(key_path, &key, f);
 	return o.ok ? issuer_make(key, *cert, issuer, f) : o;
 }
 

@@ -24,10 +24,6 @@ struct issuer {
  * 1). */
 MUST_USE bool issuer_key_id(struct bytes spki, uint8_t out[KEY_ID_SIZE]);
 
-/* `uri`: a path, or an OSSL_STORE URI (file:, pkcs11: where OpenSSL's provider for it is installed). A key
- * file that others can read is refused. Never prompts. Caller EVP_PKEY_free. */
-MUST_USE outcome issuer_load_key(const char *uri, EVP_PKEY **out, struct fault *f);
-
 /* Key and certificate; refused unless the certificate is a CA's, may sign certificates, has a key identifier,
  * and its public key verifies what the key signs. Takes the key over, also on failure. Caller issuer_free. */
 MUST_USE outcome issuer_make(EVP_PKEY *key, X509 *cert, struct issuer *out, struct fault *f);

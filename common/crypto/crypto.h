@@ -66,6 +66,12 @@ MUST_USE outcome key_load_private_pem(const char *path, EVP_PKEY **out, struct f
 /* PKCS#8 PEM, mode 0600, durable. */
 MUST_USE outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f);
 
+/* ---- key_uri.c ---- */
+
+/* A private key by its path, or by an OSSL_STORE URI (file:, pkcs11: where OpenSSL's provider for it is
+ * installed). A key file that others can read is refused. Never prompts. Caller EVP_PKEY_free. */
+MUST_USE outcome key_load_uri(const char *uri, EVP_PKEY **out, struct fault *f);
+
 /* ---- ecdsa.c ---- */
 
 /* ECDSA with the curve's digest (SHA-256/384/512) and raw r||s of fixed width (RFC 9053 2.1, RFC 7518 3.4). */

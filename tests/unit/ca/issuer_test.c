@@ -103,7 +103,7 @@ static void test_an_encrypted_key_is_refused_without_a_prompt(void **state)
 	long n = BIO_get_mem_data(bio, &text);
 	done(file_replace(key_path, bytes_of(text, (size_t)n), 0600, &f), &f);
 	BIO_free(bio);
-	refused(issuer_load_key(key_path, &key, &f), &f, REASON_CRYPTO, key_path);
+	refused(key_load_uri(key_path, &key, &f), &f, REASON_CRYPTO, key_path);
 	assert_null(key);
 }
 
