@@ -110,11 +110,16 @@ static outcome build(const struct device *d, uint32_t key, const struct request_
 		.lifetime_s = d->lifetime_s,
 		.renews = renews,
 	};
+	struct buf chain;
 	memcpy(in.nonce, nonce, sizeof in.nonce);
-	outcome r = request_build(&in, body, f);
+	outcome r = store_load_chain(&d->store, &chain, f);
+	in.chain = buf_view(&chain);
 	if (r.ok)
-		report("evidence", "{s:s,s:I}", "type", evidence_type_name(d->evidence), "request_bytes",
-		       (json_int_t)body->n);
+		r = request_build(&in, body, f);
+	if (r.ok)
+		report("evidence", "{s:s,s:I,s:I}", "type", evidence_type_name(d->evidence), "request_bytes",
+		       (json_int_t)body->n, "chain_bytes", (json_int_t)chain.n);
+	buf_free(&chain);
 	return r;
 }
 

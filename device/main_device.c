@@ -123,14 +123,18 @@ static outcome write_request(struct power_on *p, const uint8_t nonce[NONCE_SIZE]
 		.origin = p->options.origin,
 		.lifetime_s = p->options.lifetime_s,
 	};
-	struct buf json = {0};
+	struct buf json = {0}, chain;
 	memcpy(in.nonce, nonce, sizeof in.nonce);
-	outcome r = request_build(&in, &json, f);
+	outcome r = store_load_chain(&p->device.store, &chain, f);
+	in.chain = buf_view(&chain);
+	if (r.ok)
+		r = request_build(&in, &json, f);
 	buf_byte(&json, '\n');
 	if (r.ok && json.failed)
 		r = refuse(f, REASON_NO_MEMORY, "no memory for a request");
 	if (r.ok)
 		r = file_write_all(p->out, buf_view(&json), p->options.out_file, f);
+	buf_free(&chain);
 	buf_free(&json);
 	return r;
 }

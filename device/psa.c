@@ -128,6 +128,31 @@ enum psa_status psa_cose_sign_csr(struct psa *psa, const uint8_t challenge[PSA_C
 	return call(psa, &request, 0, evidence);
 }
 
+enum psa_status psa_rot_identity(struct psa *psa, uint8_t instance_id[INSTANCE_ID_SIZE],
+				 uint8_t key[P256_POINT_SIZE])
+{
+	uint8_t out[PSA_ROT_IDENTITY_SIZE];
+	enum psa_status status =
+		call_fixed(psa, &(struct psa_request){.call = PSA_ROT_IDENTITY}, out, sizeof out);
+	if (status != PSA_SUCCESS)
+		return status;
+	memcpy(instance_id, out, INSTANCE_ID_SIZE);
+	memcpy(key, out + INSTANCE_ID_SIZE + 1, P256_POINT_SIZE);
+	return PSA_SUCCESS;
+}
+
+enum psa_status psa_stage_countersign(struct psa *psa, const struct psa_stage *stage,
+				      uint8_t signature[PSA_SIGNATURE_SIZE])
+{
+	struct buf input = {0};
+	psa_stage_encode(&input, stage);
+	const struct psa_request request = {.call = PSA_STAGE_COUNTERSIGN, .input = buf_view(&input)};
+	enum psa_status status = input.failed ? PSA_ERROR_INSUFFICIENT_MEMORY
+					      : call_fixed(psa, &request, signature, PSA_SIGNATURE_SIZE);
+	buf_free(&input);
+	return status;
+}
+
 outcome psa_key_spki(struct psa *psa, uint32_t key, uint8_t spki[SPKI_MAX], size_t *n, struct fault *f)
 {
 	uint8_t point[PSA_POINT_SIZE];

@@ -9,6 +9,7 @@
 #include "common/crypto/crypto.h"
 #include "common/evidence/evidence.h"
 #include "psa_protocol.h"
+#include "psa_stage.h"
 
 struct psa;
 
@@ -33,6 +34,13 @@ psa_initial_attest_get_token(struct psa *psa, const uint8_t challenge[PSA_CHALLE
  * unless the CSR is for a key of this secure world. Appends it. */
 MUST_USE enum psa_status psa_cose_sign_csr(struct psa *psa, const uint8_t challenge[PSA_CHALLENGE_SIZE],
 					   struct bytes csr, struct buf *evidence);
+
+/* Who this Root of Trust is: the instance ID that its tokens carry, and its public key as X || Y. */
+MUST_USE enum psa_status psa_rot_identity(struct psa *psa, uint8_t instance_id[INSTANCE_ID_SIZE],
+					  uint8_t key[P256_POINT_SIZE]);
+/* The RoT key's signature for a stage of the device's making, over a digest that the secure world composes. */
+MUST_USE enum psa_status psa_stage_countersign(struct psa *psa, const struct psa_stage *stage,
+					       uint8_t signature[PSA_SIGNATURE_SIZE]);
 
 /* SubjectPublicKeyInfo of a key (91 bytes for P-256). */
 MUST_USE outcome psa_key_spki(struct psa *psa, uint32_t key, uint8_t spki[SPKI_MAX], size_t *n,

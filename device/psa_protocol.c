@@ -1,6 +1,7 @@
 #include "psa_protocol.h"
 
 #include "common/crypto/csr.h"
+#include "psa_stage.h"
 
 /* What a call takes: key ids from 1, and how long its inputs are. */
 static const struct shape {
@@ -17,6 +18,7 @@ static const struct shape {
 			       .input_max = PSA_CHALLENGE_SIZE,
 			       .second_min = 1,
 			       .second_max = CSR_MAX},
+	[PSA_STAGE_COUNTERSIGN] = {.input_min = PSA_STAGE_MIN, .input_max = PSA_STAGE_MAX},
 };
 
 static void put_be16(struct buf *out, size_t v)

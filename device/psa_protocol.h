@@ -20,6 +20,7 @@ enum {
 	PSA_CHALLENGE_SIZE = 32,
 	PSA_POINT_SIZE = 65,
 	PSA_SIGNATURE_SIZE = 64,
+	PSA_ROT_IDENTITY_SIZE = 33 + PSA_POINT_SIZE, /* instance ID, then the uncompressed point */
 	PSA_KEY_ID_MAX = 0x3fffffff /* PSA Crypto API 1.1: PSA_KEY_ID_USER_MAX */
 };
 
@@ -29,7 +30,10 @@ enum psa_call {
 	PSA_SIGN_HASH,
 	PSA_DESTROY_KEY,
 	PSA_INITIAL_ATTEST_GET_TOKEN,
-	PSA_COSE_SIGN_CSR, /* not of PSA: the RoT key signs a CSR, as a secure element does */
+	/* Not of PSA: */
+	PSA_COSE_SIGN_CSR,     /* the RoT key signs a CSR, as a secure element does */
+	PSA_ROT_IDENTITY,      /* who the Root of Trust is */
+	PSA_STAGE_COUNTERSIGN, /* the RoT key signs for a stage of the device's making: psa_stage.h */
 	PSA_CALL_COUNT
 };
 
@@ -52,7 +56,7 @@ enum psa_status {
 struct psa_request {
 	enum psa_call call;
 	uint32_t key;
-	struct bytes input;  /* hash or challenge */
+	struct bytes input;  /* hash, challenge, or a stage */
 	struct bytes second; /* CSR */
 };
 

@@ -41,15 +41,20 @@ static outcome make_evidence(const struct request_input *in, const uint8_t b[BIN
 }
 
 /* NULL when out of memory. */
-static json_t *base64_of(struct bytes in)
+static json_t *text_of(struct bytes in, void (*encode)(struct bytes in, char *out))
 {
 	char *text = malloc(BASE64_SIZE(in.n));
 	if (!text)
 		return NULL;
-	base64_encode(in, text);
+	encode(in, text);
 	json_t *string = json_string(text);
 	free(text);
 	return string;
+}
+
+static json_t *base64_of(struct bytes in)
+{
+	return text_of(in, base64_encode);
 }
 
 static outcome add_renews(json_t *body, const struct request_input *in, const uint8_t b[BINDING_SIZE],
@@ -79,7 +84,10 @@ static outcome put_json(const struct request_input *in, struct bytes csr, struct
 				 nonce, "audience", in->origin, "mode", "C");
 	if (body && in->lifetime_s)
 		json_object_set_new(body, "lifetime_s", json_integer(in->lifetime_s));
-	if (body && in->renews)
+	if (body && in->chain.n &&
+	    json_object_set_new(body, "chain", text_of(in->chain, base64url_encode)))
+		r = refuse(f, REASON_NO_MEMORY, "no memory for a request");
+	if (r.ok && body && in->renews)
 		r = add_renews(body, in, b, f);
 	char *text = body && r.ok ? json_dumps(body, JSON_COMPACT) : NULL;
 	if (text)

@@ -21,6 +21,7 @@ struct request_input {
 	uint8_t nonce[NONCE_SIZE];
 	int64_t lifetime_s;		     /* 0: as the gateway likes */
 	const struct request_renews *renews; /* NULL: an enrolment */
+	struct bytes chain;		     /* of provenance; n = 0: the device has none */
 };
 
 /* Appends the body of POST /v1/enrolments or /v1/renewals. Every call makes new evidence. */

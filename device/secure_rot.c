@@ -5,6 +5,7 @@
 #include "common/json_read.h"
 #include "common/log.h"
 #include "common/version.h"
+#include "psa_stage.h"
 
 #include <openssl/err.h>
 #include <stdio.h>
@@ -130,4 +131,30 @@ enum psa_status secure_rot_sign_csr(const struct secure_rot *rot, const struct s
 	outcome r = cose_sign(evidence, buf_view(&header), csr, rot->key, &f);
 	buf_free(&header);
 	return signed_status(r, evidence, &f);
+}
+
+enum psa_status secure_rot_identity(const struct secure_rot *rot, struct buf *out)
+{
+	uint8_t spki[SPKI_MAX];
+	size_t n = ec_key_to_spki(rot->key, spki, sizeof spki);
+	if (n < PSA_POINT_SIZE)
+		return PSA_ERROR_GENERIC_ERROR;
+	buf_add(out, rot->claims.instance_id, INSTANCE_ID_SIZE);
+	/* The point is what a SubjectPublicKeyInfo ends with (RFC 5480 2.2). */
+	buf_add(out, spki + n - PSA_POINT_SIZE, PSA_POINT_SIZE);
+	return PSA_SUCCESS;
+}
+
+enum psa_status secure_rot_countersign(const struct secure_rot *rot, struct bytes stage, struct buf *signature)
+{
+	struct psa_stage s;
+	uint8_t digest[SHA256_SIZE], out[P256_SIGNATURE_SIZE];
+	struct fault f;
+	if (!psa_stage_decode(stage, &s))
+		return PSA_ERROR_INVALID_ARGUMENT;
+	stage_countersigned(&s.statement, s.line, s.nonce, digest);
+	outcome r = stage_countersign(digest, rot->key, out, &f);
+	if (r.ok)
+		buf_add(signature, out, sizeof out);
+	return signed_status(r, signature, &f);
 }

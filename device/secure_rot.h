@@ -29,5 +29,10 @@ void secure_rot_close(struct secure_rot *rot);
 MUST_USE enum psa_status secure_rot_token(struct secure_rot *rot, struct bytes challenge, struct buf *token);
 MUST_USE enum psa_status secure_rot_sign_csr(const struct secure_rot *rot, const struct secure_keys *keys,
 					     struct bytes challenge, struct bytes csr, struct buf *evidence);
+/* Appends instance ID and public key: PSA_ROT_IDENTITY_SIZE bytes. */
+MUST_USE enum psa_status secure_rot_identity(const struct secure_rot *rot, struct buf *out);
+/* Appends the countersignature for a stage; PSA_ERROR_INVALID_ARGUMENT where `stage` is none (psa_stage.h). */
+MUST_USE enum psa_status secure_rot_countersign(const struct secure_rot *rot, struct bytes stage,
+						struct buf *signature);
 
 #endif

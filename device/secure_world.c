@@ -121,6 +121,10 @@ static enum psa_status perform(struct secure_world *w, const struct psa_request 
 		return secure_rot_token(&w->rot, r->input, out);
 	case PSA_COSE_SIGN_CSR:
 		return secure_rot_sign_csr(&w->rot, &w->keys, r->input, r->second, out);
+	case PSA_ROT_IDENTITY:
+		return secure_rot_identity(&w->rot, out);
+	case PSA_STAGE_COUNTERSIGN:
+		return secure_rot_countersign(&w->rot, r->input, out);
 	case PSA_CALL_COUNT:
 		break;
 	}
@@ -163,7 +167,7 @@ int secure_world_main(const struct secure_world_options *options, int fd)
 	 * signature. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	log_init("mooring-device/secure", LOG_LEVEL_WARN);
+	log_init("mooring-device/secure", options->quiet ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
 	outcome opened = open_world(&w, options, &f);
 	struct bytes words = opened.ok ? (struct bytes){0} : bytes_str(f.text);
 	bool go_on = send_answer(fd, opened.ok ? PSA_SUCCESS : PSA_ERROR_GENERIC_ERROR, words) && opened.ok;

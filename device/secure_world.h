@@ -14,6 +14,7 @@
 struct secure_world_options {
 	const char *folder; /* DIR/secure; the process becomes the user who owns it */
 	bool insecure;	    /* go on where nothing confines the process */
+	bool quiet;	    /* log errors only */
 };
 
 /* Forks the secure world and waits until it has read its keys and confined itself. Only one process at a time

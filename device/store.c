@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include "common/provenance/chain.h"
 #include "credential.h"
 #include "common/file.h"
 #include "common/json_read.h"
@@ -36,7 +37,9 @@ outcome store_create(const char *device_folder, struct store *out, struct fault 
 outcome store_clean(const struct store *s, struct fault *f)
 {
 	outcome r = file_sweep(s->folder, "state.json.??????", f);
-	return r.ok ? file_sweep(s->folder, "certificate.pem.??????", f) : r;
+	if (r.ok)
+		r = file_sweep(s->folder, "certificate.pem.??????", f);
+	return r.ok ? file_sweep(s->folder, "chain.cbor.??????", f) : r;
 }
 
 static bool is_missing(const char *path)
@@ -104,4 +107,20 @@ outcome store_save_certificate(const struct store *s, struct bytes pem, struct f
 	char path[4096];
 	path_of(s, "certificate.pem", path);
 	return file_replace(path, pem, 0644, f);
+}
+
+outcome store_load_chain(const struct store *s, struct buf *out, struct fault *f)
+{
+	char path[4096];
+	*out = (struct buf){0};
+	path_of(s, "chain.cbor", path);
+	return is_missing(path) ? DONE : file_read(path, CHAIN_MAX, out, f);
+}
+
+/* The lines write it, and whoever runs the device later reads it: there is no secret in it. */
+outcome store_save_chain(const struct store *s, struct bytes chain, struct fault *f)
+{
+	char path[4096];
+	path_of(s, "chain.cbor", path);
+	return file_replace(path, chain, 0644, f);
 }

@@ -1,5 +1,6 @@
 /*
- * store.h - what the normal world remembers, in DIR/normal: certificate.pem and state.json.
+ * store.h - what the normal world remembers, in DIR/normal: certificate.pem, state.json, and chain.cbor, the
+ * provenance chain that the lines have written (common/provenance/chain.h).
  *
  * Each file is replaced as a whole: after a power cut it is the old one or the new one. The certificate
  * names its key by its public key; the state names the key that was certified last. A renewal stores the
@@ -32,5 +33,8 @@ MUST_USE outcome store_save_state(const struct store *s, const struct device_sta
 /* Leaf and chain; out->n = 0 where there is none. Caller frees. */
 MUST_USE outcome store_load_certificate(const struct store *s, struct buf *out, struct fault *f);
 MUST_USE outcome store_save_certificate(const struct store *s, struct bytes pem, struct fault *f);
+/* As it is on disk; out->n = 0 where there is none. Caller frees. */
+MUST_USE outcome store_load_chain(const struct store *s, struct buf *out, struct fault *f);
+MUST_USE outcome store_save_chain(const struct store *s, struct bytes chain, struct fault *f);
 
 #endif

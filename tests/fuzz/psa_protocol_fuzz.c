@@ -2,7 +2,7 @@
  * What the secure world reads from the normal world, and the normal world from the secure world: any bytes.
  * What is understood is written back and must be the same bytes: there is one encoding.
  */
-// links: device/psa_protocol.c
+// links: device/psa_protocol.c device/psa_stage.c
 #include "../../device/psa_protocol.h"
 
 #include <stdlib.h>
