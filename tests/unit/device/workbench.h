@@ -4,7 +4,7 @@
 #ifndef MOORING_TESTS_WORKBENCH_H
 #define MOORING_TESTS_WORKBENCH_H
 
-#include "device/factory_make.h"
+#include "factory/make.h"
 #include "device/psa.h"
 
 #include <setjmp.h>

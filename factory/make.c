@@ -1,4 +1,4 @@
-#include "factory_make.h"
+#include "make.h"
 
 #include "common/file.h"
 

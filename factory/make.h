@@ -1,8 +1,8 @@
 /*
- * factory_make.h - the factory line: a RoT key for each device, and its record for the attestation service.
+ * make.h - the factory line: a RoT key for each device, and its record for the attestation service.
  */
-#ifndef MOORING_FACTORY_MAKE_H
-#define MOORING_FACTORY_MAKE_H
+#ifndef MOORING_MAKE_H
+#define MOORING_MAKE_H
 
 #include "common/evidence/evidence.h"
 

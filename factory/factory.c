@@ -1,0 +1,140 @@
+#include "factory.h"
+
+#include "common/clock.h"
+#include "common/file.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+outcome factory_path(const char *folder, const char *name, char out[FACTORY_PATH_MAX], struct fault *f)
+{
+	int n = snprintf(out, FACTORY_PATH_MAX, "%s/%s", folder, name);
+	return n < FACTORY_PATH_MAX ? DONE : file_fault(f, ENAMETOOLONG, "open", folder);
+}
+
+outcome factory_folder(const char *path, mode_t mode, struct fault *f)
+{
+	return mkdir(path, mode) && errno != EEXIST ? file_fault(f, errno, "make", path) : DONE;
+}
+
+outcome factory_own_key(const char *path, EVP_PKEY **out, struct fault *f)
+{
+	if (!access(path, F_OK))
+		return factory_load_key(path, out, f);
+	*out = p256_key_generate();
+	outcome r = *out ? key_save_private_pem(path, *out, f) : crypto_fault(f, "a new key");
+	if (!r.ok) {
+		EVP_PKEY_free(*out);
+		*out = NULL;
+	}
+	return r;
+}
+
+outcome factory_load_key(const char *uri, EVP_PKEY **out, struct fault *f)
+{
+	*out = NULL;
+	outcome r = key_load_uri(uri, out, f);
+	if (r.ok && ec_key_bits(*out) != 256) {
+		EVP_PKEY_free(*out);
+		*out = NULL;
+		return refuse(f, REASON_CRYPTO, "%s: not a P-256 key", uri);
+	}
+	return r;
+}
+
+outcome factory_need(const struct arguments *a, const char *name, const char **out, struct fault *f)
+{
+	*out = argument(a, name);
+	return *out && (*out)[0] ? DONE : refuse(f, REASON_BAD_FIELD, "--%s is needed", name);
+}
+
+static bool take_relative(const char *text, int64_t now, int64_t *out)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+	int64_t unit = *end == 'd' ? 86400 : *end == 'h' ? 3600 : 0;
+	*out = now + n * unit;
+	return unit && end > text && !end[1] && n >= -1000000 && n <= 1000000;
+}
+
+static bool take_date(const char *text, int64_t *out)
+{
+	static const char *const forms[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"};
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct tm t = {0};
+		const char *end = strptime(text, forms[i], &t);
+		if (!end || *end)
+			continue;
+		*out = timegm(&t);
+		return true;
+	}
+	return false;
+}
+
+static bool take_seconds(const char *text, int64_t *out)
+{
+	char *end;
+	long long n = strtoll(text, &end, 10);
+	*out = n;
+	return end > text && !*end && n >= 0 && n < INT64_C(1) << 40;
+}
+
+outcome factory_time(const char *option, const char *text, int64_t now, int64_t *out, struct fault *f)
+{
+	*out = now;
+	if (!strcmp(text, "now") || (strchr("+-", text[0]) && take_relative(text, now, out)) ||
+	    take_seconds(text, out) || take_date(text, out))
+		return DONE;
+	return refuse(
+		f, REASON_BAD_FIELD,
+		"--%s: \"%.40s\" is no time: now, 2026-12-01, 2026-12-01T08:00:00Z, +12h, +30d, or Unix "
+		"seconds (UTC)",
+		option, text);
+}
+
+outcome factory_numbers(const char *option, const char *text, int max, uint8_t *out, size_t room,
+			size_t *count, struct fault *f)
+{
+	const char *at = text;
+	*count = 0;
+	for (;;) {
+		char *end;
+		long v = strtol(at, &end, 10);
+		if (end == at || v < 1 || v > max || *count == room || (*end && *end != ',') ||
+		    (*count && v <= out[*count - 1]))
+			return refuse(f, REASON_BAD_FIELD,
+				      "--%s: 1 to %zu numbers from 1 to %d, rising, as 1,2,4; not \"%.40s\"",
+				      option, room, max, text);
+		out[(*count)++] = (uint8_t)v;
+		if (!*end)
+			return DONE;
+		at = end + 1;
+	}
+}
+
+int factory_end(outcome r, const struct fault *f)
+{
+	return r.ok ? EXIT_DONE : ctl_fail(f);
+}
+
+void factory_progress(bool last, const char *fmt, ...)
+{
+	static int64_t shown;
+	int64_t now = clock_monotonic_ms();
+	va_list args;
+	if (!isatty(STDERR_FILENO) || (!last && now - shown < 200))
+		return;
+	shown = now;
+	fputc('\r', stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	if (last)
+		fputc('\n', stderr);
+}

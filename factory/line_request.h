@@ -1,0 +1,23 @@
+/*
+ * line_request.h - a new line asks the OEM to be known: its public key, with proof that it has the private one.
+ *
+ *   {"programme": 32 hex, "line_key": 128 hex, "signature": 128 hex}
+ *
+ * ES256 (r || s) over "mooring-line-request/1" 00 || programme || line key, so that nobody has another's key
+ * certified as their own.
+ */
+#ifndef MOORING_FACTORY_LINE_REQUEST_H
+#define MOORING_FACTORY_LINE_REQUEST_H
+
+#include "common/provenance/provenance.h"
+
+enum { LINE_REQUEST_MAX = 1024 };
+
+MUST_USE outcome line_request_write(struct buf *out, const uint8_t programme[PROGRAMME_ID_SIZE],
+				    EVP_PKEY *key, struct fault *f);
+/* Format, programme and proof; `what` begins the sentence of a refusal. */
+MUST_USE outcome line_request_read(struct bytes in, const char *what,
+				   const uint8_t programme[PROGRAMME_ID_SIZE], uint8_t key[P256_POINT_SIZE],
+				   struct fault *f);
+
+#endif

@@ -1,0 +1,7 @@
+#include "cli/program.h"
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	return program_run(argv);
+}
