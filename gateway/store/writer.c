@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GATHER_LULL_MS = 5, GATHER_MS = 30 };
+enum { GATHER_LULL_MS = 10, GATHER_MS = 30, GATHER_ENOUGH = 32 };
 enum { SUPERSEDE_LOOK_S = 60 }; /* at least this often, so that a clock that was set is noticed */
 
 static const char sql_begin[] = "BEGIN IMMEDIATE";
@@ -200,7 +200,7 @@ static void look_for_superseded(struct store *s)
 static void gather(struct store *s)
 {
 	if (s->writer.last_group > 1 || queue_length(&s->writes) > 1)
-		queue_gather(&s->writes, STORE_BATCH_MAX, GATHER_LULL_MS, clock_monotonic_ms() + GATHER_MS);
+		queue_gather(&s->writes, GATHER_ENOUGH, GATHER_LULL_MS, clock_monotonic_ms() + GATHER_MS);
 }
 
 static int64_t next_look_ms(const struct store *s)
