@@ -55,17 +55,19 @@ const struct config_key config_edge_keys[CONFIG_EDGE_KEYS] = {
 	{"peer_uids", CONFIG_STRINGS, offsetof(struct config_edge, peer_uids), "", 0, 0, config_check_uid,
 	 "Users besides root and this daemon's own that may connect to the socket: the edge's."},
 	{"workers", CONFIG_INT, offsetof(struct config_edge, workers), "0", 0, WORKERS_MAX, NULL,
-	 "Worker threads; 0: one a core."},
+	 "Worker threads; 0: one for every two cores, since the edge and the other daemons need theirs."},
 	{"admin_master", CONFIG_STRING, offsetof(struct config_edge, admin_master), NULL, 0, 0, NULL,
 	 "File of the secret that admin keys are derived from; made by `mooringctl admin init`."},
 	{"region", CONFIG_STRING, offsetof(struct config_edge, region), "mooring-1", 0, 0, NULL,
 	 "Region in the scope of admin signatures."},
 };
 
+/* The edge, the signer and the store's own thread work beside the workers. A worker for every core would take turns
+ * with them, and a loop that wakes for one event at a time costs more than one that finds several. */
 unsigned config_workers(const struct config_edge *c)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	return c->workers ? (unsigned)c->workers : cores > 0 ? (unsigned)cores : 1;
+	return c->workers ? (unsigned)c->workers : cores > 1 ? (unsigned)cores / 2 : 1;
 }
 
 uid_t *config_uids(const struct config_strings *values)

@@ -32,7 +32,7 @@ struct config_edge {
 };
 enum { CONFIG_EDGE_KEYS = 5 };
 extern const struct config_key config_edge_keys[CONFIG_EDGE_KEYS];
-/* As configured, or one a core. */
+/* As configured, or one for every two cores, at least one. */
 unsigned config_workers(const struct config_edge *c);
 
 /* Gateway and signer: what both must know alike, since the signer checks for itself. */

@@ -18,12 +18,10 @@ enum { LISTEN_BACKLOG = 4096, FAILED_GRACE_MS = 5000 };
 
 static bool peer_allowed(const struct scgi_server *s, uid_t uid)
 {
-	if (uid == 0 || uid == geteuid())
-		return true;
 	for (size_t i = 0; i < s->peer_count; i++)
 		if (s->peer_uids[i] == uid)
 			return true;
-	return false;
+	return uid == 0 || uid == geteuid();
 }
 
 static void warn_once_a_second(struct scgi_worker *w, const char *what, long detail)
