@@ -115,10 +115,12 @@ static outcome scan_file(const char *path, struct scan *above, struct fault *f)
 	struct scan s = {.path = path, .plugins = above->plugins, .depth = above->depth + 1};
 	if (s.depth > INCLUDE_DEPTH_MAX)
 		return refuse(f, REASON_CONFIG, "%s: include_dir is nested too deeply", path);
-	outcome o = file_read(path, CONFIG_FILE_MAX, &text, f);
+	struct fault why = {0};
+	outcome o = file_read(path, CONFIG_FILE_MAX, &text, &why);
 	if (!o.ok)
 		return refuse(f, REASON_CONFIG,
-			      "%s cannot be read, and whether it goes round the plugin must be known", path);
+			      "%s cannot be read, and whether it goes round the plugin must be known: %s",
+			      path, why.text);
 	char *rest = (char *)text.p;
 	for (char *line; o.ok && (line = strsep(&rest, "\n"));) {
 		s.line++;

@@ -72,7 +72,7 @@ static outcome take_frame(struct feed *feed, struct bytes frame, struct fault *f
 	int64_t now = clock_monotonic_ms();
 	outcome o = keeper_take(k, frame, now, &newer, f);
 	if (!o.ok) {
-		atomic_fetch_add(&feed->parts.view->refused, 1);
+		atomic_fetch_add(&feed->parts.view->refused, f->reason != REASON_NO_MEMORY);
 		return o;
 	}
 	if (newer)
@@ -302,7 +302,9 @@ static void turn(struct feed *feed)
 
 static outcome open_all(struct feed *feed, struct fault *f)
 {
-	outcome o = keeper_open(feed->parts.keeper, feed->parts.options->state_dir, f);
+	outcome o = crypto_ready(f);
+	if (o.ok)
+		o = keeper_open(feed->parts.keeper, feed->parts.options->state_dir, f);
 	if (!o.ok)
 		return o;
 	feed->parts.opened(feed->parts.arg);

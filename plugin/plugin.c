@@ -54,6 +54,8 @@ static void on_opened(void *arg)
 static outcome start(struct mooring *m, struct fault *f)
 {
 	outcome o = config_scan_broker(m->options.config_file, f);
+	if (o.ok)
+		o = crypto_ready(f);
 	if (!o.ok)
 		return o;
 	if (!(m->sessions = sessions_new()) || !(m->fields = fields_new()))
@@ -116,8 +118,11 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
 {
 	struct fault f = {0};
 	struct mooring *m = calloc(1, sizeof *m);
-	if (!m)
+	if (!m) {
+		mosquitto_log_printf(MOSQ_LOG_ERR, "mooring: the plugin does not start: %s",
+				     reason_code(REASON_NO_MEMORY));
 		return MOSQ_ERR_NOMEM;
+	}
 	m->id = identifier;
 	ring_init(&m->log);
 	receipts_init(&m->receipts);

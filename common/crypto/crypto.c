@@ -32,20 +32,48 @@ static void make_thread_key(void)
 		abort();
 }
 
-struct thread_crypto *crypto_thread(void)
+/* OpenSSL allocates for a digest when it is first made: once here, and then no more. */
+static bool fill(struct thread_crypto *t)
 {
 	static const char *const names[] = {"SHA256", "SHA384", "SHA512"};
+	uint8_t digest[SHA256_SIZE];
+	if (!(t->ctx = OSSL_LIB_CTX_new()) || !(t->md = EVP_MD_CTX_new()))
+		return false;
+	for (size_t i = 0; i < 3; i++)
+		if (!(t->digest[i] = EVP_MD_fetch(t->ctx, names[i], NULL)))
+			return false;
+	return EVP_DigestInit_ex2(t->md, t->digest[0], NULL) == 1 &&
+	       EVP_DigestFinal_ex(t->md, digest, NULL) == 1;
+}
+
+/* NULL without memory. */
+static struct thread_crypto *find_or_make(void)
+{
 	pthread_once(&thread_key_once, make_thread_key);
 	struct thread_crypto *t = pthread_getspecific(thread_key);
 	if (t)
 		return t;
 	t = calloc(1, sizeof *t);
-	if (!t || !(t->ctx = OSSL_LIB_CTX_new()) || !(t->md = EVP_MD_CTX_new()))
+	if (t && fill(t) && !pthread_setspecific(thread_key, t))
+		return t;
+	if (t)
+		thread_crypto_free(t);
+	return NULL;
+}
+
+outcome crypto_ready(struct fault *f)
+{
+	if (find_or_make())
+		return DONE;
+	ERR_clear_error();
+	return refuse(f, REASON_NO_MEMORY, "no memory for cryptography");
+}
+
+struct thread_crypto *crypto_thread(void)
+{
+	struct thread_crypto *t = find_or_make();
+	if (!t)
 		abort();
-	for (size_t i = 0; i < 3; i++)
-		if (!(t->digest[i] = EVP_MD_fetch(t->ctx, names[i], NULL)))
-			abort();
-	pthread_setspecific(thread_key, t);
 	return t;
 }
 

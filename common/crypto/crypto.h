@@ -19,6 +19,9 @@ enum { SHA256_SIZE = 32, P256_SIGNATURE_SIZE = 64, ECDSA_SIGNATURE_MAX = 132, SP
 
 /* The calling thread's library context; freed at thread exit. */
 OSSL_LIB_CTX *crypto_ctx(void);
+/* Makes what the calling thread needs for any of these verbs, which otherwise the first of them does, and that aborts
+ * the process without memory: for a guest in another's process. REASON_NO_MEMORY. */
+MUST_USE outcome crypto_ready(struct fault *f);
 /* Frees it now, with all that OpenSSL keeps of secrets in it: for the main thread, which ends the process
  * instead of itself. Nothing made in it may be alive. */
 void crypto_end(void);

@@ -165,10 +165,19 @@ static outcome parse_payload(struct bytes payload, struct feed_frame *out, struc
 	return o.ok ? check_types(&open, f) : o;
 }
 
-/* A reader needs one reason for "not our format", whichever rule of CBOR or COSE was broken. */
+/* A reader needs one reason for "not our format", whichever rule of CBOR or COSE was broken. Want of memory breaks
+ * none. */
 static outcome malformed(struct fault *f, const struct fault *why)
 {
-	return refuse(f, REASON_FEED_FORMAT, "%s", why->text);
+	return refuse(f, why->reason == REASON_NO_MEMORY ? why->reason : REASON_FEED_FORMAT, "%s", why->text);
+}
+
+static outcome unsigned_frame(struct fault *f, const struct fault *why)
+{
+	if (why->reason == REASON_NO_MEMORY)
+		return refuse(f, why->reason, "%s", why->text);
+	return refuse(f, REASON_FEED_SIGNATURE, "the frame is not signed by the pinned feed key: %s",
+		      why->text);
 }
 
 outcome feed_open(struct bytes frame, EVP_PKEY *key, struct feed_frame *out, struct fault *f)
@@ -182,8 +191,7 @@ outcome feed_open(struct bytes frame, EVP_PKEY *key, struct feed_frame *out, str
 	if (!cose_parse(frame, &cose, &why).ok)
 		return malformed(f, &why);
 	if (!cose_verify(&cose, key, &why).ok)
-		return refuse(f, REASON_FEED_SIGNATURE, "the frame is not signed by the pinned feed key: %s",
-			      why.text);
+		return unsigned_frame(f, &why);
 	if (!parse_payload(cose.payload, out, &why).ok)
 		return malformed(f, &why);
 	sha256(cose.payload, out->digest);

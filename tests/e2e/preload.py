@@ -1,5 +1,6 @@
-"""Libraries of tests/preload for the daemons under test: a wall clock to be set, an allocator that fails."""
+"""Libraries of tests/preload for the daemons under test: a wall clock that is set, a heap that fails."""
 
+import mmap
 import os
 import struct
 import subprocess
@@ -32,3 +33,38 @@ class Clock:
         """So far from the machine's clock, in seconds."""
         with open(self.file, "r+b" if self.file.exists() else "wb", buffering=0) as file:
             file.write(struct.pack("q", int(seconds)))
+
+
+class Heap:
+    """The plugin's allocations in a broker: counted, and made to fail by number."""
+
+    def __init__(self, folder, threads=False):
+        file = Path(folder) / "heap"
+        file.write_bytes(bytes(32))
+        with file.open("r+b") as opened:
+            self.shared = mmap.mmap(opened.fileno(), 32)
+        self.environment = preloaded(folder, "heap", before_asan=True, MOORING_TEST_HEAP=file,
+                                     **({"MOORING_TEST_HEAP_THREADS": 1} if threads else {}))
+
+    def number(self, at):
+        return struct.unpack_from("q", self.shared, 8 * at)[0]
+
+    @property
+    def counted(self):
+        return self.number(0)
+
+    @property
+    def failed(self):
+        return self.number(3)
+
+    def spare(self):
+        """No more of them fails."""
+        struct.pack_into("q", self.shared, 16, 0)
+
+    def fail(self, number, count=1):
+        """From now on the allocation with this number fails, counted from here, and the ones that follow."""
+        self.spare()
+        struct.pack_into("q", self.shared, 24, 0)
+        first = self.counted + number
+        struct.pack_into("q", self.shared, 8, first)
+        struct.pack_into("q", self.shared, 16, first + count)

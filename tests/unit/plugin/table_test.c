@@ -127,6 +127,43 @@ static void test_a_policy_that_does_not_compile_denies_and_says_so(void **state)
 	retire_all(&retire);
 }
 
+/* Each allocation fails once, jansson's too, which calls a good text malformed then or loses a character of it. The policy
+ * before stays in force. */
+static void test_a_policy_that_there_is_no_memory_for_is_not_taken_for_a_bad_one(void **state)
+{
+	(void)state;
+	static const char longer[] = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\","
+				     "\"Action\":[\"iot:Publish\","
+				     "\"iot:Connect\"],\"Resource\":[\"arn:aws:iot:eu-west-1:123456789012:"
+				     "topic/a/${iot:ClientId}/b\","
+				     "\"*\"],\"Condition\":{\"StringEquals\":{\"iot:ClientId\":[\"one-client-"
+				     "id\",\"another-client-id\"]}}}]}";
+	struct feed_record r = {.type = FEED_POLICY, .policy = bytes_str("p"), .document = bytes_str(longer)};
+	for (size_t n = 1;; n++) {
+		struct retire retire = {0};
+		struct table *t = table_new(&retire);
+		struct fault refused = {0};
+		put_policy(t, "p", policy_text, &refused);
+		put(t, 1, FEED_ACTIVE, "thing", "p");
+		const struct policy *before = standing(t, 1).policy;
+		counted_heap.fail_at = counted_heap.allocations + n;
+		bool ok = table_put(t, &r, &refused, &f).ok,
+		     failed = counted_heap.allocations >= counted_heap.fail_at;
+		counted_heap.fail_at = 0;
+		assert_int_equal(refused.reason, REASON_NONE);
+		assert_int_equal(ok, !failed);
+		assert_int_equal(standing(t, 1).policy == before, failed);
+		if (failed)
+			assert_int_equal(f.reason, REASON_NO_MEMORY);
+		table_free(t);
+		retire_all(&retire);
+		if (!failed) {
+			assert_true(n > 20);
+			return;
+		}
+	}
+}
+
 /* A fleet may have a policy for each device. Linear search would take minutes here. */
 static void test_each_may_have_a_policy_of_its_own_up_to_the_limit(void **state)
 {
@@ -459,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_put_is_found_as_it_stands_last),
 		cmocka_unit_test(test_a_removed_certificate_is_not_registered_until_it_is_put_again),
 		cmocka_unit_test(test_a_policy_that_does_not_compile_denies_and_says_so),
+		cmocka_unit_test(test_a_policy_that_there_is_no_memory_for_is_not_taken_for_a_bad_one),
 		cmocka_unit_test(test_each_may_have_a_policy_of_its_own_up_to_the_limit),
 		cmocka_unit_test(test_many_are_found_while_the_index_grows),
 		cmocka_unit_test(test_a_certificate_takes_at_most_64_bytes),
