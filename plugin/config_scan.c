@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { CONFIG_FILE_MAX = 1 << 20, COMMAND_LINE_MAX = 1 << 20, INCLUDE_DEPTH_MAX = 4 };
 
@@ -66,10 +67,16 @@ static outcome scan_folder(const char *folder, struct scan *s, struct fault *f)
 	return o;
 }
 
-/* The broker takes "1" for "true". */
+static bool is_word(const char *value, const char *word)
+{
+	size_t n = strlen(word);
+	return !strncasecmp(value, word, n) && strchr(" \t", value[n]);
+}
+
+/* The broker takes "1" for "true", and of such a value the first word alone. */
 static bool is_value(const char *value, const char *wanted)
 {
-	return !wanted || !strcmp(value, wanted) || (!strcmp(wanted, "true") && !strcmp(value, "1"));
+	return !wanted || is_word(value, wanted) || (!strcmp(wanted, "true") && is_word(value, "1"));
 }
 
 static bool loads_plugin(const char *key)

@@ -43,6 +43,7 @@ void state_publish(struct mooring *m, int64_t monotonic_ms)
 	publish("clock/suspect", m->clock.suspect);
 	publish("connect/admitted", (int64_t)m->counters.admitted);
 	publish("connect/refused", refused_in_all(&m->counters));
+	publish("connect/bypassed", (int64_t)m->counters.refused[REASON_PLUGIN_BYPASSED]);
 	publish("connect/cut", (int64_t)m->counters.cut);
 	publish("denied/publish", (int64_t)m->counters.denied_publish);
 	publish("denied/subscribe", (int64_t)m->counters.denied_subscribe);

@@ -154,6 +154,10 @@ static void test_what_goes_round_the_plugin_is_found(void **state)
 		"plugin_use a",
 		"listener_allow_anonymous true",
 		"\tallow_anonymous \t true \t\r",
+		"allow_anonymous true # of which the broker reads the first word alone",
+		"use_identity_as_username 1 0",
+		"use_subject_as_username TRUE",
+		"protocol websockets or not",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char text[256];
