@@ -18,15 +18,8 @@ enum {
 	PAUSE_MAX_MS = 30000,
 	RECEIPT_RETRY_MS = 1000,
 	IDLE_MS = 1000,
+	NEWS_MS = 6 * FEED_HEARTBEAT_S * 1000,
 	ANSWER_SHOWN = 160,
-};
-
-/* One at a time to one path. */
-struct post {
-	const char *path;
-	CURL *easy; /* kept as long as the stream */
-	struct buf body;
-	bool busy;
 };
 
 struct feed {
@@ -47,9 +40,10 @@ struct feed {
 	bool good;	       /* the stream has brought the table up to the gateway, or confirmed it */
 	struct backoff reopen; /* after streams that were not good */
 	int64_t open_at_ms;
+	int64_t opened_ms;
 
 	CURLSH *connections; /* of the posts, as long as the stream: the certificate may be another later */
-	struct post receipt, page;
+	struct feed_post receipt, page;
 	int64_t receipt_at_ms;
 };
 
@@ -123,42 +117,20 @@ static size_t on_stream(char *p, size_t size, size_t n, void *arg)
 
 /* ---- posts ---- */
 
-static bool make_ready(struct feed *feed, struct post *p)
+static bool post(struct feed *feed, struct feed_post *p)
 {
-	if (!feed->connections)
-		feed->connections = curl_share_init();
-	if (feed->connections && !p->easy)
-		p->easy = feed_http_post(feed->parts.options, p->path, feed->connections);
-	return p->easy && !p->body.failed;
-}
-
-/* Sends p->body; false without memory. */
-static bool post(struct feed *feed, struct post *p)
-{
-	if (make_ready(feed, p)) {
-		feed_http_set_body(p->easy, buf_view(&p->body));
-		p->busy = curl_multi_add_handle(feed->multi, p->easy) == CURLM_OK;
-	}
-	if (!p->busy)
-		buf_free(&p->body);
-	return p->busy;
-}
-
-static void end_post(struct feed *feed, struct post *p)
-{
-	curl_multi_remove_handle(feed->multi, p->easy);
-	p->busy = false;
+	return feed_http_send(p, feed->multi, &feed->connections, feed->parts.options);
 }
 
 /* With the stream: a receipt that was under way stays due. */
 static void end_posts(struct feed *feed)
 {
-	struct post *posts[] = {&feed->receipt, &feed->page};
+	struct feed_post *posts[] = {&feed->receipt, &feed->page};
 	if (feed->receipt.busy)
 		receipts_sent(feed->parts.receipts, false);
 	for (size_t i = 0; i < sizeof posts / sizeof *posts; i++) {
 		if (posts[i]->busy)
-			end_post(feed, posts[i]);
+			feed_http_end(posts[i], feed->multi);
 		curl_easy_cleanup(posts[i]->easy);
 		posts[i]->easy = NULL;
 	}
@@ -188,6 +160,7 @@ static void open_stream(struct feed *feed)
 	feed->fault = (struct fault){0};
 	feed->good = false;
 	*feed->stream_name = '\0';
+	feed->opened_ms = clock_monotonic_ms();
 	feed->stream = feed_http_stream(feed->parts.options, &feed->parts.keeper->position, on_stream, feed);
 	if (feed->stream && curl_multi_add_handle(feed->multi, feed->stream) == CURLM_OK)
 		return;
@@ -205,11 +178,21 @@ static void close_stream(struct feed *feed, CURLcode code)
 	leave_stream(feed);
 }
 
+/* A byte now and then, or frames of the past, keep a connection up and a broker in the dark. */
+static void leave_without_news(struct feed *feed, int64_t now)
+{
+	int64_t fresh = atomic_load(&feed->parts.view->fresh_ms);
+	if (!feed->stream || now - (fresh > feed->opened_ms ? fresh : feed->opened_ms) < NEWS_MS)
+		return;
+	refuse(&feed->fault, REASON_FEED_LOST, "no frame that is new for %d s", NEWS_MS / 1000);
+	close_stream(feed, CURLE_OK);
+}
+
 /* ---- receipts ---- */
 
 static void send_receipt(struct feed *feed)
 {
-	struct post *p = &feed->receipt;
+	struct feed_post *p = &feed->receipt;
 	p->body.n = 0;
 	if (!receipts_due(feed->parts.receipts, feed->parts.options->broker, feed->stream_name, &p->body) ||
 	    post(feed, p))
@@ -223,7 +206,7 @@ static void end_receipt(struct feed *feed, CURLcode code)
 	long status = feed_http_status(feed->receipt.easy);
 	bool taken = code == CURLE_OK && status == 204;
 	struct fault f;
-	end_post(feed, &feed->receipt);
+	feed_http_end(&feed->receipt, feed->multi);
 	receipts_sent(feed->parts.receipts, taken);
 	if (taken) {
 		feed_poke(feed); /* there may be more to tell than one receipt holds */
@@ -246,7 +229,7 @@ static void on_asked(void *arg, const struct feed_record *question)
  * and whether it was taken is nothing to this side. */
 static void tell_roster(struct feed *feed)
 {
-	struct post *p = &feed->page;
+	struct feed_post *p = &feed->page;
 	if (!p->busy) {
 		p->body.n = 0;
 		if (roster_answer(feed->parts.roster, feed->parts.options->broker, feed->stream_name,
@@ -259,7 +242,7 @@ static void tell_roster(struct feed *feed)
 
 static void end_page(struct feed *feed)
 {
-	end_post(feed, &feed->page);
+	feed_http_end(&feed->page, feed->multi);
 	buf_free(&feed->page.body); /* the next may be in an hour */
 	feed_poke(feed);
 }
@@ -288,6 +271,7 @@ static void turn(struct feed *feed)
 		open_stream(feed);
 	curl_multi_perform(feed->multi, &running);
 	take_ended(feed);
+	leave_without_news(feed, clock_monotonic_ms());
 	if (feed->good && !feed->receipt.busy && clock_monotonic_ms() >= feed->receipt_at_ms)
 		send_receipt(feed);
 	if (feed->good)

@@ -78,6 +78,32 @@ void feed_http_set_body(CURL *easy, struct bytes body)
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *)body.p);
 }
 
+static bool make_ready(struct feed_post *p, CURLSH **connections, const struct options *options)
+{
+	if (!*connections)
+		*connections = curl_share_init();
+	if (*connections && !p->easy)
+		p->easy = feed_http_post(options, p->path, *connections);
+	return p->easy && !p->body.failed;
+}
+
+bool feed_http_send(struct feed_post *p, CURLM *multi, CURLSH **connections, const struct options *options)
+{
+	if (make_ready(p, connections, options)) {
+		feed_http_set_body(p->easy, buf_view(&p->body));
+		p->busy = curl_multi_add_handle(multi, p->easy) == CURLM_OK;
+	}
+	if (!p->busy)
+		buf_free(&p->body);
+	return p->busy;
+}
+
+void feed_http_end(struct feed_post *p, CURLM *multi)
+{
+	curl_multi_remove_handle(multi, p->easy);
+	p->busy = false;
+}
+
 long feed_http_status(CURL *easy)
 {
 	long status = 0;

@@ -21,6 +21,19 @@ CURL *feed_http_stream(const struct options *options, const struct table_positio
 CURL *feed_http_post(const struct options *options, const char *path, CURLSH *connections);
 /* `body` must outlive the transfer. */
 void feed_http_set_body(CURL *easy, struct bytes body);
+
+/* What is sent to one path, one at a time. */
+struct feed_post {
+	const char *path;
+	CURL *easy; /* kept as long as the stream */
+	struct buf body;
+	bool busy;
+};
+
+/* Sends p->body; what is missing of *connections and p->easy is made. False without memory: there is no body then. */
+bool feed_http_send(struct feed_post *p, CURLM *multi, CURLSH **connections, const struct options *options);
+void feed_http_end(struct feed_post *p, CURLM *multi);
+
 long feed_http_status(CURL *easy);
 /* The name of the stream that the answer is, as receipts give it back; false where it has none. */
 MUST_USE bool feed_http_stream_name(CURL *easy, char out[HEX_SIZE(FEED_STREAM_SIZE)]);
