@@ -17,7 +17,7 @@ from plugin_bench import allow
 from preload import Heap
 
 WHOLE = os.environ.get("MOORING_TEST_WHOLE") == "1"
-SAMPLES = 40
+SAMPLES = 15
 OWN = [allow("Connect", "client/*", IpAddress={"aws:SourceIp": "127.0.0.0/8"}),
        allow("Publish", "topic/dt/${iot:Certificate.Subject.CommonName}/x"), allow("Subscribe", "topicfilter/cmd/${iot:ClientId}"),
        allow("Receive", "topic/*")]
