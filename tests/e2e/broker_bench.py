@@ -162,12 +162,12 @@ class Client:
         if connect:
             self.connect(clean, will, expiry, **more)
 
-    def connect(self, clean=True, will=None, expiry=None, username=None, password=None, will_delay=None):
+    def connect(self, clean=True, will=None, expiry=None, username=None, password=None, will_delay=None, keepalive=60):
         """`will` is (topic, payload) and, where they are not 0, QoS and retain."""
         topic, payload, qos, retain = (*(will or ("", "")), 0, 0)[:4]
         flags = (2 if clean else 0) | (4 | qos << 3 | retain << 5 if will else 0)
         flags |= (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
-        body = (b"\x00\x04MQTT" + bytes((self.version, flags)) + b"\x00\x3c"
+        body = (b"\x00\x04MQTT" + bytes((self.version, flags)) + keepalive.to_bytes(2, "big")
                 + self.properties((0x11, expiry)) + text(self.client_id))
         if will:
             body += self.properties((0x18, will_delay)) + text(topic) + text(payload)

@@ -88,7 +88,8 @@ def test_revocation_cuts_the_live_session(bench, version, record_property):
             f"to receipt: median {statistics.median(receipted):.2f}, max {max(receipted):.2f}")
     print(line)
     record_property("revocation", line)
-    assert statistics.median(took) < 20  # a broker that is not woken takes up to 100 ms
+    limit = 40 if os.environ.get("MOORING_SANITIZED") == "1" else 20
+    assert statistics.median(took) < limit  # a broker that is not woken takes up to 100 ms
 
 
 def test_a_cut_session_leaves_no_will_and_an_ended_one_does(bench):
