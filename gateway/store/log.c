@@ -1,6 +1,7 @@
 #include "store_internal.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *or_empty(const char *s)
@@ -148,6 +149,22 @@ void detail_hex(struct buf *b, const char *name, const void *p, size_t n)
 	buf_byte(b, '"');
 	buf_str(b, hex);
 	buf_byte(b, '"');
+}
+
+void detail_base64url(struct buf *b, const char *name, struct bytes value)
+{
+	size_t size = BASE64_SIZE(value.n);
+	char *text = malloc(size);
+	put_name(b, name);
+	buf_byte(b, '"');
+	if (text) {
+		base64url_encode(value, text);
+		buf_str(b, text);
+	} else {
+		b->failed = true;
+	}
+	buf_byte(b, '"');
+	free(text);
 }
 
 void detail_int(struct buf *b, const char *name, int64_t value)

@@ -21,7 +21,9 @@ struct recording {
 	char state[16], cancelled_for[24];
 	uint8_t serial[SERIAL_SIZE], spki_sha256[SHA256_SIZE];
 	int64_t generation, renews_id, not_before, not_after, result_id;
-	bool uses_grant;
+	bool uses_grant, has_chain;
+	uint8_t statement[SHA256_SIZE]; /* the last one of its chain */
+	int64_t raises_at;
 	char request_id[STORE_REQUEST_ID_SIZE], profile[16];
 	char evidence[16];
 	int64_t assurance;
@@ -35,7 +37,7 @@ struct recording {
 
 #define INTENT_COLUMNS                                                                                       \
 	"i.state, i.cancelled_for, i.serial, i.spki_sha256, i.generation, i.renews_id, i.not_before, "       \
-	"i.not_after, i.result_id, i.uses_grant, i.request_id, i.profile"
+	"i.not_after, i.result_id, i.uses_grant, i.request_id, i.profile, i.statement, i.raises_at"
 
 static void read_intent(struct recording *x, struct query *q)
 {
@@ -51,6 +53,11 @@ static void read_intent(struct recording *x, struct query *q)
 	x->uses_grant = column_int(q);
 	snprintf(x->request_id, sizeof x->request_id, "%s", column_text(q));
 	snprintf(x->profile, sizeof x->profile, "%s", column_text(q));
+	struct bytes statement = column_blob(q);
+	x->has_chain = statement.n == SHA256_SIZE;
+	if (x->has_chain)
+		memcpy(x->statement, statement.p, SHA256_SIZE);
+	x->raises_at = column_int(q);
 }
 
 static outcome load_intent(struct recording *x, struct fault *f)
@@ -91,6 +98,19 @@ static void decide_state(struct recording *x)
 	}
 }
 
+/* A refurbishment is a grant that its statement gives once. */
+static outcome use_refurbishment(struct recording *x, struct fault *f)
+{
+	static const char sql[] = "UPDATE chains SET raised_at = ? WHERE device_id = ?";
+	struct query q;
+	if (!x->raises_at)
+		return DONE;
+	q = query_start(&x->w->conn, sql);
+	query_int(&q, x->raises_at);
+	query_int(&q, x->device.id);
+	return query_run(&q, f);
+}
+
 /* The grant is used up: the device is in its next generation, and what it had in the old one ends. */
 static outcome enter_generation(struct recording *x, struct fault *f)
 {
@@ -106,6 +126,8 @@ static outcome enter_generation(struct recording *x, struct fault *f)
 	x->device.revoked = false;
 	x->device.granted = false;
 	x->device.revocation_reason[0] = '\0';
+	if (o.ok)
+		o = use_refurbishment(x, f);
 	return o.ok ? device_save(x->w, &x->device, f) : o;
 }
 
@@ -190,6 +212,8 @@ static void add_certificate(const struct recording *x, struct buf *detail)
 	detail_int(detail, "assurance", x->assurance);
 	detail_hex(detail, "evidence_sha256", x->evidence_sha256, SHA256_SIZE);
 	detail_hex(detail, "ear_sha256", x->ear_sha256, SHA256_SIZE);
+	if (x->has_chain)
+		detail_hex(detail, "statement", x->statement, SHA256_SIZE);
 }
 
 static outcome tell_brokers(struct recording *x, struct fault *f)

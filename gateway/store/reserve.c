@@ -170,7 +170,7 @@ static outcome check_enrolment(struct decision *x, struct fault *f)
 {
 	if (x->r->in.renews)
 		return DONE;
-	x->uses_grant = x->device.granted;
+	x->uses_grant = x->device.granted || x->chain_raises;
 	if (!x->uses_grant && x->live_count)
 		return reserve_refuse_clone(x, "a second key, neither a renewal nor allowed by an admin", f);
 	return DONE;
@@ -253,9 +253,11 @@ static outcome insert_intent(struct decision *x, struct fault *f)
 {
 	static const char sql[] =
 		"INSERT INTO intents (id, state, serial, device_id, generation, uses_grant, renews_id, "
-		"spki_sha256, not_before, not_after, profile, request_id, result_id) "
-		"VALUES (?, 'open', ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?)";
+		"spki_sha256, not_before, not_after, profile, request_id, result_id, statement, raises_at) "
+		"VALUES (?, 'open', ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?)";
 	const struct store_intent *in = &x->r->out.intent;
+	const struct store_chain *chain = x->r->in.chain;
+	int64_t result_id = sqlite3_last_insert_rowid(x->w->conn.db);
 	struct query q = query_start(&x->w->conn, sql);
 	query_blob(&q, in->id, INTENT_ID_SIZE);
 	query_blob(&q, in->serial, SERIAL_SIZE);
@@ -268,7 +270,9 @@ static outcome insert_intent(struct decision *x, struct fault *f)
 	query_int(&q, in->not_after);
 	query_text(&q, x->r->in.profile);
 	query_text(&q, in->request_id);
-	query_int(&q, sqlite3_last_insert_rowid(x->w->conn.db));
+	query_int(&q, result_id);
+	query_blob(&q, chain ? chain->statements[chain->count - 1].sha256 : NULL, SHA256_SIZE);
+	query_int(&q, x->chain_raises ? (int64_t)chain->count : 0);
 	return query_run(&q, f);
 }
 
@@ -277,6 +281,8 @@ static outcome write_intent(struct decision *x, struct fault *f)
 	outcome o = write_device(x, f);
 	if (o.ok)
 		o = write_key(x, f);
+	if (o.ok)
+		o = reserve_write_chain(x, f);
 	if (o.ok)
 		o = write_result(x, f);
 	x->r->out.result = STORE_RESERVED;
@@ -287,8 +293,8 @@ static outcome write_intent(struct decision *x, struct fault *f)
 
 /* In this order: standing, whose key it is, what is there already, what may be added. */
 static outcome (*const checks[])(struct decision *x, struct fault *f) = {
-	check_device,  check_key_owner, load_live,	   check_same_key, check_open_intent,
-	check_renewal, check_enrolment, check_revoked_key, write_intent,
+	check_device,	   check_key_owner, load_live,	     check_same_key,	  check_open_intent,   reserve_load_chain,
+	check_renewal, check_enrolment, check_revoked_key, reserve_check_chain, write_intent,
 };
 
 static outcome run_reserve(struct op *op, struct conn *c, struct fault *f)
@@ -319,6 +325,14 @@ void store_reserve(struct store *s, const struct store_reservation *in,
 	r->in.audience = op_text(&r->op, in->audience);
 	r->in.ear = op_text(&r->op, in->ear);
 	sha256(bytes_str(r->in.ear), r->ear_sha256);
+	if (in->chain) {
+		r->chain = *in->chain;
+		r->chain.chain = op_bytes(&r->op, in->chain->chain);
+		r->chain.receipt = op_bytes(&r->op, in->chain->receipt);
+		for (size_t i = 0; i < r->chain.count; i++)
+			r->chain.statements[i].batch = op_text(&r->op, in->chain->statements[i].batch);
+		r->in.chain = &r->chain;
+	}
 	if (in->renews) {
 		memcpy(r->renews, in->renews, FINGERPRINT_SIZE);
 		r->in.renews = r->renews;

@@ -12,6 +12,7 @@ struct reserve_op {
 	struct store_reservation in; /* its pointers are into the operation's arena */
 	uint8_t renews[FINGERPRINT_SIZE];
 	uint8_t ear_sha256[SHA256_SIZE];
+	struct store_chain chain;
 	struct store_reserved out;
 	void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg);
 	void *arg;
@@ -28,6 +29,9 @@ struct decision {
 	bool key_known; /* this device asked for this key before */
 	bool uses_grant;
 	int64_t renews_id;
+	size_t chain_known; /* statements of the chain that this device used before */
+	bool chain_raises;  /* the generation: it ends with a stage that allows it, and has not done so yet */
+	bool receipt_is_ahead; /* of the copy of the register: it is kept */
 	bool settled; /* answered or refused: no check follows */
 };
 
@@ -35,5 +39,17 @@ struct decision {
 MUST_USE outcome reserve_refuse(struct decision *x, enum reason reason, const char *text, struct fault *f);
 /* The same for a second key: alarm, quarantine where it is configured, and refusal are one transaction. */
 MUST_USE outcome reserve_refuse_clone(struct decision *x, const char *text, struct fault *f);
+/* An alarm of this device, in the same transaction; `detail` is closed by detail_end. */
+MUST_USE outcome reserve_alarm(struct decision *x, enum reason reason, const char *detail, struct fault *f);
+
+/* The chain (reserve_chain.c): what is on record of it, and whether that is its beginning; */
+MUST_USE outcome reserve_load_chain(struct decision *x, struct fault *f);
+/* whether its statements are unused, its batches not frozen, and the register says the same to all; */
+MUST_USE outcome reserve_check_chain(struct decision *x, struct fault *f);
+/* what is kept of it. x->device is there. */
+MUST_USE outcome reserve_write_chain(struct decision *x, struct fault *f);
+/* What its receipt says of the register (reserve_register.c). */
+MUST_USE outcome reserve_check_register(struct decision *x, struct fault *f);
+MUST_USE outcome reserve_write_register(struct decision *x, struct fault *f);
 
 #endif

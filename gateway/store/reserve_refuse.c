@@ -47,6 +47,12 @@ static outcome quarantine(struct decision *x, struct fault *f)
 	return o.ok ? device_apply(x->w, &x->device, &cause, &count, f) : o;
 }
 
+outcome reserve_alarm(struct decision *x, enum reason reason, const char *detail, struct fault *f)
+{
+	struct log_new e = entry(x, "alarm", reason_code(reason), detail);
+	return log_append(x->w, &e, f);
+}
+
 outcome reserve_refuse_clone(struct decision *x, const char *text, struct fault *f)
 {
 	outcome o = log_refusal(x, "alarm", REASON_CLONE_SUSPECT, text, f);

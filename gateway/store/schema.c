@@ -65,7 +65,9 @@ const char store_schema[] =
 	"  not_after INTEGER NOT NULL,"
 	"  profile TEXT NOT NULL,"
 	"  request_id TEXT NOT NULL,"
-	"  result_id INTEGER NOT NULL"
+	"  result_id INTEGER NOT NULL,"
+	"  statement BLOB,"			     /* the last one of the chain it rests on */
+	"  raises_at INTEGER NOT NULL DEFAULT 0" /* statements of a chain that raises the generation; 0: it does not */
 	") STRICT, WITHOUT ROWID;"
 	"CREATE UNIQUE INDEX intents_one_open ON intents (device_id) WHERE state = 'open';"
 
@@ -159,5 +161,103 @@ const char store_schema[] =
 	"append-only'); END;"
 	"CREATE TRIGGER log_has_no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is "
 	"append-only'); END;"
+
+	/* ---- provenance ---- */
+
+	"CREATE TABLE programmes ("
+	"  id INTEGER PRIMARY KEY,"
+	"  programme BLOB NOT NULL UNIQUE CHECK (length(programme) = 16),"
+	"  word BLOB NOT NULL DEFAULT x''," /* of the register, of what was pushed last */
+	"  word_time INTEGER NOT NULL DEFAULT 0"
+	") STRICT;"
+
+	"CREATE TABLE lines ("
+	"  id INTEGER PRIMARY KEY,"
+	"  programme_id INTEGER NOT NULL,"
+	"  line BLOB NOT NULL CHECK (length(line) = 16),"
+	"  version INTEGER NOT NULL,"
+	"  record BLOB NOT NULL,"
+	"  held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1))," /* by an operator */
+	"  revoked_from INTEGER,"				       /* by an operator; NULL: not */
+	"  UNIQUE (programme_id, line)"
+	") STRICT;"
+
+	/* An order never changes: a further quantity is a further batch. */
+	"CREATE TABLE orders ("
+	"  id INTEGER PRIMARY KEY,"
+	"  programme_id INTEGER NOT NULL,"
+	"  line BLOB NOT NULL CHECK (length(line) = 16),"
+	"  batch TEXT NOT NULL,"
+	"  stage INTEGER NOT NULL,"
+	"  quota INTEGER NOT NULL,"
+	"  object BLOB NOT NULL,"
+	"  UNIQUE (programme_id, line, batch, stage)"
+	") STRICT;"
+	"CREATE INDEX orders_batch ON orders (batch);"
+	"CREATE TRIGGER orders_have_no_update BEFORE UPDATE ON orders BEGIN SELECT RAISE(ABORT, 'an order does not "
+	"change'); END;"
+
+	/* Each number of an order is one statement's, and that one device's, for good. */
+	"CREATE TABLE statement_uses ("
+	"  order_id INTEGER NOT NULL,"
+	"  seq INTEGER NOT NULL CHECK (seq >= 1),"
+	"  sha256 BLOB NOT NULL CHECK (length(sha256) = 32),"
+	"  device_id INTEGER NOT NULL,"
+	"  time INTEGER NOT NULL," /* the register's */
+	"  PRIMARY KEY (order_id, seq)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TRIGGER uses_have_no_update BEFORE UPDATE ON statement_uses BEGIN SELECT RAISE(ABORT, 'a statement is "
+	"used for good'); END;"
+	"CREATE TRIGGER uses_have_no_delete BEFORE DELETE ON statement_uses BEGIN SELECT RAISE(ABORT, 'a statement is "
+	"used for good'); END;"
+	"CREATE TRIGGER uses_keep_to_the_order BEFORE INSERT ON statement_uses WHEN NEW.seq > (SELECT quota FROM "
+	"orders WHERE id = NEW.order_id) BEGIN SELECT RAISE(ABORT, 'the order is for fewer'); END;"
+
+	"CREATE TABLE chains ("
+	"  device_id INTEGER PRIMARY KEY,"
+	"  programme_id INTEGER NOT NULL,"
+	"  statements BLOB NOT NULL," /* SHA-256 of each, first stage first */
+	"  rot_key BLOB NOT NULL CHECK (length(rot_key) = 64),"
+	"  raised_at INTEGER NOT NULL DEFAULT 0," /* how many there were when the generation was last raised for them */
+	"  chain BLOB NOT NULL"			  /* as it was sent */
+	") STRICT;"
+
+	"CREATE TABLE frozen_batches ("
+	"  programme_id INTEGER NOT NULL,"
+	"  batch TEXT NOT NULL,"
+	"  since_ms INTEGER NOT NULL,"
+	"  PRIMARY KEY (programme_id, batch)"
+	") STRICT, WITHOUT ROWID;"
+
+	/* Statements of a line that says how many it can make in an hour. */
+	"CREATE TABLE line_hours ("
+	"  line_id INTEGER NOT NULL,"
+	"  hour INTEGER NOT NULL," /* of the register's time */
+	"  count INTEGER NOT NULL,"
+	"  PRIMARY KEY (line_id, hour)"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE register_entries ("
+	"  programme_id INTEGER NOT NULL,"
+	"  idx INTEGER NOT NULL CHECK (idx >= 1),"
+	"  time INTEGER NOT NULL,"
+	"  object BLOB NOT NULL CHECK (length(object) = 32),"
+	"  head BLOB NOT NULL CHECK (length(head) = 32),"
+	"  PRIMARY KEY (programme_id, idx)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX register_objects ON register_entries (object);"
+	"CREATE TRIGGER register_has_no_update BEFORE UPDATE ON register_entries BEGIN SELECT RAISE(ABORT, 'the register "
+	"is append-only'); END;"
+	"CREATE TRIGGER register_has_no_delete BEFORE DELETE ON register_entries BEGIN SELECT RAISE(ABORT, 'the register "
+	"is append-only'); END;"
+
+	/* What receipts have said of the register beyond what was pushed. */
+	"CREATE TABLE register_heads ("
+	"  programme_id INTEGER NOT NULL,"
+	"  idx INTEGER NOT NULL,"
+	"  head BLOB NOT NULL CHECK (length(head) = 32),"
+	"  receipt BLOB NOT NULL,"
+	"  PRIMARY KEY (programme_id, idx)"
+	") STRICT, WITHOUT ROWID;"
 
 	"INSERT INTO meta VALUES (1, unixepoch(), 0, x'', 0);";

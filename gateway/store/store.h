@@ -20,6 +20,7 @@
 enum { STORE_NAME_SIZE = 137, STORE_REQUEST_ID_SIZE = 27, STORE_REASON_SIZE = 257, STORE_PAGE_MAX = 500 };
 
 struct store;
+struct store_chain; /* store_provenance.h */
 
 struct store_options {
 	const char *path;	   /* the database file, made where there is none */
@@ -62,6 +63,7 @@ struct store_reservation {
 	uint8_t evidence_sha256[SHA256_SIZE];
 	const char *ear;       /* the signed attestation result; "" where there is none */
 	const uint8_t *renews; /* fingerprint of the certificate that this renews; NULL: an enrolment */
+	const struct store_chain *chain; /* whose statements it uses; NULL: none */
 };
 
 enum store_reserve_result {
@@ -80,8 +82,10 @@ struct store_reserved {
 
 /* Refusals: DEVICE_REVOKED (tombstone), DEVICE_QUARANTINED, DEVICE_ON_HOLD (suspended by an operator),
  * DEVICE_SUSPENDED (withdrawn by the attestation service), CLONE_SUSPECT (raises the alarm and, by option,
- * quarantines, in the same transaction), KEY_IN_USE, KEY_REVOKED, RENEWAL_UNKNOWN, RENEWAL_STATE,
- * OVERLOADED. Each of these refusals has its log entry already: do not call store_refused for them. */
+ * quarantines, in the same transaction), KEY_IN_USE, KEY_REVOKED, RENEWAL_UNKNOWN, RENEWAL_STATE; of a
+ * chain CHAIN_USED, BATCH_FROZEN, EQUIVOCATION (an alarm that keeps both statements and, where the chain says so,
+ * freezes the batch) and REGISTER_HISTORY. Each of these refusals has its log entry already: do not call store_refused for
+ * them. OVERLOADED has none. */
 void store_reserve(struct store *s, const struct store_reservation *r,
 		   void (*done)(const struct store_reserved *answer, const struct fault *f, void *arg),
 		   void *arg);

@@ -9,6 +9,7 @@
 #define MOORING_STORE_INTERNAL_H
 
 #include "store_feed.h"
+#include "store_provenance.h"
 #include "store_query.h"
 
 #include "common/clock.h"
@@ -18,7 +19,7 @@
 
 #include <stdatomic.h>
 
-enum { STORE_SCHEMA_VERSION = 5, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
+enum { STORE_SCHEMA_VERSION = 6, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
 enum { STORE_READERS = 2 };
 
 extern const char store_schema[];
@@ -87,6 +88,7 @@ struct writer {
 	struct writer_head {
 		int64_t epoch;
 		int64_t seq; /* of the last entry */
+		int64_t lines; /* how often, since the start, a line changed in what it allows */
 		uint8_t hash[SHA256_SIZE];
 	} head, durable; /* with what the transaction has written so far; as it was at the last commit */
 	int64_t now_ms;	 /* wall clock at the transaction's start */
@@ -195,6 +197,7 @@ void log_read_row(struct op *op, struct query *q, void *log_entry);
 void detail_text(struct buf *b, const char *name, const char *value);
 void detail_hex(struct buf *b, const char *name, const void *p, size_t n);
 void detail_int(struct buf *b, const char *name, int64_t value);
+void detail_base64url(struct buf *b, const char *name, struct bytes value);
 /* Closes the object; the string lives in the buffer. "" when nothing was added or memory ran out. */
 const char *detail_end(struct buf *b);
 
