@@ -41,6 +41,9 @@ static const struct config_key keys[] = {
 	 "Private key (PEM) that signs what brokers follow; brokers pin its public key."},
 	{"default_policy", CONFIG_STRING, AT(default_policy), NULL, 0, 0, NULL,
 	 "AWS IoT policy document (JSON) of every device certificate."},
+	{"provenance", CONFIG_STRINGS, AT(provenance), "", 0, 0, NULL,
+	 "Files (JSON), each of a class of devices that have to show where they come from: docs/operator.md. None: nothing "
+	 "is asked."},
 	{"certificate_lifetime_s", CONFIG_INT, AT(certificate_lifetime_s), "31536000", 60, YEAR_S, NULL,
 	 "Lifetime of a device certificate, in seconds; a device may ask for less."},
 	{"certificate_lifetime_min_s", CONFIG_INT, AT(certificate_lifetime_min_s), "60", 10, YEAR_S, NULL,

@@ -30,6 +30,7 @@ struct gateway_config {
 	char *signer_socket;
 	char *feed_key;
 	char *default_policy;
+	struct config_strings provenance;
 	int64_t certificate_lifetime_s;
 	int64_t certificate_lifetime_min_s;
 	int64_t challenge_ttl_s;
@@ -77,6 +78,7 @@ struct admin_auth;
 struct challenge;
 struct rate;
 struct attest_health;
+struct provenance;
 
 struct gateway {
 	struct gateway_config config;
@@ -87,6 +89,7 @@ struct gateway {
 	struct admin_auth *admin_auth; /* common/admin/admin_auth.h: who may administer */
 	struct challenge *challenge;
 	struct rate *rate;
+	struct provenance *provenance; /* gateway/provenance/: locks for itself */
 	struct attest_health *attest; /* what is known of the attestation service; locks for itself */
 	struct worker *workers;	      /* gateway/worker.h, one a loop; each is touched on its own loop only */
 	unsigned worker_count;

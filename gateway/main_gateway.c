@@ -12,6 +12,7 @@
 #include "gateway/feed/feed.h"
 #include "gateway/gateway.h"
 #include "gateway/http/http.h"
+#include "gateway/provenance/provenance.h"
 #include "gateway/rate.h"
 #include "gateway/store/store.h"
 #include "gateway/worker.h"
@@ -59,6 +60,13 @@ static outcome open_store(struct gateway *g, struct fault *f)
 	return r;
 }
 
+/* What the files named in the configuration hold, before the sandbox closes. */
+static outcome read_files(struct gateway *g, struct fault *f)
+{
+	outcome r = gateway_keys_load(&g->config, &g->keys, f);
+	return r.ok ? config_blame("provenance", provenance_load(&g->config.provenance, &g->provenance, f), f) : r;
+}
+
 static outcome make_services(struct gateway *g, struct fault *f)
 {
 	outcome r = challenge_new(g->config.challenge_ttl_s, CHALLENGE_CAPACITY, &g->challenge, f);
@@ -68,6 +76,8 @@ static outcome make_services(struct gateway *g, struct fault *f)
 		r = attest_health_new(&g->attest, f);
 	if (r.ok)
 		r = open_store(g, f);
+	if (r.ok)
+		r = provenance_begin(g->provenance, g->store, f);
 	if (r.ok)
 		r = feed_start(g, &g->feed, f);
 	return r;
@@ -111,6 +121,7 @@ static void stop(struct gateway *g)
 	rate_free(g->rate);
 	challenge_free(g->challenge);
 	free(g->workers);
+	provenance_free(g->provenance);
 	gateway_keys_free(&g->keys);
 	gateway_config_free(&g->config);
 }
@@ -163,7 +174,7 @@ int main(int argc, char **argv)
 	log_init("gateway", config_log_level(&gateway.config.process));
 	if (o.print)
 		return daemon_print_config(gateway_config_print(&gateway.config));
-	if (!gateway_keys_load(&gateway.config, &gateway.keys, &f).ok)
+	if (!read_files(&gateway, &f).ok)
 		return fail(&f, "the configuration is refused");
 	if (o.test) {
 		puts("the configuration is good");

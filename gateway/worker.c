@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include "gateway/attest/probe.h"
+#include "gateway/provenance/key_cache.h"
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"
 #include "gateway/withdrawals.h"
@@ -21,7 +22,8 @@ static outcome load_keys(struct worker *w, struct fault *f)
 			return crypto_fault(f, "ear_keys");
 	}
 	w->peers = peers_new(&keys->service, w->gateway->config.issuing.trust_domain);
-	return w->ear_keys && w->peers ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
+	w->keys = key_cache_new();
+	return w->ear_keys && w->peers && w->keys ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
 }
 
 static outcome start_services(struct worker *w, struct fault *f)
@@ -43,6 +45,7 @@ static void free_worker(struct worker *w)
 		EVP_PKEY_free(w->ear_keys[i]);
 	free(w->ear_keys);
 	peers_free(w->peers);
+	key_cache_free(w->keys);
 	*w = (struct worker){.gateway = w->gateway, .stopping = true};
 }
 

@@ -15,9 +15,25 @@
  *   GET services                          {"services": [service]}
  *   GET sessions?thing=&broker=&limit=&after=   {"sessions": [session], "next": cursor or null, "brokers": [{name, state,
  *                                         sessions}]}: each broker is asked, and waited for up to 2 s
+ *   GET provenance                        {"classes": [...], "programmes": [programme], "frozen": [{batch, since_ms}]}
+ *   GET lines                             {"lines": [line]}
+ *   GET lines/{line}/devices?since=&limit=&after=   {"devices": [{thing, instance_id, batch, stage, seq, registered}],
+ *                                         "next": cursor or null}: that used a statement of this line which the
+ *                                         register got at or after `since`
+ *   GET orders?batch=&line=&limit=&after= {"orders": [order], "next": cursor or null}
  *   POST lookups                          {"things": [name]} or {"instance_ids": [hex]}, 1 to 500 of them:
  *                                         {"devices": [{thing, state, instance_id where asked by it}]}, in the same
  *                                         order; the state may also be unknown
+ * operator:
+ *   POST provenance/objects               {"objects": [base64url of a line record or work order]}, 1 to 200: {"seq",
+ *                                         "lines", "orders", "unchanged"}: all of them or none
+ *   POST provenance/register              {"first": N, "entries": [{"time", "object": hex}], "head": base64url of the
+ *                                         register's word, of as many entries as the last of these}, 1 to 1000 of
+ *                                         them: {"size", "added"}
+ *   POST lines/{line}/suspend             {"reason"}: no enrolment by it until `resume`; answered {"seq", "already",
+ *   POST lines/{line}/resume              {}          "line": line}, as the other two
+ *   POST lines/{line}/revoke              {"reason", "from": Unix seconds}: what the register got from then on counts
+ *                                         for nothing
  * operator, each answered with a change:
  *   POST devices/{thing}/suspend          {"reason"}
  *   POST devices/{thing}/resume           {}
@@ -28,6 +44,8 @@
  *                                         unknown: [names]
  *   POST brokers/{name}/revoke            {"reason", "spki_sha256"}: the key of one certificate; without it, the
  *                                         name for good. Its feed ends; no broker is waited for
+ * admin:
+ *   POST batches/{batch}/release          {"reason"}: ends a freeze; {"seq", "batch"}
  * admin, each answered with a change:
  *   POST devices/{thing}/allow-reenrol    {"reason"}
  *   POST services                         {"name", "certificatePem", "policy": document}
@@ -55,6 +73,13 @@
  *                client_id, certificateId, broker, connected_ms, address, protocol ("3.1", "3.1.1", "5"); in order
  *                of the brokers' names, and of a broker in the order in which they came. Of a broker: answered (and
  *                how many sessions it has, whatever was asked), silent, lost, or outdated (a plugin that cannot say)
+ *   programme    programme, name, lines, orders, devices (with a chain on record), register_size (of the copy),
+ *                register_time (of its newest entry), register_said (time of the register's newest word, 0: none)
+ *   line         line (key id), programme, site, state (in force: active, suspended, revoked), record_state (the line
+ *                authority's), suspended_by_operator, revoked_from (null: not), stages, version, not_before, not_after,
+ *                per_hour (0: not said)
+ *   order        order (hash), programme, batch, stage, line, quota, used, frozen, not_before, not_after,
+ *                register_within_s, previous: [line]
  *   service      name, certificateId, not_before, not_after, policy (text)
  *   change       seq, recorded_at_ms, certificates (how many changed), effective, brokers: [{name, state
  *                (effective, pending, lost), lag_s, effective_ms}], certificateId for a new service;

@@ -58,6 +58,16 @@ void admin_sessions(struct admin_request *a);
 void admin_explain(struct admin_request *a);
 void admin_log(struct admin_request *a);
 void admin_alarms(struct admin_request *a);
+void admin_provenance_state(struct admin_request *a);
+void admin_provenance_add(struct admin_request *a);
+void admin_register_push(struct admin_request *a);
+void admin_line_list(struct admin_request *a);
+void admin_line_devices(struct admin_request *a);
+void admin_line_suspend(struct admin_request *a);
+void admin_line_resume(struct admin_request *a);
+void admin_line_revoke(struct admin_request *a);
+void admin_order_list(struct admin_request *a);
+void admin_batch_release(struct admin_request *a);
 
 /* Answers 200 with the value, which is taken over; NULL is an internal error. */
 void admin_answer(struct admin_request *a, json_t *value);

@@ -1,7 +1,7 @@
 /*
  * approval.h - the policy stage's word that a certificate may be issued, good for one.
  *
- * Only s5_policy.c can make one, since only it knows what is inside; the terms of a certificate are to be had
+ * Only s6_policy.c can make one, since only it knows what is inside; the terms of a certificate are to be had
  * from it alone, and once.
  */
 #ifndef MOORING_APPROVAL_H

@@ -76,18 +76,29 @@ static bool is_proven(const struct attest_out *a)
 	       !memcmp(a->call.ear.instance_id, a->evidence.instance_id, INSTANCE_ID_SIZE);
 }
 
+static char *refusal_detail(const struct enrol *e)
+{
+	const char *type = e->attest.parsed ? evidence_type_name(e->request.type) : "";
+	json_t *detail = json_pack("{s:s, s:s, s:s}", "stage", stage_name(e), "request",
+				   e->request.renews ? "renewal" : "enrolment", "evidence", type);
+	json_t *origin = s5_provenance_detail(&e->provenance);
+	json_object_update(detail, origin);
+	char *text = json_dumps(detail, JSON_COMPACT);
+	json_decref(origin);
+	json_decref(detail);
+	return text;
+}
+
 /* The refusals that the store did not itself make. */
 static void record_refusal(const struct enrol *e, const struct fault *f)
 {
-	char detail[160];
 	bool known = e->attest.parsed;
 	if (e->issue.fault_logged || e->record.fault_logged || !e->gateway->store)
 		return;
-	snprintf(detail, sizeof detail, "{\"stage\":\"%s\",\"request\":\"%s\",\"evidence\":\"%s\"}",
-		 stage_name(e), e->request.renews ? "renewal" : "enrolment",
-		 known ? evidence_type_name(e->request.type) : "");
+	char *detail = refusal_detail(e);
 	store_refused(e->gateway->store, e->id, known ? e->attest.evidence.instance_id : NULL,
-		      is_proven(&e->attest), e->issue.terms.thing, f, detail);
+		      is_proven(&e->attest), e->issue.terms.thing, f, detail ? detail : "");
+	free(detail);
 }
 
 static void give_answer(struct enrol *e, const struct fault *f)

@@ -1,7 +1,7 @@
 /*
  * enrol.h - the path of one enrolment or renewal, from the request to the certificate.
  *
- *   receive -> authenticate -> csr -> attest -> policy -> issue -> record -> respond      (stages.c)
+ *   receive -> authenticate -> csr -> attest -> provenance -> policy -> issue -> record -> respond      (stages.c)
  *
  * An adapter of a transport fills `request` and gets the answer; between the two there is one path. A stage
  * reads everything, writes its own output, and says NEXT, WAIT or FAIL. A stage that WAITs has begun
@@ -16,7 +16,8 @@
 #include "approval.h"
 #include "common/crypto/csr.h"
 #include "gateway/attest/attest.h"
-#include "gateway/store/store.h"
+#include "gateway/provenance/judge.h"
+#include "gateway/store/store_provenance.h"
 #include "gateway/worker.h"
 #include "common/scgi/scgi.h"
 
@@ -30,6 +31,7 @@ enum step { STEP_NEXT = 1, STEP_WAIT, STEP_FAIL };
 struct enrol_request {
 	struct bytes csr; /* views into csr_room and evidence_room */
 	struct bytes evidence;
+	struct bytes chain; /* n = 0: none was sent */
 	enum evidence_type type;
 	uint8_t nonce[NONCE_SIZE];
 	char audience[ORIGIN_MAX + 1];
@@ -41,6 +43,7 @@ struct enrol_request {
 	size_t renews_signature_size;
 	uint8_t csr_room[CSR_MAX];
 	uint8_t evidence_room[EVIDENCE_MAX];
+	uint8_t chain_room[CHAIN_MAX];
 };
 
 /* Resumes the request that a stage left waiting: `waker` is the `waker` of the enrolment that the stage was
@@ -68,6 +71,8 @@ struct authenticate_out {
 struct csr_out {
 	struct csr csr;
 	uint8_t binding[BINDING_SIZE]; /* B */
+	bool has_chain;		       /* one was sent, and some class of devices is asked for it */
+	struct chain chain;
 };
 
 struct attest_out {
@@ -75,6 +80,26 @@ struct attest_out {
 	bool parsed;
 	bool asked;
 	struct attest_call call;
+};
+
+enum provenance_verdict {
+	PROVENANCE_UNSETTLED,
+	PROVENANCE_NOT_ASKED, /* by the device's class */
+	PROVENANCE_NOT_SHOWN, /* and it need not be */
+	PROVENANCE_ON_RECORD, /* a renewal: it was shown before */
+	PROVENANCE_SHOWN,     /* `use` is what is used up by it */
+};
+
+struct provenance_out {
+	void *waker;
+	bool asked;
+	bool failed; /* to ask the store; `fault` says why */
+	struct fault fault;
+	const struct provenance_class *class;
+	struct store_origin origin; /* without its chain */
+	enum provenance_verdict verdict;
+	struct store_chain use;
+	struct provenance_story story; /* also of what is refused */
 };
 
 struct policy_out {
@@ -128,6 +153,7 @@ struct enrol {
 	struct authenticate_out authenticate;
 	struct csr_out csr;
 	struct attest_out attest;
+	struct provenance_out provenance;
 	struct policy_out policy;
 	struct issue_out issue;
 	struct record_out record;

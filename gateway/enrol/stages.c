@@ -22,32 +22,42 @@ static enum step attest(struct enrol *e, struct fault *f)
 	return s4_attest(e, &e->attest, f);
 }
 
+static enum step provenance(struct enrol *e, struct fault *f)
+{
+	return s5_provenance(e, &e->provenance, f);
+}
+
 static enum step policy(struct enrol *e, struct fault *f)
 {
-	return s5_policy(e, &e->policy, f);
+	return s6_policy(e, &e->policy, f);
 }
 
 static enum step issue(struct enrol *e, struct fault *f)
 {
-	return s6_issue(e, &e->issue, f);
+	return s7_issue(e, &e->issue, f);
 }
 
 static enum step record(struct enrol *e, struct fault *f)
 {
-	return s7_record(e, &e->record, f);
+	return s8_record(e, &e->record, f);
 }
 
 static enum step respond(struct enrol *e, struct fault *f)
 {
-	return s8_respond(e, &e->respond, f);
+	return s9_respond(e, &e->respond, f);
 }
 
 const struct stage enrol_stages[] = {
 	/* name, function, may wait, goes on when the caller's time is over */
-	{"receive", receive, false, false}, {"authenticate", authenticate, true, false},
-	{"csr", csr, false, false},	    {"attest", attest, true, false},
-	{"policy", policy, false, false},   {"issue", issue, true, true},
-	{"record", record, true, true},	    {"respond", respond, false, true},
+	{"receive", receive, false, false},
+	{"authenticate", authenticate, true, false},
+	{"csr", csr, false, false},
+	{"attest", attest, true, false},
+	{"provenance", provenance, true, false},
+	{"policy", policy, false, false},
+	{"issue", issue, true, true},
+	{"record", record, true, true},
+	{"respond", respond, false, true},
 };
 
 const size_t enrol_stage_count = sizeof enrol_stages / sizeof *enrol_stages;

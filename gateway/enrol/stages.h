@@ -6,6 +6,8 @@
 
 #include "enrol.h"
 
+#include <jansson.h>
+
 struct stage {
 	const char *name;
 	enum step (*run)(struct enrol *e, struct fault *f);
@@ -20,10 +22,14 @@ enum step s1_receive(const struct enrol *seen, struct receive_out *mine, struct 
 enum step s2_authenticate(const struct enrol *seen, struct authenticate_out *mine, struct fault *f);
 enum step s3_csr(const struct enrol *seen, struct csr_out *mine, struct fault *f);
 enum step s4_attest(const struct enrol *seen, struct attest_out *mine, struct fault *f);
-enum step s5_policy(const struct enrol *seen, struct policy_out *mine, struct fault *f);
-enum step s6_issue(const struct enrol *seen, struct issue_out *mine, struct fault *f);
-enum step s7_record(const struct enrol *seen, struct record_out *mine, struct fault *f);
-enum step s8_respond(const struct enrol *seen, struct respond_out *mine, struct fault *f);
+enum step s5_provenance(const struct enrol *seen, struct provenance_out *mine, struct fault *f);
+enum step s6_policy(const struct enrol *seen, struct policy_out *mine, struct fault *f);
+enum step s7_issue(const struct enrol *seen, struct issue_out *mine, struct fault *f);
+enum step s8_record(const struct enrol *seen, struct record_out *mine, struct fault *f);
+enum step s9_respond(const struct enrol *seen, struct respond_out *mine, struct fault *f);
+
+/* What is known of a device's origin, for a log entry; NULL where that is nothing. json_decref. */
+json_t *s5_provenance_detail(const struct provenance_out *p);
 
 /* NEXT or FAIL from an outcome, so that a stage that waits for nothing is one line a rule. */
 static inline enum step step_of(outcome r)

@@ -54,6 +54,20 @@ static outcome read_evidence(const json_t *value, const char *name, struct enrol
 	return r;
 }
 
+static outcome read_chain(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
+{
+	size_t n = 0;
+	if (!json_is_string(value))
+		return bad_field(f, name, "must be base64url text");
+	if (!base64url_decode(json_string_value(value), json_string_length(value), out->chain_room,
+			      sizeof out->chain_room, &n) ||
+	    n == 0)
+		return refuse(f, REASON_BAD_ENCODING, "%s: not base64url of 1 to %zu bytes (RFC 4648 5)", name,
+			      sizeof out->chain_room);
+	out->chain = bytes_of(out->chain_room, n);
+	return DONE;
+}
+
 static outcome read_nonce(const json_t *value, const char *name, struct enrol_request *out, struct fault *f)
 {
 	if (!json_is_string(value))
@@ -114,7 +128,7 @@ static const struct member {
 	{"csr", REQUIRED, read_csr},	  {"evidence", REQUIRED, read_evidence},
 	{"nonce", REQUIRED, read_nonce},  {"audience", REQUIRED, read_audience},
 	{"mode", REQUIRED, read_mode},	  {"lifetime_s", OPTIONAL, read_lifetime},
-	{"renews", RENEWAL, read_renews},
+	{"renews", RENEWAL, read_renews}, {"chain", OPTIONAL, read_chain},
 };
 
 enum { MEMBER_COUNT = sizeof members / sizeof *members };

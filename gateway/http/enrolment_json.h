@@ -3,6 +3,7 @@
  *
  *   {"csr": base64 DER, "evidence": {"type": "psa-token" | "cose-csr", "value": base64}, "nonce": base64url,
  *    "audience": origin, "mode": "C", "lifetime_s": number (optional),
+ *    "chain": base64url of a provenance chain (optional; common/provenance/chain.h),
  *    "renews": {"certificateId": hex, "signature": base64 DER} (renewals)}
  */
 #ifndef MOORING_ENROLMENT_JSON_H

@@ -120,6 +120,15 @@ void store_refused(struct store *s, const char *request_id, const uint8_t *insta
 	op_write(&r->op);
 }
 
+void store_device_alarm(struct store *s, const char *request_id, const uint8_t instance_id[INSTANCE_ID_SIZE],
+			const struct fault *what, const char *detail)
+{
+	struct refused_op *r = refused_new(s, "alarm", "gateway", request_id, what, detail);
+	r->has_instance_id = r->proven = true;
+	memcpy(r->instance_id, instance_id, INSTANCE_ID_SIZE);
+	op_write(&r->op);
+}
+
 void store_alarm(struct store *s, const struct store_caller *who, const struct fault *what,
 		 const char *detail)
 {

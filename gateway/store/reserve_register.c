@@ -87,7 +87,7 @@ static outcome check_entry(struct decision *x, size_t i, struct fault *f)
 {
 	const struct store_chain *c = x->r->in.chain;
 	const struct store_statement *s = &c->statements[i];
-	bool last = i + 1 == c->count;
+	bool last = i + 1 == c->receipt_count;
 	struct row known;
 	outcome o = find_entry(x, c->programme, s->index, &known, f);
 	if (!o.ok)
@@ -104,7 +104,7 @@ outcome reserve_check_register(struct decision *x, struct fault *f)
 {
 	const struct store_chain *c = x->r->in.chain;
 	outcome o = DONE;
-	for (size_t i = 0; o.ok && !x->settled && c->receipt.n && i < c->count; i++)
+	for (size_t i = 0; o.ok && !x->settled && i < c->receipt_count; i++)
 		o = check_entry(x, i, f);
 	return o;
 }
@@ -118,7 +118,7 @@ outcome reserve_write_register(struct decision *x, struct fault *f)
 		return DONE;
 	q = query_start(&x->w->conn, sql);
 	query_int(&q, c->programme);
-	query_int(&q, c->statements[c->count - 1].index);
+	query_int(&q, c->statements[c->receipt_count - 1].index);
 	query_blob(&q, c->head, SHA256_SIZE);
 	query_blob(&q, c->receipt.p, c->receipt.n);
 	return query_run(&q, f);

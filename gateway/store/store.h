@@ -263,7 +263,9 @@ void store_withdrawals_restart(struct store *s, const struct fault *why, store_c
 void store_epoch_raise(struct store *s, const struct store_caller *who, const char *reason,
 		       store_changed_done *done, void *arg);
 
-/* A log entry of kind "alarm" by the gateway itself. */
+/* A log entry of kind "alarm" by the gateway itself; of a device, the one that was attested. */
+void store_device_alarm(struct store *s, const char *request_id, const uint8_t instance_id[INSTANCE_ID_SIZE],
+			const struct fault *what, const char *detail);
 void store_alarm(struct store *s, const struct store_caller *who, const struct fault *what,
 		 const char *detail);
 

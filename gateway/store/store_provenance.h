@@ -137,8 +137,9 @@ struct store_chain {
 	size_t count;
 	struct bytes chain; /* as it was sent; kept */
 	uint8_t rot_key[P256_POINT_SIZE];
-	uint8_t head[SHA256_SIZE]; /* the receipt's, after the last statement; where `receipt` is not empty */
-	struct bytes receipt;
+	struct bytes receipt;	   /* empty: none */
+	size_t receipt_count;	   /* statements, from the first on, that it is about */
+	uint8_t head[SHA256_SIZE]; /* after the last of them */
 	bool raises_generation; /* by its last statement, once */
 	bool freeze;		/* the batch, on an equivocation */
 };

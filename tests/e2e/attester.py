@@ -72,6 +72,7 @@ class Attester:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.instance = instance_id(self.rot)
         self.batch, self.model = batch, model
+        self.chain = None  # supply_chain.py: where it comes from
 
     def record(self):
         return {"instance_id": self.instance.hex(), "implementation_id": IMPLEMENTATION.hex(), "public_key": b64(spki(self.rot)),
@@ -121,8 +122,9 @@ class Client:
         nonce = nonce or self.challenge()
         audience = audience or self.stack.origin
         bound = changes.pop("bound", None) or binding(nonce, audience, csr)
+        chain = {"chain": b64url(device.chain.encode())} if device.chain else {}
         return {"csr": b64(csr), "evidence": {"type": kind, "value": b64(device.evidence(kind, bound, csr, **changes))},
-                "nonce": b64url(nonce), "audience": audience, "mode": "C"}
+                "nonce": b64url(nonce), "audience": audience, "mode": "C", **chain}
 
     def enrol(self, device, **changes):
         return self.post("/v1/enrolments", self.request(device, **changes))

@@ -28,6 +28,8 @@ static void parse(struct bytes body, bool renewal)
 	}
 	check_view(r.csr, r.csr_room, sizeof r.csr_room);
 	check_view(r.evidence, r.evidence_room, sizeof r.evidence_room);
+	if (r.chain.n)
+		check_view(r.chain, r.chain_room, sizeof r.chain_room);
 	if (r.renews != renewal || r.renews_signature_size > sizeof r.renews_signature || r.lifetime_s < 0 ||
 	    !r.type || !memchr(r.audience, 0, sizeof r.audience) || !r.audience[0])
 		abort();

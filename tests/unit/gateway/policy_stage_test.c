@@ -22,6 +22,7 @@ static int set_up(void **state)
 	request->gateway = &gateway;
 	request->receive = (struct receive_out){.now = NOW, .lifetime_s = YEAR};
 	request->attest.evidence.instance_id[0] = 1;
+	request->provenance.verdict = PROVENANCE_NOT_ASKED;
 	memset(request->csr.csr.spki_sha256, 7, SHA256_SIZE);
 	return 0;
 }
@@ -37,7 +38,7 @@ static int tear_down(void **state)
 static void approve(struct enrol_terms *terms)
 {
 	struct fault f = {0};
-	assert_int_equal(s5_policy(request, &request->policy, &f), STEP_NEXT);
+	assert_int_equal(s6_policy(request, &request->policy, &f), STEP_NEXT);
 	assert_true(approval_spend(request->policy.approval, terms));
 }
 
@@ -87,7 +88,7 @@ static void test_an_issuer_at_its_end_issues_nothing(void **state)
 	(void)state;
 	struct fault f = {0};
 	gateway.keys.issuing_not_after = NOW + 59;
-	assert_int_equal(s5_policy(request, &request->policy, &f), STEP_FAIL);
+	assert_int_equal(s6_policy(request, &request->policy, &f), STEP_FAIL);
 	assert_int_equal(reason_public(f.reason)->status, 500);
 	assert_null(request->policy.approval);
 }
@@ -99,7 +100,7 @@ static void test_a_device_cannot_renew_the_certificate_of_another(void **state)
 	request->request.renews = true;
 	request->authenticate.instance_id[0] = 1;
 	request->authenticate.instance_id[32] = 1;
-	assert_int_equal(s5_policy(request, &request->policy, &f), STEP_FAIL);
+	assert_int_equal(s6_policy(request, &request->policy, &f), STEP_FAIL);
 	assert_string_equal(reason_code(f.reason), "renewal-certificate-unknown");
 	assert_null(request->policy.approval);
 }
@@ -108,7 +109,7 @@ static void test_without_an_approval_nothing_is_issued(void **state)
 {
 	(void)state;
 	struct fault f = {0};
-	assert_int_equal(s6_issue(request, &request->issue, &f), STEP_FAIL);
+	assert_int_equal(s7_issue(request, &request->issue, &f), STEP_FAIL);
 	assert_string_equal(reason_code(f.reason), "internal");
 }
 

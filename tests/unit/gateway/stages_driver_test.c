@@ -324,10 +324,10 @@ static void test_a_stage_that_says_anything_else_aborts_the_process(void **state
 	assert_false(aborts(&good));
 }
 
-static void test_the_path_is_the_eight_stages_of_the_design(void **state)
+static void test_the_path_is_the_nine_stages_of_the_design(void **state)
 {
-	static const char *const names[] = {"receive", "authenticate", "csr",	 "attest",
-					    "policy",  "issue",	       "record", "respond"};
+	static const char *const names[] = {"receive",	  "authenticate", "csr",   "attest", "provenance",
+					    "policy", "issue",	      "record", "respond"};
 	(void)state;
 	assert_int_equal(enrol_stage_count, sizeof names / sizeof *names);
 	for (size_t i = 0; i < enrol_stage_count; i++)
@@ -353,7 +353,7 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_when_the_gateway_stops_the_caller_is_told_to_try_again,
 						set_up, tear_down),
-		cmocka_unit_test(test_the_path_is_the_eight_stages_of_the_design),
+		cmocka_unit_test(test_the_path_is_the_nine_stages_of_the_design),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

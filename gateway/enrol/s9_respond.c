@@ -1,7 +1,7 @@
 /* Respond: the certificate in the forms in which every transport gives it out. */
 #include "stages.h"
 
-enum step s8_respond(const struct enrol *seen, struct respond_out *mine, struct fault *f)
+enum step s9_respond(const struct enrol *seen, struct respond_out *mine, struct fault *f)
 {
 	struct bytes der = buf_view(&seen->issue.certificate);
 	cert_fingerprint(der, mine->fingerprint);

@@ -100,6 +100,7 @@ static enum step begin_reserve(const struct enrol *seen, struct issue_out *mine)
 		.audience = r->audience,
 		.ear = seen->attest.call.jwt,
 		.renews = r->renews ? r->renews_fingerprint : NULL,
+		.chain = seen->provenance.verdict == PROVENANCE_SHOWN ? &seen->provenance.use : NULL,
 	};
 	crypto_random(reservation.intent.id, INTENT_ID_SIZE);
 	make_serial(reservation.intent.serial);
@@ -161,7 +162,7 @@ static enum step start(const struct enrol *seen, struct issue_out *mine, struct 
 	return begin_reserve(seen, mine);
 }
 
-enum step s6_issue(const struct enrol *seen, struct issue_out *mine, struct fault *f)
+enum step s7_issue(const struct enrol *seen, struct issue_out *mine, struct fault *f)
 {
 	if (mine->failed) {
 		*f = mine->fault;

@@ -28,6 +28,13 @@ void approval_free(struct approval *a)
 	free(a);
 }
 
+static outcome check_provenance(const struct enrol *seen, struct fault *f)
+{
+	return seen->provenance.verdict == PROVENANCE_UNSETTLED
+		       ? refuse(f, REASON_INTERNAL, "where the device comes from was not asked")
+		       : DONE;
+}
+
 static outcome check_renewal(const struct enrol *seen, struct fault *f)
 {
 	if (!seen->request.renews ||
@@ -49,10 +56,10 @@ static outcome set_dates(const struct enrol *seen, struct enrol_terms *terms, st
 	return DONE;
 }
 
-enum step s5_policy(const struct enrol *seen, struct policy_out *mine, struct fault *f)
+enum step s6_policy(const struct enrol *seen, struct policy_out *mine, struct fault *f)
 {
 	struct approval a = {.terms = {.profile = "device", .assurance = ASSURANCE_DEVICE_BOUND}};
-	if (!check_renewal(seen, f).ok || !set_dates(seen, &a.terms, f).ok)
+	if (!check_provenance(seen, f).ok || !check_renewal(seen, f).ok || !set_dates(seen, &a.terms, f).ok)
 		return STEP_FAIL;
 	memcpy(a.terms.instance_id, seen->attest.evidence.instance_id, INSTANCE_ID_SIZE);
 	memcpy(a.terms.spki_sha256, seen->csr.csr.spki_sha256, SHA256_SIZE);

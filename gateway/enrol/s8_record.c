@@ -12,7 +12,7 @@ static void on_recorded(const struct store_recorded *answer, const struct fault 
 	enrol_wake(mine->waker);
 }
 
-enum step s7_record(const struct enrol *seen, struct record_out *mine, struct fault *f)
+enum step s8_record(const struct enrol *seen, struct record_out *mine, struct fault *f)
 {
 	if (seen->issue.reserved == STORE_EXISTS)
 		return STEP_NEXT;
