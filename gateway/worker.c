@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include "gateway/attest/probe.h"
-#include "gateway/provenance/key_cache.h"
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"
 #include "gateway/withdrawals.h"
@@ -22,8 +21,7 @@ static outcome load_keys(struct worker *w, struct fault *f)
 			return crypto_fault(f, "ear_keys");
 	}
 	w->peers = peers_new(&keys->service, w->gateway->config.issuing.trust_domain);
-	w->keys = key_cache_new();
-	return w->ear_keys && w->peers && w->keys ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
+	return w->ear_keys && w->peers ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for a worker's keys");
 }
 
 static outcome start_services(struct worker *w, struct fault *f)
@@ -45,7 +43,6 @@ static void free_worker(struct worker *w)
 		EVP_PKEY_free(w->ear_keys[i]);
 	free(w->ear_keys);
 	peers_free(w->peers);
-	key_cache_free(w->keys);
 	*w = (struct worker){.gateway = w->gateway, .stopping = true};
 }
 

@@ -17,7 +17,6 @@ struct signer_client;
 struct attest_probe;
 struct withdrawals;
 struct recover;
-struct key_cache;
 
 struct worker {
 	struct gateway *gateway;
@@ -26,7 +25,6 @@ struct worker {
 	EVP_PKEY **ear_keys; /* as many as gateway->keys.ear_count */
 	struct httpc *attestation;
 	struct peers *peers; /* brokers */
-	struct key_cache *keys; /* of lines and registers */
 	struct signer_client *signer;
 	struct attest_probe *probe;	 /* worker 0, else NULL */
 	struct withdrawals *withdrawals; /* worker 0, else NULL */

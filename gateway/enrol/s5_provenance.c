@@ -94,7 +94,6 @@ static enum step judge(const struct enrol *seen, struct provenance_out *mine, st
 	const struct provenance_case c = {
 		.class = mine->class,
 		.book = book,
-		.keys = seen->worker->keys,
 		.chain = &seen->csr.chain,
 		.chain_bytes = seen->request.chain,
 		.times = mine->asked ? mine->origin.times : NULL,

@@ -12,14 +12,12 @@ static bool is_allowed(const struct provenance_class *c, const uint8_t line[KEY_
 	return c->line_count == 0;
 }
 
-static const struct line_record *find_line(void *arg, const uint8_t key_id[KEY_ID_SIZE],
-					   const struct provenance_key **key)
+static const struct line_record *find_line(void *arg, const uint8_t key_id[KEY_ID_SIZE])
 {
 	const struct provenance_case *c = arg;
 	const struct book_line *line = book_line(c->book, c->class->programme_number, key_id);
 	if (!line || !is_allowed(c->class, key_id))
 		return NULL;
-	*key = key_cache_get(c->keys, key_id, line->record.key);
 	return &line->record;
 }
 
@@ -101,14 +99,12 @@ outcome provenance_judge(const struct provenance_case *c, const uint8_t instance
 			 struct store_chain *use, struct provenance_story *story, struct fault *f)
 {
 	const struct programme *programme = &c->class->programme;
-	uint8_t register_id[KEY_ID_SIZE];
 	struct chain_shown shown;
-	provenance_key_id(programme->register_key, register_id);
 	const struct chain_world world = {
 		.line = find_line,
 		.order = find_order,
 		.registered = find_time,
-		.register_key = key_cache_get(c->keys, register_id, programme->register_key),
+		.register_key = programme->register_key,
 		.arg = (void *)(uintptr_t)c,
 	};
 	outcome o = chain_check(c->chain, instance_id, &c->class->rules, &world, &shown, f);

@@ -6,12 +6,10 @@
 
 #include "book.h"
 #include "classes.h"
-#include "key_cache.h"
 
 struct provenance_case {
 	const struct provenance_class *class;
 	const struct book *book;
-	struct key_cache *keys;
 	const struct chain *chain;
 	struct bytes chain_bytes;
 	const int64_t *
