@@ -74,6 +74,9 @@ void policy_binding_free(struct policy_binding *b);
 bool policy_binding_is_of(const struct policy_binding *b, const struct policy *const *policies, size_t count);
 /* The policy names fields of the certificate: only then do they need to be read. */
 bool policy_names_certificate(const struct policy *p);
+/* The policy has neither variables nor conditions, and so says the same to every connection at any time: the number of
+ * it, which no other policy of this process has or had. 0: it does not. */
+uint64_t policy_common_number(const struct policy *p);
 
 /* ---- decisions: any Deny that matches wins, else any Allow ---- */
 

@@ -86,6 +86,17 @@ static size_t texts_size(const struct part *part)
 	return n;
 }
 
+static uint64_t pairs_of(struct policy_texts t, struct policy_glob g)
+{
+	uint64_t set = 0;
+	for (size_t i = 0; i < g.count; i++) {
+		const struct policy_token *token = t.tokens + g.first + i;
+		if (token->kind == TOKEN_TEXT)
+			set |= policy_pairs(bytes_of(t.text + token->at, token->n));
+	}
+	return set;
+}
+
 static struct policy_name fill_in(const struct part *part, const struct policy_arn *arn,
 				  struct policy_texts base, struct policy_token **tokens, uint8_t **text)
 {
@@ -102,6 +113,7 @@ static struct policy_name fill_in(const struct part *part, const struct policy_a
 		name.rest.first++;
 		name.rest.count--;
 	}
+	name.pairs = pairs_of(base, name.rest);
 	return name;
 }
 
@@ -213,6 +225,11 @@ bool policy_binding_is_of(const struct policy_binding *b, const struct policy *c
 	for (size_t i = 0; same && i < count; i++)
 		same = b->bound[i].id == policies[i]->id;
 	return same;
+}
+
+uint64_t policy_common_number(const struct policy *p)
+{
+	return p->key_count == 0 ? p->id : 0;
 }
 
 bool policy_names_certificate(const struct policy *p)

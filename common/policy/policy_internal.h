@@ -73,6 +73,9 @@ struct policy_target {
 	enum policy_resource resource;
 	struct bytes name; /* without its type; at most POLICY_TARGET_MAX bytes */
 	struct bytes full; /* "<type>/<name>" in `room`, once it has been needed */
+	/* of the name, and of the full one: names that were searched for in it, and its set of pairs once it is needed */
+	unsigned searched[2];
+	uint64_t pairs[2];
 	uint8_t room[sizeof "topicfilter/" + POLICY_TARGET_MAX];
 };
 
@@ -291,7 +294,10 @@ struct policy_name {
 	uint8_t resource; /* RESOURCES: cannot match on this connection */
 	bool reserved;	  /* as in its ARN */
 	struct policy_glob rest;
+	uint64_t pairs; /* policy_pairs of the texts in the rest */
 };
+/* A set of a text's pairs of neighbouring bytes, by a hash of each: whatever stands in the text has no other ones. */
+uint64_t policy_pairs(struct bytes text);
 
 /* One policy under one connection. */
 struct policy_bound {

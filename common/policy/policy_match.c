@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { SEARCHED_PLAINLY = 1 };
+
 /* ---- globs ---- */
 
 /* '?' is one character, not one byte: the bytes of one UTF-8 sequence. */
@@ -146,6 +148,8 @@ void policy_target_set(struct policy_target *t, enum policy_resource resource, s
 	t->resource = resource;
 	t->name = name;
 	t->full.n = 0;
+	t->searched[0] = t->searched[1] = 0;
+	t->pairs[0] = t->pairs[1] = 0;
 }
 
 /* Most resources spell their type, and so most questions never need it. */
@@ -176,6 +180,29 @@ bool policy_arn_match(const struct policy_arn *arn, struct policy_target *t, con
 	       policy_glob_match(s->policy->texts, arn->name, s->values, any ? full_name(t) : t->name);
 }
 
+uint64_t policy_pairs(struct bytes text)
+{
+	uint64_t set = 0;
+	for (size_t i = 1; i < text.n; i++) {
+		uint16_t pair;
+		memcpy(&pair, text.p + i - 1, sizeof pair);
+		set |= UINT64_C(1) << (pair * UINT32_C(0x9e3779b1) >> 26);
+	}
+	return set;
+}
+
+/* Behind a '*' a text can stand anywhere. To search for one costs less than the set that tells of
+ * most others, at a glance, that they stand nowhere. */
+static inline bool may_stand_in(struct policy_target *t, const struct policy_name *name, struct bytes subject)
+{
+	bool any = name->resource == RESOURCE_ANY;
+	if (!name->pairs || t->searched[any]++ < SEARCHED_PLAINLY)
+		return true;
+	if (!t->pairs[any])
+		t->pairs[any] = policy_pairs(subject);
+	return !(name->pairs & ~t->pairs[any]);
+}
+
 bool policy_bound_resources(const struct policy_bound *b, const struct policy_statement *s,
 			    struct policy_asked *a)
 {
@@ -188,6 +215,7 @@ bool policy_bound_resources(const struct policy_bound *b, const struct policy_st
 			continue;
 		struct bytes subject = any ? full_name(t) : t->name;
 		if (name->head_n <= subject.n && same(subject.p, name->head, name->head_n) &&
+		    may_stand_in(t, name, subject) &&
 		    match(b->texts, name->rest, NULL, subject, name->head_n))
 			return !s->not_resource;
 	}
