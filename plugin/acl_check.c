@@ -88,7 +88,7 @@ static void expel(struct mooring *m, const struct mosquitto *client, const char 
 		reason_code(REASON_PLUGIN_BYPASSED), mosquitto_client_address(client));
 }
 
-static const struct policy_binding *policy_of(const struct mooring *m, struct subject *s)
+static const struct policy_binding *policy_of(struct mooring *m, struct subject *s)
 {
 	struct fault f;
 	if (s->session)
@@ -110,28 +110,40 @@ static enum policy_decision check_publish(const struct policy_binding *b, const 
 	return policy_check_connect(b, &packet, now_s);
 }
 
-static enum policy_decision decide(const struct policy_binding *b, const struct subject *s,
-				   const struct mosquitto_evt_acl_check *ed, int64_t now_s)
+/* Memo or not, all else about the session has been asked by now. */
+static enum policy_decision check_receive(struct mooring *m, struct subject *s, const char *topic)
 {
-	switch (ed->access) {
-	case MOSQ_ACL_WRITE:
-		return check_publish(b, s, ed, now_s);
-	case MOSQ_ACL_READ:
-		return policy_check_receive(b, ed->topic, now_s);
-	case MOSQ_ACL_SUBSCRIBE:
-		return policy_check_subscribe(b, ed->topic, now_s);
-	}
+	enum policy_decision d = POLICY_IMPLICIT_DENY;
+	if (!s->standing.policy || memo_find(&m->memo, s->standing.policy, topic, &d))
+		return d;
+	const struct policy_binding *b = policy_of(m, s);
+	if (!b)
+		return d;
+	d = policy_check_receive(b, topic, m->now_s);
+	memo_keep(&m->memo, s->standing.policy, topic, d);
+	return d;
+}
+
+static enum policy_decision decide(struct mooring *m, struct subject *s,
+				   const struct mosquitto_evt_acl_check *ed)
+{
+	if (ed->access == MOSQ_ACL_READ)
+		return check_receive(m, s, ed->topic);
+	const struct policy_binding *b = policy_of(m, s);
+	if (b && ed->access == MOSQ_ACL_WRITE)
+		return check_publish(b, s, ed, m->now_s);
+	if (b && ed->access == MOSQ_ACL_SUBSCRIBE)
+		return policy_check_subscribe(b, ed->topic, m->now_s);
 	return POLICY_IMPLICIT_DENY;
 }
 
-static bool is_allowed(const struct mooring *m, struct subject *s, const struct mosquitto_evt_acl_check *ed)
+static bool is_allowed(struct mooring *m, struct subject *s, const struct mosquitto_evt_acl_check *ed)
 {
 	if (!s->standing.registered || s->standing.state != FEED_ACTIVE)
 		return false;
 	if (!m->clock.suspect && m->now_s > s->not_after)
 		return false;
-	const struct policy_binding *b = policy_of(m, s);
-	return b && decide(b, s, ed, m->now_s) == POLICY_ALLOWED;
+	return decide(m, s, ed) == POLICY_ALLOWED;
 }
 
 static void count_denial(struct counters *c, int access)
@@ -156,6 +168,7 @@ int on_acl_check(int event, void *event_data, void *userdata)
 	struct mooring *m = userdata;
 	struct subject subject = {0};
 	const char *username = mosquitto_client_username(ed->client);
+	__builtin_prefetch(username); /* read only once the session has been found */
 	bool allowed = false;
 	(void)event;
 	/* Giving up a subscription harms nobody, and a session that may

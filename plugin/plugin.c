@@ -110,6 +110,7 @@ static void end(struct mooring *m)
 	receipts_destroy(&m->receipts);
 	roster_free(&m->roster);
 	ring_destroy(&m->log);
+	tickets_end(m->tickets);
 	free(m);
 }
 
@@ -126,6 +127,7 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
 	m->id = identifier;
 	ring_init(&m->log);
 	receipts_init(&m->receipts);
+	m->tickets = tickets_start();
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	outcome o = options_read(options, option_count, &m->options, &f);
 	if (o.ok)

@@ -14,6 +14,7 @@
 #include "plugin/feed.h"
 #include "plugin/fields.h"
 #include "plugin/keeper.h"
+#include "plugin/memo.h"
 #include "plugin/options.h"
 #include "plugin/receipts.h"
 #include "plugin/retire.h"
@@ -21,6 +22,7 @@
 #include "plugin/roster.h"
 #include "plugin/sessions.h"
 #include "plugin/table.h"
+#include "plugin/tickets.h"
 #include "plugin/wake.h"
 
 enum { INTRUDERS_MAX = 16, INTRUDER_NAME_MAX = 256 };
@@ -53,9 +55,11 @@ struct mooring {
 	struct feed_view view;
 	struct wake *wake;
 	struct feed *feed;
+	int tickets; /* tickets_start's */
 	/* the broker's thread's from here */
 	struct sessions *sessions;
 	struct fields *fields;
+	struct memo memo;
 	const struct table *bound; /* the table that sessions point into */
 	struct broker_clock clock;
 	int64_t now_s;	/* by that clock, at the last TICK */

@@ -36,6 +36,16 @@ struct sessions *sessions_new(void)
 	return s;
 }
 
+static struct session *session_new(void)
+{
+	size_t size =
+		(sizeof(struct session) + SESSION_ALIGNMENT - 1) / SESSION_ALIGNMENT * SESSION_ALIGNMENT;
+	struct session *session = aligned_alloc(SESSION_ALIGNMENT, size);
+	if (session)
+		memset(session, 0, size);
+	return session;
+}
+
 static void session_free(struct session *session)
 {
 	policy_binding_free(session->binding);
@@ -193,7 +203,7 @@ struct session *sessions_add(struct sessions *s, const struct mosquitto *client,
 	struct session *session = sessions_find(s, client);
 	if (session)
 		forget(s, session);
-	if (!map_room(s) || !heap_room(s) || !roll_room(&s->roll) || !(session = calloc(1, sizeof *session)))
+	if (!map_room(s) || !heap_room(s) || !roll_room(&s->roll) || !(session = session_new()))
 		return NULL;
 	if (!(session->client_id = strdup(client_id))) {
 		free(session);

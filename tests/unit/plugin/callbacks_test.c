@@ -378,6 +378,34 @@ static void test_a_detached_certificate_has_no_thing(void **state)
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "kitchen"), MOSQ_ERR_SUCCESS);
 }
 
+/* Such an answer is kept for the message's other subscribers: of them all else is asked all the same. */
+static void test_what_a_policy_says_to_all_is_asked_again_of_each(void **state)
+{
+	(void)state;
+	static const char reads_dt[] = POLICY("{\"Effect\":\"Allow\",\"Action\":[\"iot:Connect\",\"iot:Receive\"],"
+					      "\"Resource\":[\"arn:aws:iot:*:*:client/*\",\"arn:aws:iot:*:*:topic/dt/*\"]}");
+	set_policy(reads_dt);
+	struct mosquitto *a = client(0, "a", t.certs[0]), *b = client(1, "b", t.certs[1]);
+	auth(a);
+	auth(b);
+	assert_int_equal(acl(a, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(b, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_SUCCESS);
+	assert_int_equal(acl(b, MOSQ_ACL_WRITE, "dt/x"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(b, MOSQ_ACL_READ, "dy/x"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(a, MOSQ_ACL_READ, "dy/x"), MOSQ_ERR_ACL_DENIED);
+	assert_int_equal(acl(a, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_SUCCESS);
+	set_state(1, FEED_REVOKED);
+	assert_int_equal(acl(b, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_ACL_DENIED);
+	t.m->now_s = sessions_find(t.m->sessions, a)->not_after + 1;
+	assert_int_equal(acl(a, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_ACL_DENIED);
+	tick();
+	assert_int_equal(acl(a, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_SUCCESS);
+	set_policy(POLICY(ALLOW("Receive", "topic/cmd/*", "")));
+	assert_int_equal(acl(a, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_ACL_DENIED);
+	set_policy(reads_dt);
+	assert_int_equal(acl(a, MOSQ_ACL_READ, "dt/x"), MOSQ_ERR_SUCCESS);
+}
+
 #define ATTRIBUTES "\"ForAllValues:StringEquals\":{\"iot:ConnectAttributes\":"
 
 static void test_the_policy_may_want_clean_sessions(void **state)
@@ -684,6 +712,7 @@ int main(void)
 		WITH(test_a_changed_policy_is_in_force_at_the_next_check),
 		WITH(test_a_things_type_and_attributes_are_bound_and_bound_anew_when_they_change),
 		WITH(test_a_detached_certificate_has_no_thing),
+		WITH(test_what_a_policy_says_to_all_is_asked_again_of_each),
 		WITH(test_the_policy_may_want_clean_sessions),
 		WITH(test_a_will_that_the_policy_does_not_want_is_not_published),
 		WITH(test_memory_denies_at_once_and_the_next_tick_cuts),
