@@ -20,6 +20,7 @@ struct recall {
 	struct ctl *ctl;
 	struct fleet fleet;
 	bool suspend, watch;
+	bool counts; /* live sessions, beforehand: somebody will read how many there are */
 	const char *reason;
 	long rate;    /* devices to change in a second; 0: as fast as can be */
 	long wait_ms; /* for the brokers, at the end */
@@ -60,6 +61,7 @@ static int take_options(struct recall *r, const struct arguments *a)
 	struct fault f = {0};
 	r->suspend = argument_flag(a, "suspend");
 	r->watch = argument_flag(a, "watch");
+	r->counts = argument_flag(a, "dry-run") || !argument_flag(a, "yes");
 	r->reason = argument(a, "reason");
 	if (!argument(a, "batch") == !argument(a, "things"))
 		return ctl_usage("recall takes either --batch NAME or --things FILE");
@@ -138,28 +140,35 @@ static void print_plan(const struct recall *r, bool complete)
 	const struct fleet *fleet = &r->fleet;
 	size_t absent = fleet->by_instance ? 0 : fleet->unknown;
 	if (r->ctl->json) {
-		api_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "event", "plan", "devices",
-					 (json_int_t)fleet->count, "revoked", (json_int_t)fleet->revoked,
-					 "never_enrolled", (json_int_t)(fleet->unknown - absent), "unknown",
-					 (json_int_t)absent, "sessions", (json_int_t)fleet->sessions,
-					 "sessions_complete", complete));
+		json_t *event = json_pack("{s:s, s:I, s:I, s:I, s:I}", "event", "plan", "devices",
+					  (json_int_t)fleet->count, "revoked", (json_int_t)fleet->revoked,
+					  "never_enrolled", (json_int_t)(fleet->unknown - absent), "unknown",
+					  (json_int_t)absent);
+		if (r->counts)
+			json_object_update_new(event, json_pack("{s:I, s:b}", "sessions", (json_int_t)fleet->sessions,
+								"sessions_complete", complete));
+		api_print_json(event);
 		return;
 	}
 	printf("%zu device%s, %zu of them revoked already", fleet->count, fleet->count == 1 ? "" : "s", fleet->revoked);
 	if (fleet->by_instance && fleet->unknown)
 		printf(", %zu never enrolled (refused when they come)", fleet->unknown);
-	printf("\n%zu live session%s%s\n", fleet->sessions, fleet->sessions == 1 ? "" : "s",
-	       complete ? "" : ", and those that a broker did not tell");
+	putchar('\n');
+	if (r->counts)
+		printf("%zu live session%s%s\n", fleet->sessions, fleet->sessions == 1 ? "" : "s",
+		       complete ? "" : ", and those that a broker did not tell");
 }
 
+/* Brokers are asked for their sessions page by page, and one that is silent holds all up: with --yes a recall does not
+ * wait for that. */
 static int plan(struct recall *r)
 {
 	int code = fleet_look_up(&r->fleet, r->ctl);
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE && r->counts)
 		code = fleet_count_sessions(&r->fleet, r->ctl);
 	if (code != EXIT_DONE)
 		return code;
-	print_plan(r, fleet_all_answered(r->fleet.brokers));
+	print_plan(r, !r->counts || fleet_all_answered(r->fleet.brokers));
 	fflush(stdout);
 	name_unknown(r);
 	return EXIT_DONE;
@@ -331,7 +340,7 @@ static const struct option_spec recall_options[] = {
 	{"suspend", NULL, "suspend them, which `resume` undoes, instead of revoking them"},
 	{"rate", "N/s", "change at most so many devices a second (as many as can be)"},
 	{"dry-run", NULL, "say what it would touch, and change nothing"},
-	{"yes", NULL, "begin without asking"},
+	{"yes", NULL, "begin at once: nothing is asked, sessions are not counted first"},
 	{"wait", "MS", "how long to wait for the brokers at the end: 0 to 30000 milliseconds (30000)"},
 	{"watch", NULL, "at the end show each broker confirm, until all have or Ctrl-C"},
 	{"attestation-endpoint", "URL", "of the attestation service, for --batch (MOORING_ATTESTATION_ENDPOINT)"},
@@ -346,7 +355,8 @@ const struct command recall_commands[] = {
 		.arguments = "(--batch NAME | --things FILE) --reason REASON [--suspend] [--rate N/s]\n"
 			     "                         [--dry-run] [--yes] [--wait MS | --watch]",
 		.summary = "revoke or suspend a whole batch, or a list of devices",
-		.help = "Says first how many devices and how many live sessions it will touch, and asks.\n"
+		.help = "Says first how many devices and how many live sessions it will touch, and asks;\n"
+			"with --yes it neither counts sessions nor asks, and begins at once.\n"
 			"Then it goes through the list, 500 devices a transaction, each with its entry in\n"
 			"the log; the brokers follow at once. Stopped or cut off, the same command goes on\n"
 			"where it ended: what is revoked already is counted as such.\n\n"
