@@ -3,7 +3,7 @@
  * one built without websockets may take none for hours.
  *
  * A signal makes the broker's epoll_wait return early. One that arrives just before epoll_wait is lost, so it
- * is sent again every millisecond until the TICK has answered.
+ * is sent again, soon at first and then every millisecond, until the TICK has answered.
  */
 #ifndef MOORING_PLUGIN_WAKE_H
 #define MOORING_PLUGIN_WAKE_H
