@@ -89,7 +89,7 @@ $(CHAIN_CHECKER): $(call obj,tests/e2e/chain_checker.c) $(B)/libcommon.a
 BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen $(B)/bench/mqttgen $(B)/bench/check $(B)/bench/certificates
 $(B)/bench/loadgen: $(B)/obj/bench/exchange.o
 $(B)/bench/check: $(call obj,bench/counters.c bench/heap.c)
-$(B)/bench/certificates: $(call obj,bench/heap.c $(addprefix plugin/,keeper.c retire.c ring.c table.c table_blocks.c table_journal.c))
+$(B)/bench/certificates: $(call obj,bench/heap.c $(addprefix plugin/,keeper.c retire.c ring.c table.c table_blocks.c table_journal.c table_policies.c table_texts.c))
 $(B)/bench/mqttgen: $(call obj,$(addprefix bench/,counters.c mqtt.c mqttgen_hold.c mqttgen_load.c))
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libcommon.a
 	@mkdir -p $(@D)
