@@ -128,6 +128,17 @@ static void receipt_with_a_time_too_few(struct site *s)
 	accepted(receipt_sign(&s->receipt_object, &s->receipt, s->register_key, &f), &f, "a receipt");
 	site_chain(s);
 }
+static void receipt_with_a_time_too_many(struct site *s)
+{
+	struct fault f;
+	s->receipt.at[3] = s->receipt.at[2];
+	s->receipt.at[3].index++;
+	s->receipt.count = 4;
+	buf_free(&s->receipt_object);
+	s->receipt_object = (struct buf){0};
+	accepted(receipt_sign(&s->receipt_object, &s->receipt, s->register_key, &f), &f, "a receipt");
+	site_chain(s);
+}
 static void revoked_at_that_time(struct site *s)
 {
 	s->lines[1].state = LINE_REVOKED;
@@ -234,6 +245,7 @@ static const struct {
 	{"a receipt of another programme", receipt_of_another_programme, REASON_RECEIPT_MISMATCH, 0},
 	{"a receipt of another statement", receipt_of_another_statement, REASON_RECEIPT_MISMATCH, 0},
 	{"a receipt with a time too few", receipt_with_a_time_too_few, REASON_RECEIPT_MISMATCH, 0},
+	{"a receipt with a time too many", receipt_with_a_time_too_many, REASON_RECEIPT_MISMATCH, 0},
 	{"a line revoked from that time on", revoked_at_that_time, REASON_LINE_REVOKED, 1},
 	{"a revoked line and no time", revoked_and_unregistered, REASON_LINE_REVOKED, 0},
 	{"no receipt", without_receipt, REASON_CHAIN_UNREGISTERED, 0},
@@ -268,6 +280,23 @@ static void test_each_rule_is_kept_and_says_how_far_the_chain_was_honest(void **
 		assert_null(shown.variant);
 		site_free(&s);
 	}
+}
+
+static void test_what_is_just_within_is_accepted(void **state)
+{
+	(void)state;
+	struct site s;
+	struct chain_shown shown;
+	struct fault f = {0};
+	site_make(&s, 3);
+	int64_t t = s.receipt.at[1].time;
+	s.orders[1].quota = s.statements[1].seq;
+	s.lines[1].not_before = s.lines[1].not_after = t;
+	s.orders[1].not_before = t;
+	s.orders[1].not_after = t - s.orders[1].register_within_s;
+	accepted(site_check(&s, &shown, &f), &f,
+		 "at both ends, the last number, registered at the last second");
+	site_free(&s);
 }
 
 static void test_the_rule_that_comes_first_is_the_reason(void **state)
@@ -355,6 +384,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_chain_of_each_length_is_accepted_and_its_variant_and_times_are_shown),
 		cmocka_unit_test(test_each_rule_is_kept_and_says_how_far_the_chain_was_honest),
+		cmocka_unit_test(test_what_is_just_within_is_accepted),
 		cmocka_unit_test(test_the_rule_that_comes_first_is_the_reason),
 		cmocka_unit_test(test_a_receipt_for_the_first_stages_is_completed_by_the_register),
 		cmocka_unit_test(test_what_a_revoked_line_did_before_is_good),

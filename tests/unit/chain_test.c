@@ -160,6 +160,23 @@ static void cut(struct site *s)
 {
 	s->chain.n--;
 }
+static void nine_statements(struct site *s)
+{
+	s->chain.p[1] = 0x89;
+}
+static void longer_nonce(struct site *s)
+{
+	struct buf b = {0};
+	const uint8_t *nonce = memmem(s->chain.p, s->chain.n, s->nonce, sizeof s->nonce);
+	assert_non_null(nonce);
+	size_t before = (size_t)(nonce - s->chain.p);
+	buf_add(&b, s->chain.p, before);
+	b.p[before - 1]++;
+	buf_byte(&b, 0);
+	buf_add(&b, nonce, s->chain.n - before);
+	buf_free(&s->chain);
+	s->chain = b;
+}
 static void two_parts(struct site *s)
 {
 	s->chain.p[0] = 0x82;
@@ -185,6 +202,8 @@ static void test_a_chain_of_another_shape_is_refused(void **state)
 		{"more than 4096 bytes", larger_than_any, REASON_CHAIN_MALFORMED},
 		{"bytes after it", bytes_after, REASON_CBOR_TRAILING},
 		{"a byte too few", cut, REASON_CBOR_OVERRUN},
+		{"a nonce of 17 bytes", longer_nonce, REASON_CHAIN_MALFORMED},
+		{"nine statements", nine_statements, REASON_CHAIN_MALFORMED},
 		{"an array of two", two_parts, REASON_CHAIN_MALFORMED},
 	};
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

@@ -215,6 +215,8 @@ static void test_what_no_reader_takes_is_not_signed(void **state)
 	REFUSED(struct line_record x = record(), x.stages[1] = 10, "a stage twice");
 	REFUSED(struct line_record x = record(), x.stages[0] = 0, "stage 0");
 	REFUSED(struct line_record x = record(), x.not_after++, "91 days");
+	REFUSED(struct line_record x = record(), x.not_after = x.not_before - 1,
+		"an end before its beginning");
 	REFUSED(struct line_record x = record(), x.state = (enum line_state)4, "state 4");
 	REFUSED(struct line_record x = record(), x.site[0] = '\0', "no site");
 	REFUSED(struct line_record x = record(), x.site[0] = '\x1b', "a site with an escape");
@@ -228,6 +230,7 @@ static void test_what_no_reader_takes_is_not_signed(void **state)
 	REFUSED(struct receipt x = receipt(), x.at[1].index = 1, "an index twice");
 	REFUSED(struct receipt x = receipt(), x.at[1].time--, "a time that falls");
 	REFUSED(struct receipt x = receipt(), x.at[2].index++, "index 2^32");
+	REFUSED(struct receipt x = receipt(), x.at[2].time++, "year 10000");
 #undef sign
 }
 
@@ -375,6 +378,114 @@ static void test_a_signature_holds_for_its_key_alone(void **state)
 	EVP_PKEY *p384 = EVP_PKEY_Q_keygen(crypto_ctx(), NULL, "EC", "P-384");
 	refused_for(register_head_sign(&b, &h, p384, &f), &f, REASON_CRYPTO, "a key on P-384");
 	EVP_PKEY_free(p384);
+}
+
+/* The signature is right, over a header that names another key. */
+static void test_a_key_id_that_is_not_the_signers_is_refused(void **state)
+{
+	(void)state;
+	uint8_t header[21] = {0xa2, 0x01, 0x26, 0x04, 0x50};
+	struct provenance_object o;
+	struct fault f = {0};
+	do {
+		struct buf b = {0};
+		accepted(cose_sign(&b, bytes_of(header, sizeof header), bytes_str("x"), key, &f), &f, "sign");
+		outcome opened = provenance_open(buf_view(&b), &o, &f);
+		if (opened.ok)
+			refused_for(provenance_verify(&o, point, &f), &f, REASON_PROVENANCE_SIGNATURE,
+				    "key id");
+		buf_free(&b);
+		if (opened.ok)
+			return;
+	} while (f.reason == REASON_CHAIN_MALFORMED); /* the larger s: as good as tossing a coin */
+	fail_msg("%s", f.text);
+}
+
+/* ---- what the limits of single fields do not say ---- */
+
+#define READS(kind)                                                                                          \
+	static outcome reads_##kind(struct bytes in, struct fault *f)                                        \
+	{                                                                                                    \
+		struct kind x;                                                                               \
+		return kind##_read(in, &x, f);                                                               \
+	}
+READS(line_record)
+READS(work_order)
+READS(receipt)
+
+static const struct {
+	const char *what;
+	outcome (*reads)(struct bytes in, struct fault *f);
+	bool good;
+	const char *payload;
+} wholes[] = {
+	{"a record", reads_line_record, true,
+	 "aa000101030250000102030405060708090a0b0c0d0e0f03010458406b17d1f2e12c4247f8bce6e563a4"
+	 "40f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ece"
+	 "cbb6406837bf51f5056178064101070108020901"},
+	{"an active line that is revoked from a time", reads_line_record, false,
+	 "ab000101030250000102030405060708090a0b0c0d0e0f03010458406b17d1f2e12c4247f8bce6e563a4"
+	 "40f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ece"
+	 "cbb6406837bf51f50561780641010701080209010a01"},
+	{"a revoked line without a time", reads_line_record, false,
+	 "aa000101030250000102030405060708090a0b0c0d0e0f03010458406b17d1f2e12c4247f8bce6e563a4"
+	 "40f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ece"
+	 "cbb6406837bf51f5056178064101070108020903"},
+	{"a revoked line", reads_line_record, true,
+	 "ab000101030250000102030405060708090a0b0c0d0e0f03010458406b17d1f2e12c4247f8bce6e563a4"
+	 "40f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ece"
+	 "cbb6406837bf51f50561780641010701080209030a01"},
+	{"an order", reads_work_order, true,
+	 "aa000101010250000102030405060708090a0b0c0d0e0f03614204010550000102030405060708090a0b"
+	 "0c0d0e0f0601070108020900"},
+	{"a key id and a half", reads_work_order, false,
+	 "ab000101010250000102030405060708090a0b0c0d0e0f03614204010550000102030405060708090a0b"
+	 "0c0d0e0f06010701080209000a5818000000000000000000000000000000000000000000000000"},
+	{"a receipt", reads_receipt, true,
+	 "a6000101040250000102030405060708090a0b0c0d0e0f03582000000000000000000000000000000000"
+	 "00000000000000000000000000000000044c000000010000000000000000055820000000000000000000"
+	 "0000000000000000000000000000000000000000000000"},
+	{"a time and a byte", reads_receipt, false,
+	 "a6000101040250000102030405060708090a0b0c0d0e0f03582000000000000000000000000000000000"
+	 "00000000000000000000000000000000044d000000010000000000000000000558200000000000000000"
+	 "000000000000000000000000000000000000000000000000"},
+	{"a time after year 9999", reads_receipt, false,
+	 "a6000101040250000102030405060708090a0b0c0d0e0f03582000000000000000000000000000000000"
+	 "00000000000000000000000000000000044c000000010000003afff44180055820000000000000000000"
+	 "0000000000000000000000000000000000000000000000"},
+	{"a time before 1970", reads_receipt, false,
+	 "a6000101040250000102030405060708090a0b0c0d0e0f03582000000000000000000000000000000000"
+	 "00000000000000000000000000000000044c00000001ffffffffffffffff055820000000000000000000"
+	 "0000000000000000000000000000000000000000000000"},
+};
+
+static void test_fields_go_together(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+		uint8_t payload[256];
+		size_t n;
+		struct buf b = {0};
+		struct fault f = {0};
+		assert_true(hex_decode(wholes[i].payload, strlen(wholes[i].payload), payload, sizeof payload,
+				       &n));
+		accepted(provenance_seal(&b, bytes_of(payload, n), key, &f), &f, "seal");
+		outcome o = wholes[i].reads(buf_view(&b), &f);
+		if (wholes[i].good)
+			accepted(o, &f, wholes[i].what);
+		else
+			refused_for(o, &f, REASON_CHAIN_MALFORMED, wholes[i].what);
+		buf_free(&b);
+	}
+}
+
+static void test_a_batch_is_1_to_16_of_its_characters(void **state)
+{
+	(void)state;
+	assert_true(provenance_batch_valid("A") && provenance_batch_valid("az09._-AZ1234567"));
+	assert_false(provenance_batch_valid("") || provenance_batch_valid("az09._-AZ12345678") ||
+		     provenance_batch_valid("a/b") || provenance_batch_valid("a b") ||
+		     provenance_batch_valid("\xc5\x81"));
 }
 
 static void test_every_signature_made_here_is_in_its_smaller_form(void **state)
@@ -525,6 +636,9 @@ int main(void)
 		cmocka_unit_test(test_an_envelope_has_one_form),
 		cmocka_unit_test(test_an_unprotected_header_is_empty_and_an_object_bounded),
 		cmocka_unit_test(test_a_signature_holds_for_its_key_alone),
+		cmocka_unit_test(test_fields_go_together),
+		cmocka_unit_test(test_a_batch_is_1_to_16_of_its_characters),
+		cmocka_unit_test(test_a_key_id_that_is_not_the_signers_is_refused),
 		cmocka_unit_test(test_every_signature_made_here_is_in_its_smaller_form),
 		cmocka_unit_test(test_names_and_hashes_are_what_the_formats_say),
 		cmocka_unit_test(test_a_published_test_key_countersigns_only_where_allowed),
