@@ -29,6 +29,13 @@ static outcome take_statement(struct line_outbox *o, const struct work_order *or
 	return DONE;
 }
 
+/* Statements of one order differ by the width of their numbers alone: more than one of them is no torn one. */
+static size_t torn_most(const struct line_outbox *o)
+{
+	enum { WIDTHS = 16 };
+	return o->count ? (size_t)(o->size / o->count) + WIDTHS : PROVENANCE_OBJECT_MAX;
+}
+
 static outcome walk(struct line_outbox *o, const struct work_order *order, struct bytes in, bool *torn,
 		    struct fault *f)
 {
@@ -37,7 +44,7 @@ static outcome walk(struct line_outbox *o, const struct work_order *order, struc
 	while (r.ok && objects_next(&in, &object))
 		r = take_statement(o, order, object, f);
 	*torn = r.ok && in.n > 0;
-	if (r.ok && in.n > PROVENANCE_OBJECT_MAX)
+	if (r.ok && in.n > torn_most(o))
 		return refuse(
 			f, REASON_REGISTER_HISTORY,
 			"%.120s is damaged after %lld statements: %zu bytes are none, more than a power cut "

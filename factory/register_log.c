@@ -10,62 +10,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PREFIX = 4 + 8, SUFFIX = SHA256_SIZE, ENTRY_MAX = PREFIX + PROVENANCE_OBJECT_MAX + SUFFIX };
+enum { ENTRY_MAX = REGISTER_PREFIX + PROVENANCE_OBJECT_MAX + SHA256_SIZE };
 /* What may be appended between two commits, and so be torn: see register_log_append. */
 enum { PENDING_MAX = 4 << 20 };
 
 static const size_t LOG_MAX = (size_t)1 << 34;
 
-static int64_t get_be64(const uint8_t *p)
-{
-	return (int64_t)((uint64_t)bytes_be32(p) << 32 | bytes_be32(p + 4));
-}
-
 struct register_item register_log_at(const struct register_log *l, int64_t index)
 {
-	const uint8_t *p = l->bytes.p + l->offsets[index - 1];
-	size_t n = bytes_be32(p);
-	return (struct register_item){index, get_be64(p + 4), bytes_of(p + PREFIX, n), p + PREFIX + n};
-}
-
-/* The entry at the beginning of `in`; false where there is no whole one. */
-static bool parse(struct bytes in, struct register_item *out, size_t *size)
-{
-	if (in.n < PREFIX)
-		return false;
-	size_t n = bytes_be32(in.p);
-	*size = PREFIX + n + SUFFIX;
-	if (n == 0 || n > PROVENANCE_OBJECT_MAX || in.n < *size)
-		return false;
-	out->time = get_be64(in.p + 4);
-	out->object = bytes_of(in.p + PREFIX, n);
-	out->head = in.p + PREFIX + n;
-	return out->time >= 0;
-}
-
-outcome register_log_walk(struct bytes in, const uint8_t programme[PROGRAMME_ID_SIZE], register_each *each,
-			  void *arg, size_t *whole, struct fault *f)
-{
-	struct register_item item = {0};
-	uint8_t head[SHA256_SIZE], next[SHA256_SIZE];
-	int64_t last = 0;
-	size_t size;
-	outcome r = DONE;
-	register_start(programme, head);
-	*whole = 0;
-	while (r.ok && parse(bytes_of(in.p + *whole, in.n - *whole), &item, &size)) {
-		struct register_entry e = {.index = item.index + 1, .time = item.time};
-		sha256(item.object, e.object);
-		register_next(head, &e, next);
-		if (item.time < last || memcmp(next, item.head, sizeof next) != 0)
-			break;
-		item.index++;
-		r = each(arg, &item, *whole, f);
-		memcpy(head, next, sizeof head);
-		last = item.time;
-		*whole += r.ok ? size : 0;
-	}
-	return r;
+	struct register_item item = {.index = index};
+	size_t at = l->offsets[index - 1], size;
+	/* It was read when the log was opened, or written by this process. */
+	if (!register_item_read(bytes_of(l->bytes.p + at, l->bytes.n - at), &item, &size))
+		abort();
+	return item;
 }
 
 static outcome note_entry(void *arg, const struct register_item *item, size_t offset, struct fault *f)
@@ -180,7 +138,7 @@ static outcome load_log(struct register_log *l, bool append, struct fault *f)
 	if (r.ok)
 		r = file_read(path, LOG_MAX, &l->bytes, f);
 	if (r.ok)
-		r = register_log_walk(buf_view(&l->bytes), l->programme.id, note_entry, l, &whole, f);
+		r = register_walk(buf_view(&l->bytes), l->programme.id, note_entry, l, &whole, f);
 	if (r.ok)
 		r = check_acknowledged(l, &h, f);
 	if (r.ok)
@@ -286,25 +244,18 @@ void register_log_close(struct register_log *l)
 
 outcome register_log_append(struct register_log *l, struct bytes object, int64_t time, struct fault *f)
 {
-	struct register_entry e = {.index = (int64_t)l->count + 1, .time = time};
-	uint8_t head[SHA256_SIZE];
 	size_t offset = l->bytes.n;
+	uint8_t head[SHA256_SIZE];
 	if (offset - l->synced > PENDING_MAX - ENTRY_MAX) {
 		outcome r = register_log_commit(l, f);
 		if (!r.ok)
 			return r;
-		offset = l->bytes.n;
 	}
-	sha256(object, e.object);
-	register_next(l->head, &e, head);
-	buf_be32(&l->bytes, (uint32_t)object.n);
-	buf_be32(&l->bytes, (uint32_t)((uint64_t)time >> 32));
-	buf_be32(&l->bytes, (uint32_t)time);
-	buf_bytes(&l->bytes, object);
-	buf_add(&l->bytes, head, sizeof head);
+	memcpy(head, l->head, sizeof head);
+	register_item_write(&l->bytes, (int64_t)l->count + 1, time, object, head);
 	if (l->bytes.failed)
 		return refuse(f, REASON_NO_MEMORY, "no memory for the register");
-	const struct register_item item = {.index = e.index, .time = time, .head = head};
+	const struct register_item item = {.index = (int64_t)l->count + 1, .time = time, .head = head};
 	return note_entry(l, &item, offset, f);
 }
 

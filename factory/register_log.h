@@ -2,9 +2,7 @@
  * register_log.h - the register's file: an append-only log of line records, work orders and stage statements, in the
  * hash chain of receipt.h, with the register's own signature over how far it has come.
  *
- * REGISTER/register.log is records, one after the other:
- *
- *   length (4, big-endian) || time (8, big-endian) || object (length bytes) || head after this entry (32)
+ * REGISTER/register.log is entries, one after the other (register_walk.h).
  *
  * REGISTER/head.cose is the register's word (register head) of the last entry that it has acknowledged. What follows
  * that entry in the log was never answered for: where it is whole it stays, where a power cut has torn it it is cut
@@ -16,15 +14,7 @@
 #include "factory.h"
 
 #include "common/provenance/programme.h"
-#include "common/provenance/receipt.h"
-
-/* A view into the log: until the next append. */
-struct register_item {
-	int64_t index; /* from 1 */
-	int64_t time;
-	struct bytes object;
-	const uint8_t *head;
-};
+#include "register_walk.h"
 
 struct register_log {
 	char folder[FACTORY_PATH_MAX - 128];
@@ -41,12 +31,6 @@ struct register_log {
 	int64_t last_time;
 };
 
-/* What bytes hold from their beginning on: whole entries whose hashes hold, `each` called for every one of them;
- * *whole is how many bytes these are. Fails only where `each` does. */
-typedef outcome register_each(void *arg, const struct register_item *item, size_t offset, struct fault *f);
-MUST_USE outcome register_log_walk(struct bytes in, const uint8_t programme[PROGRAMME_ID_SIZE],
-				   register_each *each, void *arg, size_t *whole, struct fault *f);
-
 /* An empty register of this programme, its key already in the folder. Begun again where it was interrupted;
  * REASON_CONFLICT where there is one. */
 MUST_USE outcome register_log_create(const char *folder, const struct programme *programme, struct fault *f);
@@ -57,6 +41,7 @@ MUST_USE outcome register_log_open(const char *folder, bool append, struct regis
 				   struct fault *f);
 void register_log_close(struct register_log *l);
 
+/* A view into the log: until the next append. */
 struct register_item register_log_at(const struct register_log *l, int64_t index);
 
 /* In memory only, until register_log_commit; `time` must not be before the last. */
