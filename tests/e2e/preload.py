@@ -44,6 +44,7 @@ class Heap:
         with file.open("r+b") as opened:
             self.shared = mmap.mmap(opened.fileno(), 32)
         self.environment = preloaded(folder, "heap", before_asan=True, MOORING_TEST_HEAP=file,
+                                     ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:verify_asan_link_order=0",
                                      **({"MOORING_TEST_HEAP_THREADS": 1} if threads else {}))
 
     def number(self, at):
