@@ -433,6 +433,18 @@ class Stack:
         return self.run(self.program("mooring-factory"), "publish", records, "--endpoint", self.attestation,
                         "--ca", self.pki / "attestation-ca.pem", "--key", self.pki / "vendor-admin.json")
 
+    # -- provenance -------------------------------------------------------------------------------------------------
+
+    def require_provenance(self, supply, variants, name="thermometer", **more):
+        """Before the gateway starts: devices must show that they come from this supply chain (factory.SupplyChain)."""
+        conf = self.folder / "config"
+        public = shutil.copy(supply.public, conf / f"programme-{name}.json")
+        (conf / f"class-{name}.json").write_text(json.dumps({
+            "class": name, "programme": str(public), "mode": "required",
+            "variants": [{"name": title, **variant} for title, variant in variants.items()], **more}, indent=1))
+        with open(conf / "gateway.yaml", "a", encoding="utf-8") as config:
+            config.write(f"provenance: [{conf}/class-{name}.json]\n")
+
     def stop(self):
         """Ends everything; the first part that did not end well is the error."""
         for device in self.devices:
