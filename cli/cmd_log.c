@@ -1,6 +1,7 @@
 #include "api.h"
 #include "ctl.h"
 #include "entry.h"
+#include "moment.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -234,8 +235,15 @@ static void print_alarms(const struct ctl *c, json_t *answer)
 
 static int alarms(struct ctl *c, const struct arguments *a)
 {
-	(void)a;
-	return api_show(c, api_target("/v1/admin/alarms", "", ""), print_alarms);
+	const char *kind = argument(a, "kind");
+	struct fault f = {0};
+	char tail[64];
+	int64_t since;
+	if (!moment_argument(a, "since", 0, &since, &f).ok)
+		return ctl_usage("%s", f.text);
+	snprintf(tail, sizeof tail, "%ssince=%" PRId64, kind ? "&" : "", since);
+	return api_show(c, api_target(kind ? "/v1/admin/alarms?kind=" : "/v1/admin/alarms?", kind ? kind : "", tail),
+			print_alarms);
 }
 
 static const struct option_spec log_options[] = {
@@ -243,6 +251,12 @@ static const struct option_spec log_options[] = {
 	{"limit", "N", "at most so many (all)"},
 	{"verify", NULL, "check the hash chain of the whole log"},
 	{"file", "FILE", "entries from a file that `log --json` wrote, instead of the gateway"},
+	{NULL, NULL, NULL},
+};
+
+static const struct option_spec alarm_options[] = {
+	{"kind", "CODE", "of this reason code alone: clone-suspect, equivocation, ..."},
+	{"since", "TIME", "from then on: Unix seconds, or UTC as 2026-11-22T15:00"},
 	{NULL, NULL, NULL},
 };
 
@@ -282,12 +296,18 @@ const struct command log_commands[] = {
 	},
 	{
 		.name = "alarms",
-		.arguments = "",
-		.summary = "what needs a look: clone alarms, stores put back, and the like",
+		.arguments = "[--kind CODE] [--since TIME]",
+		.summary = "what needs a look: clones, lines that cheat, stores put back, and the like",
 		.help = "A clone alarm says that a second key was presented for a device that has a\n"
 			"live one: the device is suspended until an operator has looked (`mooringctl\n"
-			"show THING`, then resume, allow-reenrol or revoke).",
-		.examples = "  mooringctl alarms\n",
+			"show THING`, then resume, allow-reenrol or revoke). Of provenance: order-over-quota and\n"
+			"order-missing (more was made than was ordered), equivocation (two statements under one\n"
+			"number; both are kept, and the batch may be frozen), chain-diverted (a device left the\n"
+			"chain early: after which stage, at which line, when), line-rate, line-revoked,\n"
+			"rot-key-mismatch, register-history.",
+		.examples = "  mooringctl alarms\n"
+			    "  mooringctl alarms --kind equivocation --since 2026-11-22\n",
+		.options = alarm_options,
 		.words_min = 0,
 		.words_max = 0,
 		.run = alarms,

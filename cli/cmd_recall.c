@@ -2,6 +2,8 @@
 #include "common/clock.h"
 #include "ctl.h"
 #include "fleet.h"
+#include "lines.h"
+#include "moment.h"
 #include "standing.h"
 #include "text.h"
 #include "watch.h"
@@ -19,7 +21,7 @@ enum { RATE_MAX = 100000, WAIT_MS = 30000, STEPS_A_SECOND = 5, UNKNOWN_SHOWN = 1
 struct recall {
 	struct ctl *ctl;
 	struct fleet fleet;
-	bool suspend, watch;
+	bool suspend, reattest, watch;
 	bool counts; /* live sessions, beforehand: somebody will read how many there are */
 	const char *reason;
 	long rate;    /* devices to change in a second; 0: as fast as can be */
@@ -60,11 +62,16 @@ static int take_options(struct recall *r, const struct arguments *a)
 {
 	struct fault f = {0};
 	r->suspend = argument_flag(a, "suspend");
+	r->reattest = argument_flag(a, "reattest");
 	r->watch = argument_flag(a, "watch");
 	r->counts = argument_flag(a, "dry-run") || !argument_flag(a, "yes");
 	r->reason = argument(a, "reason");
-	if (!argument(a, "batch") == !argument(a, "things"))
-		return ctl_usage("recall takes either --batch NAME or --things FILE");
+	if (!!argument(a, "batch") + !!argument(a, "things") + !!argument(a, "line") != 1)
+		return ctl_usage("recall takes either --batch NAME or --things FILE or --line LINE");
+	if (!argument(a, "line") != !argument(a, "since"))
+		return ctl_usage("--line LINE and --since TIME go together");
+	if (r->suspend && r->reattest)
+		return ctl_usage("--suspend keeps them out, --reattest lets them in again: one of the two");
 	if (!r->reason || (!r->suspend && !is_reason(r->reason)))
 		return ctl_usage("recall needs --reason: a text with --suspend, else unspecified, key-compromise, "
 				 "affiliation-changed, superseded, cessation-of-operation or privilege-withdrawn");
@@ -103,12 +110,25 @@ static int read_batch(struct recall *r, const struct arguments *a)
 	return code;
 }
 
+static int read_line(struct recall *r, const struct arguments *a)
+{
+	char hex[LINE_HEX_SIZE];
+	struct fault f = {0};
+	int64_t since;
+	if (!moment_argument(a, "since", 0, &since, &f).ok)
+		return ctl_usage("%s", f.text);
+	int code = lines_find(r->ctl, argument(a, "line"), hex);
+	return code == EXIT_DONE ? fleet_read_line(&r->fleet, r->ctl, hex, since) : code;
+}
+
 static int read_fleet(struct recall *r, const struct arguments *a)
 {
 	struct fault f = {0};
 	int code = EXIT_DONE;
 	if (argument(a, "batch"))
 		code = read_batch(r, a);
+	else if (argument(a, "line"))
+		code = read_line(r, a);
 	else if (!fleet_read_file(&r->fleet, argument(a, "things"), &f).ok)
 		code = ctl_fail(&f);
 	if (code != EXIT_DONE || r->fleet.count)
@@ -177,7 +197,10 @@ static int plan(struct recall *r)
 static bool is_confirmed(const struct recall *r)
 {
 	char answer[16] = "";
-	fprintf(stderr, "%s them%s? Type yes: ", r->suspend ? "suspend" : "revoke", r->suspend ? "" : " for good");
+	fprintf(stderr, "%s? Type yes: ",
+		r->suspend    ? "suspend them"
+		: r->reattest ? "end their certificates, and have them enrol again"
+			      : "revoke them for good");
 	fflush(stderr);
 	return fgets(answer, sizeof answer, stdin) && !strcmp(answer, "yes\n");
 }
@@ -224,8 +247,11 @@ static int step(struct recall *r)
 	json_t *body = fleet_list(&r->fleet, r->at, count), *answer = NULL;
 	json_object_set_new(body, "reason", json_string(r->reason));
 	json_object_set_new(body, "wait_ms", json_integer(last && !r->watch ? r->wait_ms : 0));
-	int code = api_call(r->ctl, "POST", r->suspend ? "/v1/admin/suspensions" : "/v1/admin/revocations", body,
-			    &answer);
+	int code = api_call(r->ctl, "POST",
+			    r->suspend	  ? "/v1/admin/suspensions"
+			    : r->reattest ? "/v1/admin/reattestations"
+					  : "/v1/admin/revocations",
+			    body, &answer);
 	if (code != EXIT_DONE)
 		return code;
 	r->at += count;
@@ -267,7 +293,7 @@ static void print_summary(const struct recall *r)
 		return;
 	}
 	printf("%s: %" PRId64 " device%s, %" PRId64 " certificate%s, in %.1f s; %" PRId64 " %s already\n",
-	       r->suspend ? "suspended" : "revoked for good", r->changed, r->changed == 1 ? "" : "s", r->certificates,
+	       r->suspend ? "suspended" : r->reattest ? "to enrol again" : "revoked for good", r->changed, r->changed == 1 ? "" : "s", r->certificates,
 	       r->certificates == 1 ? "" : "s", (double)ms / 1000, r->already, r->already == 1 ? "was" : "were");
 	if (r->added)
 		printf("%" PRId64 " of them never enrolled, and will be refused\n", r->added);
@@ -297,7 +323,8 @@ static int say_stopped(const struct recall *r)
 	fprintf(stderr,
 		"mooringctl: not finished: %" PRId64 " devices are %s, %zu of %zu were asked for; the same command "
 		"goes on where this ended\n",
-		r->changed + r->already, r->suspend ? "suspended" : "revoked", r->at, r->fleet.count);
+		r->changed + r->already, r->suspend ? "suspended" : r->reattest ? "to enrol again" : "revoked", r->at,
+		r->fleet.count);
 	return EXIT_REFUSED;
 }
 
@@ -336,8 +363,11 @@ static int recall(struct ctl *c, const struct arguments *a)
 static const struct option_spec recall_options[] = {
 	{"batch", "NAME", "every device of this batch, as the attestation service's records have it"},
 	{"things", "FILE", "these things: a name a line, '#' begins a comment; - is standard input"},
+	{"line", "LINE", "devices that this line worked on: its key id, the beginning of it, or its site"},
+	{"since", "TIME", "of --line: registered then or later; Unix seconds, or UTC as 2026-11-22T15:00"},
 	{"reason", "REASON", "as for `revoke`; with --suspend any text"},
 	{"suspend", NULL, "suspend them, which `resume` undoes, instead of revoking them"},
+	{"reattest", NULL, "end their certificates, and let each enrol once more, through all that is asked"},
 	{"rate", "N/s", "change at most so many devices a second (as many as can be)"},
 	{"dry-run", NULL, "say what it would touch, and change nothing"},
 	{"yes", NULL, "begin at once: nothing is asked, sessions are not counted first"},
@@ -352,9 +382,10 @@ static const struct option_spec recall_options[] = {
 const struct command recall_commands[] = {
 	{
 		.name = "recall",
-		.arguments = "(--batch NAME | --things FILE) --reason REASON [--suspend] [--rate N/s]\n"
-			     "                         [--dry-run] [--yes] [--wait MS | --watch]",
-		.summary = "revoke or suspend a whole batch, or a list of devices",
+		.arguments = "(--batch NAME | --things FILE | --line LINE --since TIME) --reason REASON\n"
+			     "                         [--suspend | --reattest] [--rate N/s] [--dry-run] [--yes]\n"
+			     "                         [--wait MS | --watch]",
+		.summary = "revoke, suspend or re-attest a whole batch, a list, or what a line made",
 		.help = "Says first how many devices and how many live sessions it will touch, and asks;\n"
 			"with --yes it neither counts sessions nor asks, and begins at once.\n"
 			"Then it goes through the list, 500 devices a transaction, each with its entry in\n"
@@ -368,7 +399,8 @@ const struct command recall_commands[] = {
 			"suspend --batch` has the attestation service itself stop vouching for the batch.",
 		.examples = "  mooringctl recall --batch B2 --reason cessation-of-operation --dry-run\n"
 			    "  mooringctl recall --batch B2 --reason key-compromise --rate 500/s --watch\n"
-			    "  mooringctl recall --things stolen.txt --suspend --reason 'pallet stolen' --yes\n",
+			    "  mooringctl recall --things stolen.txt --suspend --reason 'pallet stolen' --yes\n"
+			    "  mooringctl recall --line 3f09c2 --since 2026-11-22T15:00 --reattest --reason superseded\n",
 		.options = recall_options,
 		.words_min = 0,
 		.words_max = 0,

@@ -37,6 +37,9 @@ struct command {
 extern const struct command device_commands[];
 extern const struct command standing_commands[];
 extern const struct command recall_commands[];
+extern const struct command line_commands[];
+extern const struct command order_commands[];
+extern const struct command provenance_commands[];
 extern const struct command session_commands[];
 extern const struct command broker_commands[];
 extern const struct command service_commands[];

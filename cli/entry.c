@@ -80,12 +80,18 @@ static void story_field(const char *label, const char *value)
 	putchar('\n');
 }
 
+static bool is_time(const char *key)
+{
+	return !strncmp(key, "not_", 4) || !strcmp(key, "registered") || !strcmp(key, "revoked_from") ||
+	       !strcmp(key, "hour_from");
+}
+
 static void story_detail(const char *key, const json_t *value)
 {
 	char number[32];
 	if (json_is_string(value)) {
 		story_field(key, json_string_value(value));
-	} else if (json_is_integer(value) && !strncmp(key, "not_", 4)) {
+	} else if (json_is_integer(value) && is_time(key)) {
 		story_field(key, text_time_s(json_integer_value(value), number));
 	} else if (json_is_integer(value)) {
 		snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));

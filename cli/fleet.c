@@ -135,6 +135,37 @@ int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *b
 	return code;
 }
 
+static int read_line_page(struct fleet *fleet, struct ctl *c, const char *line, int64_t since, char after[64])
+{
+	char tail[160];
+	json_t *answer = NULL, *device;
+	size_t i;
+	snprintf(tail, sizeof tail, "/devices?since=%" PRId64 "&limit=%d%s%s", since, FLEET_CALL_MAX,
+		 *after ? "&after=" : "", after);
+	char *target = api_target("/v1/admin/lines/", line, tail);
+	int code = api_call(c, "GET", target, NULL, &answer);
+	free(target);
+	json_array_foreach(json_object_get(answer, "devices"), i, device) {
+		const char *thing = api_text(device, "thing");
+		if (!add(fleet, thing, strlen(thing)))
+			code = no_memory();
+	}
+	snprintf(after, 64, "%.63s", api_text(answer, "next"));
+	json_decref(answer);
+	return code;
+}
+
+int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_t since)
+{
+	char after[64] = "";
+	int code;
+	do
+		code = read_line_page(fleet, c, line, since, after);
+	while (code == EXIT_DONE && *after);
+	drop_repeated(fleet);
+	return code;
+}
+
 json_t *fleet_list(const struct fleet *fleet, size_t from, size_t count)
 {
 	json_t *names = json_array();

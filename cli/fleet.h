@@ -34,6 +34,9 @@ MUST_USE outcome fleet_read_file(struct fleet *fleet, const char *path, struct f
  * said. */
 int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *batch);
 
+/* Devices that this line (key id in hex) worked on, registered at `since` or later. Exit codes as above. */
+int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_t since);
+
 /* Asks the gateway about each; those that are revoked are then the first in the list. Exit codes as above. */
 int fleet_look_up(struct fleet *fleet, struct ctl *c);
 /* Asks the brokers, through the gateway, page by page: the sessions that are of these devices. After fleet_look_up. */

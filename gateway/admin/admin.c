@@ -38,6 +38,7 @@ static const struct {
 	{{"POST", "/v1/admin/lookups"}, ADMIN_ROLE_VIEWER, admin_lookup},
 	{{"POST", "/v1/admin/revocations"}, ADMIN_ROLE_OPERATOR, admin_revoke_many},
 	{{"POST", "/v1/admin/suspensions"}, ADMIN_ROLE_OPERATOR, admin_suspend_many},
+	{{"POST", "/v1/admin/reattestations"}, ADMIN_ROLE_ADMIN, admin_reattest_many},
 	{{"POST", "/v1/admin/services"}, ADMIN_ROLE_ADMIN, admin_service_add},
 	{{"POST", "/v1/admin/epoch"}, ADMIN_ROLE_ADMIN, admin_epoch_raise},
 	{{"DELETE", "/v1/admin/services/*"}, ADMIN_ROLE_ADMIN, admin_service_remove},

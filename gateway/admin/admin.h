@@ -7,7 +7,7 @@
  *   GET devices/{thing}                   {"device": device, "certificates": [...], "history": [entry]}
  *   GET requests/{request id}             {"entries": [entry]}: all that the log has of it
  *   GET log?after=&limit=                 {"entries": [entry]}
- *   GET alarms?after=&limit=              {"alarms": [entry]}
+ *   GET alarms?kind=&since=&after=&limit= {"alarms": [entry]}
  *   GET brokers                           {"brokers": [broker], "revoked": [revoked broker]}
  *   GET changes/{seq}?known=&wait_ms=     {"seq", "effective", "brokers"}, as of a change with this number: once it is
  *                                         effective everywhere, or at another number of brokers than `known`, or
@@ -47,6 +47,8 @@
  * admin:
  *   POST batches/{batch}/release          {"reason"}: ends a freeze; {"seq", "batch"}
  * admin, each answered with a change:
+ *   POST reattestations                   as revocations: each device's certificates are revoked, and it may enrol once
+ *                                         more, through all that is asked of a new one
  *   POST devices/{thing}/allow-reenrol    {"reason"}
  *   POST services                         {"name", "certificatePem", "policy": document}
  *   DELETE services/{name}

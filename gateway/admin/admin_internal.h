@@ -46,6 +46,7 @@ void admin_allow_reenrol(struct admin_request *a);
 void admin_lookup(struct admin_request *a);
 void admin_revoke_many(struct admin_request *a);
 void admin_suspend_many(struct admin_request *a);
+void admin_reattest_many(struct admin_request *a);
 void admin_epoch_raise(struct admin_request *a);
 void admin_change(struct admin_request *a);
 void admin_service_list(struct admin_request *a);

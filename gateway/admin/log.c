@@ -48,9 +48,26 @@ void admin_log(struct admin_request *a)
 		store_log(a->gateway->store, &q, on_entries, a);
 }
 
+static bool take_filter(struct admin_request *a, struct store_log_query *q, char *kind, size_t room)
+{
+	struct fault f;
+	int64_t since;
+	outcome o = scgi_query_number(a->request, "since", INT64_MAX / 1000, 0, &since, &f);
+	if (o.ok && scgi_query_has(a->request, "kind") &&
+	    (!scgi_query_get(a->request, "kind", kind, room) || !reason_find(kind)))
+		o = refuse(&f, REASON_BAD_FIELD, "kind: a reason code such as equivocation is required");
+	q->since_ms = o.ok ? since * 1000 : 0;
+	if (!o.ok)
+		admin_refuse(a, &f);
+	return o.ok;
+}
+
 void admin_alarms(struct admin_request *a)
 {
 	struct store_log_query q = {.alarms = true};
-	if (take_page(a, &q))
-		store_log(a->gateway->store, &q, on_alarms, a);
+	char kind[64] = "";
+	if (!take_page(a, &q) || !take_filter(a, &q, kind, sizeof kind))
+		return;
+	q.reason = kind;
+	store_log(a->gateway->store, &q, on_alarms, a);
 }

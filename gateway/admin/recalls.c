@@ -150,22 +150,28 @@ static void on_recalled(const struct store_recalled *answer, const struct fault 
 	feed_wait(a->gateway->feed, &a->change, a->wait_ms, on_waited, m);
 }
 
-static void change(struct admin_request *a, bool suspend)
+static void change(struct admin_request *a, struct store_recall r)
 {
 	struct many *m = take(a, true);
 	if (!m)
 		return;
-	const struct store_recall r = {
-		.devices = m->devices, .count = m->count, .suspend = suspend, .reason = a->reason};
+	r.devices = m->devices;
+	r.count = m->count;
+	r.reason = a->reason;
 	store_recall(a->gateway->store, &a->who, &r, on_recalled, m);
 }
 
 void admin_revoke_many(struct admin_request *a)
 {
-	change(a, false);
+	change(a, (struct store_recall){0});
 }
 
 void admin_suspend_many(struct admin_request *a)
 {
-	change(a, true);
+	change(a, (struct store_recall){.suspend = true});
+}
+
+void admin_reattest_many(struct admin_request *a)
+{
+	change(a, (struct store_recall){.reattest = true});
 }

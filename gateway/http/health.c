@@ -81,6 +81,7 @@ void http_metrics(struct gateway *g, struct scgi_request *r)
 	struct readiness is = readiness_of(worker_of(g, r));
 	enrol_metrics_write(&out);
 	withdrawals_metrics_write(&out);
+	store_metrics_write(&out);
 	write_store(&out, g->store);
 	write_feed(&out, g->feed);
 	metrics_write_value(&out, METRIC_GAUGE, "mooring_requests_open", "Requests under way.",

@@ -12,7 +12,8 @@ struct log_op {
 
 static const char sql_log[] = "SELECT " LOG_COLUMNS " FROM log WHERE seq > ? ORDER BY seq LIMIT ?";
 static const char sql_alarms[] =
-	"SELECT " LOG_COLUMNS " FROM log WHERE seq > ? AND kind = 'alarm' ORDER BY seq LIMIT ?";
+	"SELECT " LOG_COLUMNS " FROM log WHERE seq > ?1 AND kind = 'alarm' AND (?3 = '' OR reason = ?3) AND time_ms >= ?4 "
+	"ORDER BY seq LIMIT ?2";
 static const char sql_request[] =
 	"SELECT " LOG_COLUMNS " FROM log WHERE request_id <> '' AND seq > ? AND request_id = ?3 "
 	"ORDER BY seq LIMIT ?2";
@@ -26,6 +27,10 @@ static outcome run_log(struct op *op, struct conn *c, struct fault *f)
 	query_int(&q, (int64_t)l->query.limit);
 	if (by_request)
 		query_text(&q, l->query.request_id);
+	if (!by_request && l->query.alarms) {
+		query_text(&q, l->query.reason);
+		query_int(&q, l->query.since_ms);
+	}
 	l->page = page_new(op, sizeof(struct log_entry));
 	return page_fill(&l->page, &q, log_read_row, f);
 }
@@ -43,6 +48,7 @@ void store_log(struct store *s, const struct store_log_query *query,
 	struct log_op *l = op_new(s, sizeof *l, run_log, answer_log);
 	l->query = *query;
 	l->query.limit = page_limit(query->limit);
+	l->query.reason = op_text(&l->op, query->reason);
 	l->query.request_id = query->request_id ? op_text(&l->op, query->request_id) : NULL;
 	l->done = done;
 	l->arg = arg;

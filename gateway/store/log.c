@@ -1,8 +1,18 @@
 #include "store_internal.h"
 
+#include "common/metrics.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+static struct metric_reasons alarms = {.name = "mooring_alarms_total",
+				       .help = "Alarms, by reason (`mooringctl alarms`)."};
+
+void store_metrics_write(struct buf *out)
+{
+	metrics_write_reasons(out, &alarms);
+}
 
 static const char *or_empty(const char *s)
 {
@@ -52,6 +62,8 @@ outcome log_append(struct writer *w, const struct log_new *n, struct fault *f)
 		return o;
 	w->head.seq = e.seq;
 	memcpy(w->head.hash, e.hash, SHA256_SIZE);
+	if (!strcmp(e.kind, "alarm"))
+		metric_count_reason(&alarms, reason_find(e.reason));
 	return DONE;
 }
 

@@ -49,6 +49,8 @@ static outcome find(struct recall_op *r, const struct store_named *named, struct
 
 static bool is_so_already(const struct recall_op *r, const struct device *d)
 {
+	if (r->in.reattest)
+		return d->revoked || d->granted;
 	return (d->revoked && !d->granted) || (r->in.suspend && (d->revoked || d->on_hold));
 }
 
@@ -68,8 +70,9 @@ static outcome recall_one(struct recall_op *r, size_t i, struct fault *f)
 		r->out.already++;
 		return DONE;
 	}
-	o = r->in.suspend ? standing_suspend(w, &d, &r->cause, &certificates, f)
-			  : standing_revoke(w, &d, &r->cause, &certificates, f);
+	o = r->in.suspend    ? standing_suspend(w, &d, &r->cause, &certificates, f)
+	    : r->in.reattest ? standing_reattest(w, &d, &r->cause, &certificates, f)
+			     : standing_revoke(w, &d, &r->cause, &certificates, f);
 	r->out.changed++;
 	r->out.change.count += certificates;
 	return o;

@@ -65,6 +65,30 @@ outcome standing_suspend(struct writer *w, struct device *d, const struct cause 
 	return stand(w, d, "device-suspended", cause, count, f);
 }
 
+static outcome revoke_live(struct writer *w, const struct device *d, const struct cause *cause, int64_t *count,
+			   struct fault *f)
+{
+	struct certificate live[LIVE_MAX];
+	size_t n = 0;
+	outcome o = certificates_live(&w->conn, d->id, live, &n, f);
+	for (size_t i = 0; o.ok && i < n; i++)
+		o = certificate_set_state(w, d, &live[i], STORE_REVOKED, cause, f);
+	*count = (int64_t)n;
+	return o;
+}
+
+outcome standing_reattest(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
+			  struct fault *f)
+{
+	d->granted = true;
+	outcome o = intents_cancel(w, d->id, "superseded", f);
+	if (o.ok)
+		o = device_save(w, d, f);
+	if (o.ok)
+		o = log_device(w, d, "reenrolment-allowed", cause, f);
+	return o.ok ? revoke_live(w, d, cause, count, f) : o;
+}
+
 /* ---- one device ---- */
 
 static void answer_change(struct op *op, const struct fault *f)

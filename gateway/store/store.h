@@ -173,7 +173,8 @@ struct store_named {
 struct store_recall {
 	const struct store_named *devices;
 	size_t count; /* at most STORE_RECALL_MAX */
-	bool suspend; /* else they are revoked */
+	bool suspend; /* else they are revoked, */
+	bool reattest; /* or their certificates alone, and each may enrol once more; not with suspend */
 	const char *reason; /* for a revocation as store_revoke's */
 };
 
@@ -188,7 +189,7 @@ struct store_recalled {
 };
 
 /* All of them in one transaction, each with its log entry. What is so already stays as it is: a revoked
- * device is not suspended. A device that is named by its instance ID and is not known is remembered for
+ * device is neither suspended nor let in again. A device that is named by its instance ID and is not known is remembered for
  * when it comes. BAD_FIELD. */
 void store_recall(struct store *s, const struct store_caller *who, const struct store_recall *r,
 		  void (*done)(const struct store_recalled *answer, const struct fault *f, void *arg), void *arg);
@@ -279,5 +280,6 @@ struct store_stats {
 	int64_t last_seq;
 };
 void store_stats(struct store *s, struct store_stats *out); /* any thread, no waiting */
+void store_metrics_write(struct buf *out);		    /* alarms, as /metrics has them */
 
 #endif

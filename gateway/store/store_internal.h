@@ -274,6 +274,9 @@ MUST_USE outcome standing_revoke(struct writer *w, struct device *d, const struc
 				 struct fault *f);
 MUST_USE outcome standing_suspend(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
 				  struct fault *f);
+/* Its certificates end, and it may enrol once more: it is not revoked, and has no grant yet. */
+MUST_USE outcome standing_reattest(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
+				   struct fault *f);
 /* The name of RFC 5280 5.3.1 that a revocation needs; false where the operation is refused for it. */
 MUST_USE bool standing_check_reason(struct op *op, const char *reason);
 /* Revokes a renewed certificate. */

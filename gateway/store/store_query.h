@@ -75,7 +75,9 @@ struct store_log_query {
 	int64_t after;		/* entries with a greater number */
 	size_t limit;		/* at most STORE_PAGE_MAX */
 	const char *request_id; /* NULL: of any request */
-	bool alarms;		/* clone alarms, rollbacks and the like alone */
+	bool alarms;		/* clone alarms, rollbacks and the like alone, */
+	const char *reason;	/* of this reason code ("" or NULL: of any), */
+	int64_t since_ms;	/* from this time on */
 };
 /* In order of their numbers. */
 void store_log(struct store *s, const struct store_log_query *q,

@@ -7,7 +7,7 @@ import os
 import time
 
 import cbor2
-from attester import Attester, b64url, raw_signature
+from attester import b64url, raw_signature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -158,11 +158,3 @@ class Chain:
     def encode(self):
         return (b"\x83" + bytes([0x80 + len(self.statements)]) + b"".join(self.statements)
                 + cbor2.dumps([self.nonce, self.countersignature]) + (self.receipt or b"\xf6"))
-
-
-def attesters(stack, count=1, **options):
-    from attester import published
-    return published(stack, count, **options)
-
-
-__all__ = ["Factory", "Chain", "Key", "Line", "Attester", "attesters", "sha256"]

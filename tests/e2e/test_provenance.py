@@ -2,10 +2,12 @@
 
 import json
 
+import cbor2
 import pytest
-from attester import Client, b64url, published
+from attester import Client, b64url, b64url_decode, published
 from conftest import configure, start_services
-from supply_chain import Factory
+from cryptography.hazmat.primitives.asymmetric import ec
+from supply_chain import Factory, Key, sha256
 from test_ctl_live import signed
 
 
@@ -61,3 +63,247 @@ def test_a_device_without_a_chain_is_refused(cold, factory, begin):
     status, _, answer = client.enrol(published(cold)[0])
     assert (status, answer["code"]) == (403, "provenance-refused")
     assert explained(cold, answer)[0] == "chain-missing"
+
+
+def refused(stack, client, device, **changes):
+    """The reason, and its detail, for which the device is refused."""
+    status, _, answer = client.enrol(device, **changes)
+    assert (status, answer["code"]) == (403, "provenance-refused"), answer
+    return explained(stack, answer)
+
+
+def alarms(stack, reason):
+    return [{**a, "detail": json.loads(a["detail"])} for a in stack.ctl_json("alarms")["alarms"] if a["reason"] == reason]
+
+
+def test_what_is_refused_is_explained(cold, factory, begin):
+    client = begin()
+    devices = published(cold, 6)
+    two = factory.make(devices[0], 1, stages=[1, 2])
+    reason, detail = refused(cold, client, two)
+    assert reason == "chain-diverted"
+    assert (detail["last_honest_stage"], detail["site"], detail["batch"]) == (2, "Hall 2", "B1")
+    assert detail["registered"] == factory.clock
+    assert alarms(cold, "chain-diverted")[0]["detail"]["site"] == "Hall 2"
+
+    over = factory.make(devices[1], 101)
+    reason, detail = refused(cold, client, over)
+    assert reason == "order-over-quota" and "statement 1 (stage 1, batch B1)" in detail["rule"]
+    assert alarms(cold, "order-over-quota")
+
+    other = factory.make(devices[2], 2, batch="B2")
+    assert refused(cold, client, other)[0] == "order-missing"
+
+    mine = factory.make(devices[3], 3)
+    thief = devices[4]
+    thief.chain = mine.chain
+    assert refused(cold, client, thief)[0] == "chain-of-another-device"
+
+    unregistered = factory.make(devices[5], 4, receipt=False)
+    assert refused(cold, client, unregistered)[0] == "chain-unregistered"
+    assert push(cold, factory)[0] == 200
+    assert client.enrol(unregistered)[0] == 201
+
+
+def test_a_chain_is_read_before_anybody_is_asked(cold, factory, begin):
+    client = begin()
+    device = published(cold)[0]
+    body = client.request(device)
+    status, _, answer = client.post("/v1/enrolments", {**body, "chain": b64url(b"\x83\x80")})
+    assert (status, answer["code"]) == (400, "evidence-malformed")
+
+
+def test_evidence_by_another_key_than_the_lines_saw_is_refused(cold, factory, begin):
+    """The attestation service vouches for the record that it was given; the first line saw another chip."""
+    client = begin()
+    device, other = published(cold, 2)
+    factory.make(device, 1)
+    assert client.enrol(device)[0] == 201
+    forged = factory.make(other, 2)
+    forged.chain = type(forged.chain)(factory, other)
+    forged.chain.rot = type(forged.chain.rot)()
+    for stage in range(1, 6):
+        forged.chain.add(stage, 3)
+    forged.chain.receipt = factory.receipt(forged.chain)
+    assert refused(cold, client, forged)[0] == "rot-key-mismatch"
+    assert alarms(cold, "rot-key-mismatch")
+
+
+def test_one_number_twice_freezes_the_batch_until_it_is_released(cold, factory, begin):
+    client = begin()
+    first, second, third = published(cold, 3)
+    assert client.enrol(factory.make(first, 7))[0] == 201
+    assert refused(cold, client, factory.make(second, 7))[0] == "equivocation"
+    alarm = alarms(cold, "equivocation")[0]["detail"]
+    used, shown = (cbor2.loads(b64url_decode(alarm[name])) for name in ("statement_used", "statement_shown"))
+    assert used.value[0] == shown.value[0] and used.value[2] != shown.value[2]
+    assert used.value[2] == cbor2.loads(first.chain.statements[0]).value[2]
+    assert ask(cold, "GET", "/v1/admin/provenance")[1]["frozen"][0]["batch"] == "B1"
+    good = factory.make(third, 8)
+    assert refused(cold, client, good)[0] == "batch-frozen"
+    assert client.enrol(first)[0] == 200
+    assert ask(cold, "POST", "/v1/admin/batches/B1/release", {"reason": "looked into"})[0] == 200
+    assert client.enrol(good)[0] == 201
+    assert refused(cold, client, second)[0] == "equivocation"
+
+
+def test_a_line_revoked_from_a_time_on_is_believed_before_it(cold, factory, begin):
+    client = begin()
+    devices = published(cold, 4)
+    times = [factory.clock + 10 * n for n in range(1, 5)]
+    for n, (device, at) in enumerate(zip(devices, times), 1):
+        factory.make(device, n, at=at)
+    line = factory.lines[3].hex
+    status, answer = ask(cold, "POST", f"/v1/admin/lines/{line}/revoke", {"reason": "key gone", "from": times[2]})
+    assert (status, answer["line"]["state"]) == (200, "revoked")
+    assert [client.enrol(device)[0] for device in devices] == [201, 201, 403, 403]
+    assert refused(cold, client, devices[2])[0] == "line-revoked"
+    listed = cold.ctl("--json", "line", "devices", line, "--since", times[1]).stdout.splitlines()
+    assert [json.loads(d)["instance_id"] for d in listed] == [devices[1].instance.hex()]
+    assert ask(cold, "POST", f"/v1/admin/lines/{line}/revoke", {"reason": "later", "from": times[3]})[0] == 409
+
+
+def test_a_suspended_line_makes_nothing_until_it_is_resumed(cold, factory, begin):
+    client = begin()
+    device = factory.make(published(cold)[0], 1)
+    line = factory.lines[2].hex
+    assert ask(cold, "POST", f"/v1/admin/lines/{line}/suspend", {"reason": "look"})[0] == 200
+    assert refused(cold, client, device)[0] == "line-suspended"
+    cold.daemons["gateway"].kill()
+    cold.start("gateway").services_ready()
+    assert refused(cold, client, device)[0] == "line-suspended"
+    assert ask(cold, "POST", f"/v1/admin/lines/{line}/resume", {})[0] == 200
+    assert client.enrol(device)[0] == 201
+
+
+def test_another_history_of_the_register_is_refused(cold, factory, begin):
+    begin()
+    for n, device in enumerate(published(cold, 2), 1):
+        factory.make(device, n)
+    assert push(cold, factory, last=8) == (200, {"size": 8, "added": 8})
+    assert push(cold, factory, first=3) == (200, {"size": 10, "added": 2})
+    shorter = push(cold, factory, last=6, at=factory.now + 500)
+    assert shorter[1]["reason"] == "register-history"
+    factory.entries[9] = (10, factory.entries[9][1], bytes(32))
+    factory.heads[10] = sha256(factory.heads[9], (10).to_bytes(8, "big"), factory.entries[9][1].to_bytes(8, "big"), bytes(32))
+    assert push(cold, factory)[1]["reason"] == "register-history"
+    kept = alarms(cold, "register-history")
+    assert len(kept) == 2 and all(a["detail"]["word_known"] and a["detail"]["word_pushed"] for a in kept)
+
+
+def test_a_receipt_of_another_history_is_refused(cold, factory, begin):
+    client = begin()
+    first, second = published(cold, 2)
+    factory.make(first, 1)
+    assert push(cold, factory)[0] == 200
+    assert client.enrol(first)[0] == 201
+    factory.make(second, 2)
+    last = len(factory.entries)
+    factory.heads[last] = bytes(32)
+    second.chain.receipt = factory.receipt(second.chain)
+    assert client.enrol(second)[0] == 201  # ahead of the copy: remembered
+    factory.heads[last] = sha256(factory.heads[last - 1], last.to_bytes(8, "big"), factory.entries[-1][1].to_bytes(8, "big"), factory.entries[-1][2])
+    assert push(cold, factory, first=6)[1]["reason"] == "register-history"
+    assert alarms(cold, "register-history")[0]["detail"]["receipt"]
+
+
+def test_a_renewal_needs_no_chain_once_it_was_shown(cold, factory, begin):
+    client = begin()
+    device = factory.make(published(cold)[0], 1)
+    _, _, issued = client.enrol(device)
+    device.chain = None
+    new = ec.generate_private_key(ec.SECP256R1())
+    assert client.renew(device, device.key, issued["certificateId"], new)[0] == 201
+
+
+def test_a_refurbishment_raises_the_generation_once(cold):
+    factory = Factory(cold.folder, stages=(1, 2, 3, 4, 5, 6))
+    variants = [{"name": "new", "stages": [1, 2, 3, 4, 5]}, {"name": "refurbished", "stages": [1, 2, 3, 4, 5, 6], "raises_generation": True}]
+    configure(cold, "gateway", provenance=f"[{factory.device_class(variants=variants)}]")
+    start_services(cold)
+    add(cold, *factory.line_records(), *factory.orders())
+    client = Client(cold)
+    device = factory.make(published(cold)[0], 1)
+    thing = client.enrol(device)[2]["thing"]
+    device.key = ec.generate_private_key(ec.SECP256R1())
+    device.chain.add(6, 1)
+    device.chain.receipt = factory.receipt(device.chain)
+    assert client.enrol(device)[0] == 201
+    assert cold.show(thing)["generation"] == 2
+    device.key = ec.generate_private_key(ec.SECP256R1())
+    status, _, answer = client.enrol(device)
+    assert (status, explained(cold, answer)[0]) == (403, "clone-suspect")
+
+
+def test_a_line_that_makes_more_than_it_can_is_an_alarm(cold):
+    factory = Factory(cold.folder, per_hour=2)
+    configure(cold, "gateway", provenance=f"[{factory.device_class()}]")
+    start_services(cold)
+    add(cold, *factory.line_records(), *factory.orders())
+    client = Client(cold)
+    hour = factory.clock // 3600 * 3600 - 3600
+    for n, device in enumerate(published(cold, 3), 1):
+        assert client.enrol(factory.make(device, n, at=hour))[0] == 201
+    assert len(alarms(cold, "line-rate")) == 5  # one a line
+
+
+@pytest.mark.parametrize("mode, without, broken", [("optional", 201, 403), ("off", 201, 201)])
+def test_a_class_that_need_not_show_anything(cold, factory, begin, mode, without, broken):
+    client = begin(mode=mode)
+    one, other = published(cold, 2)
+    assert client.enrol(one)[0] == without
+    assert client.enrol(factory.make(other, 1, stages=[1, 2]))[0] == broken
+
+
+def test_older_records_and_other_orders_are_refused(cold, factory, begin):
+    begin()
+    line = factory.lines[1]
+    newer, older = line.record(version=3), line.record(version=2)
+    assert add(cold, newer)["lines"] == 1
+    for item in (older, factory.order(1, quota=200)):
+        status, answer = ask(cold, "POST", "/v1/admin/provenance/objects", {"objects": [b64url(item)]})
+        assert (status, answer["code"]) == (409, "conflict"), answer
+    forged = Key().seal(3, {2: factory.programme, 3: 9, 4: line.key.point, 5: "x", 6: b"\x01", 7: 0, 8: 86400, 9: 1})
+    status, answer = ask(cold, "POST", "/v1/admin/provenance/objects", {"objects": [b64url(forged)]})
+    assert answer["reason"] == "provenance-signature"
+
+
+def live(stack, thing):
+    return sum(c["state"] == "active" for c in stack.show(thing)["certificates"])
+
+
+def test_an_operator_has_what_a_line_made_enrol_again(cold, factory, begin):
+    client = begin()
+    devices = published(cold, 3)
+    times = [factory.clock + 100 * n for n in range(1, 4)]
+    things = [client.enrol(factory.make(d, n, at=t))[2]["thing"] for n, (d, t) in enumerate(zip(devices, times), 1)]
+    recall = ("recall", "--line", "Hall 4", "--since", times[1], "--reason", "superseded")
+    assert "2 devices, 0 of them revoked already" in cold.ctl(*recall, "--dry-run").stdout
+    assert [live(cold, t) for t in things] == [1, 1, 1]
+    assert "to enrol again: 2 devices, 2 certificates" in cold.ctl(*recall, "--reattest", "--yes").stdout
+    assert [live(cold, t) for t in things] == [1, 0, 0]
+    assert client.enrol(devices[1])[0] == 201
+    assert cold.show(things[1])["generation"] == 2
+    cold.ctl("line", "revoke", "Hall 4", "--from", times[1], "--reason", "key gone")
+    assert refused(cold, client, devices[2])[0] == "line-revoked"
+    cold.ctl(*recall, "--suspend", "--yes")
+    assert cold.show(things[2])["state"] == "suspended"
+
+
+def test_the_register_is_pushed_out_of_a_file(cold, factory, begin):
+    begin()
+    for n, device in enumerate(published(cold, 3), 1):
+        factory.make(device, n)
+    export = factory.export(cold.folder / "register.ndjson", step=4)
+    lines = export.read_text().splitlines(keepends=True)
+    (cold.folder / "begun.ndjson").write_text("".join(lines[:2]))
+    assert cold.ctl_json("provenance", "push", cold.folder / "begun.ndjson") == {"size": 8, "added": 8}
+    assert cold.ctl_json("provenance", "push", export) == {"size": 15, "added": 7}
+    assert cold.ctl_json("provenance", "push", export) == {"size": 15, "added": 0}
+    assert "15 entries" in cold.ctl("provenance", "status").stdout
+    files = []
+    for n, item in enumerate((factory.lines[1].record(), factory.order(1, batch="B2"))):
+        files.append(cold.folder / f"object-{n}")
+        files[-1].write_bytes(item)
+    assert cold.ctl_json("provenance", "add", *files) == {"lines": 1, "orders": 1, "unchanged": 0}
+    assert cold.ctl_json("order", "list", "--batch", "B2")["orders"][0]["quota"] == 100
