@@ -1,4 +1,4 @@
-#include "ctl.h"
+#include "cmd_policy.h"
 #include "input.h"
 #include "common/policy/policy_explain.h"
 #include "common/policy/policy_lint.h"
@@ -38,7 +38,7 @@ static void take_finding(void *arg, const struct policy_finding *finding)
 					finding->text, "remedy", finding->rule->remedy));
 }
 
-static void print_finding(const struct ctl *c, const json_t *finding)
+void policy_print_finding(const struct ctl *c, const json_t *finding)
 {
 	const char *severity = json_string_value(json_object_get(finding, "severity"));
 	enum colour colour = !strcmp(severity, "note") ? DIM : !strcmp(severity, "warning") ? YELLOW : RED;
@@ -78,7 +78,7 @@ static outcome lint_file(const char *path, json_t *findings, struct fault *f)
 	return o;
 }
 
-static int policy_lint_files(struct ctl *c, const struct arguments *a)
+int policy_lint_files(struct ctl *c, const struct arguments *a)
 {
 	json_t *all = json_array(), *finding;
 	int code = EXIT_DONE;
@@ -97,7 +97,7 @@ static int policy_lint_files(struct ctl *c, const struct arguments *a)
 			text_print(input_name(a->words[i]));
 			puts(json_array_size(findings) ? ":" : ": nothing to say");
 			json_array_foreach(findings, n, finding)
-				print_finding(c, finding);
+				policy_print_finding(c, finding);
 		}
 		json_decref(findings);
 	}
@@ -143,7 +143,7 @@ static int test_scene(struct ctl *c, const struct arguments *a)
 	return !o.ok ? fail(&f) : d == POLICY_ALLOWED ? EXIT_DONE : EXIT_REFUSED;
 }
 
-static int policy_test(struct ctl *c, const struct arguments *a)
+int policy_test(struct ctl *c, const struct arguments *a)
 {
 	const char *vectors = argument(a, "vectors");
 	if (vectors && (argument(a, "action") || a->repeat_count))
@@ -276,7 +276,7 @@ static outcome explain_scene(struct ctl *c, const struct scene *s, enum policy_d
 	return o;
 }
 
-static int policy_explain_command(struct ctl *c, const struct arguments *a)
+int policy_explain_command(struct ctl *c, const struct arguments *a)
 {
 	struct scene s;
 	struct fault f = {0};
@@ -289,73 +289,3 @@ static int policy_explain_command(struct ctl *c, const struct arguments *a)
 	scene_free(&s);
 	return !o.ok ? fail(&f) : d == POLICY_ALLOWED ? EXIT_DONE : EXIT_REFUSED;
 }
-
-static const struct option_spec test_options[] = {
-	SCENE_OPTIONS,
-	{"vectors", "FILE", "decide each case of FILE instead, and compare"},
-	{NULL, NULL, NULL},
-};
-
-static const struct option_spec explain_options[] = {
-	SCENE_OPTIONS,
-	{NULL, NULL, NULL},
-};
-
-#define SCENE_ARGUMENTS "--policy FILE... --action A --resource R [--client-id ID] [--thing NAME] ..."
-
-const struct command policy_commands[] = {
-	{
-		.name = "policy lint",
-		.arguments = "FILE...",
-		.summary = "what a policy document gets wrong, though it is well formed",
-		.help = "A Deny that never bites, a client id that any device may take, a topic of another\n"
-			"device's, a statement that no packet reaches: each finding has a code, a place in\n"
-			"the document, and a remedy; docs/policy.md lists them. A document that is not well\n"
-			"formed is refused with the place, as the gateway would refuse it.",
-		.examples = "  mooringctl policy lint policy-default.json policy-reader.json\n",
-		.words_min = 1,
-		.words_max = WORDS_MAX,
-		.run = policy_lint_files,
-		.offline = true,
-		.exits = "0 nothing but notes; 1 something is wrong; 2 wrong usage",
-	},
-	{
-		.name = "policy test",
-		.arguments = SCENE_ARGUMENTS " | --vectors FILE",
-		.summary = "may a connection do this? the broker's answer, without a broker",
-		.help = "ALLOWED, IMPLICIT_DENY (no statement allows it) or EXPLICIT_DENY. A CONNECT with a\n"
-			"will also asks to publish it, and what is retained asks for iot:RetainPublish.\n"
-			"What is not said of the connection has no value, and its variables match nothing.\n"
-			"With --vectors: each case of a file of cases (policies, connection, action, "
-			"target,\n"
-			"expect), each one that is decided otherwise, and the totals.",
-		.examples = "  mooringctl policy test --policy policy-default.json --action iot:Publish \\\n"
-			    "    --resource topic/dt/lamp-1/light --thing lamp-1 --client-id lamp-1\n"
-			    "  mooringctl policy test --vectors tests/vectors/policy_vectors.json\n",
-		.options = test_options,
-		.words_min = 0,
-		.words_max = 0,
-		.run = policy_test,
-		.offline = true,
-		.exits = "0 allowed, or all cases agree; 1 denied, or one does not; 2 wrong usage",
-	},
-	{
-		.name = "policy explain",
-		.arguments = SCENE_ARGUMENTS,
-		.summary = "why a connection may, or may not: each statement, and each value",
-		.help = "The answer of `policy test`, then each statement: does it match, and if not, what\n"
-			"stops it: another action, another resource, a variable without a value, a "
-			"condition\n"
-			"that fails; then what each variable and condition key stands for.",
-		.examples =
-			"  mooringctl policy explain --policy policy-default.json --action iot:Subscribe \\\n"
-			"    --resource 'topicfilter/cmd/+/#' --thing lamp-1 --client-id lamp-1\n",
-		.options = explain_options,
-		.words_min = 0,
-		.words_max = 0,
-		.run = policy_explain_command,
-		.offline = true,
-		.exits = "0 allowed; 1 denied; 2 wrong usage",
-	},
-	{0},
-};

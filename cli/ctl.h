@@ -48,6 +48,7 @@ extern const struct command record_commands[];
 extern const struct command admin_commands[];
 extern const struct command ca_commands[];
 extern const struct command policy_commands[];
+extern const struct command thing_commands[];
 extern const struct command evidence_commands[];
 extern const struct command chain_commands[];
 extern const struct command csr_commands[];

@@ -83,11 +83,13 @@ static void print_recorded(const json_t *answer)
 	puts(api_flag(answer, "already") ? "; nothing is changed now" : "");
 }
 
-static void print_done(const struct standing_change *what, const json_t *answer)
+static void print_done(const struct ctl *c, const struct standing_change *what, const json_t *answer)
 {
 	printf("%s%s: ", api_flag(answer, "already") ? "already " : "", what->done);
 	text_print(what->name);
 	putchar('\n');
+	if (what->more)
+		what->more(c, answer);
 	print_recorded(answer);
 }
 
@@ -99,7 +101,7 @@ static int report(const struct ctl *c, const struct standing_change *what, json_
 		int code = api_print_json(answer);
 		return code == EXIT_DONE && !effective ? EXIT_NOT_YET_EFFECTIVE : code;
 	}
-	print_done(what, answer);
+	print_done(c, what, answer);
 	standing_print_brokers(c, brokers);
 	if (effective)
 		puts("effective");
@@ -120,7 +122,7 @@ static int report_and_watch(struct ctl *c, const struct standing_change *what, j
 		json_object_set_new(answer, "event", json_string("recorded"));
 		api_print_json(answer);
 	} else {
-		print_done(what, answer);
+		print_done(c, what, answer);
 		json_decref(answer);
 	}
 	int code = watch_change(c, seq);

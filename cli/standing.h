@@ -33,6 +33,8 @@ struct standing_change {
 	const char *done;
 	bool in_body;	  /* the name stands in the body, not in the path */
 	const char *next; /* what comes now, for people; NULL: nothing */
+	void (*more)(const struct ctl *c,
+		     const json_t *answer); /* what else the answer says, for people; may be NULL */
 	long wait_ms;	  /* where --wait does not say it; 0: STANDING_WAIT_MS */
 };
 int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,

@@ -21,6 +21,10 @@
  *                                         "next": cursor or null}: that used a statement of this line which the
  *                                         register got at or after `since`
  *   GET orders?batch=&line=&limit=&after= {"orders": [order], "next": cursor or null}
+ *   GET policies?limit=&after=            {"policies": [policy], "next": name or null}
+ *   GET policies/{name}                   {"policy": policy, "things": [name]}: that it is attached to, 500 at most. The
+ *                                         name of a service's policy is service%2FNAME
+ *   GET things/{thing}                    thing
  *   POST lookups                          {"things": [name]} or {"instance_ids": [hex]}, 1 to 500 of them:
  *                                         {"devices": [{thing, state, instance_id where asked by it}]}, in the same
  *                                         order; the state may also be unknown
@@ -53,6 +57,14 @@
  *   POST services                         {"name", "certificatePem", "policy": document}
  *   DELETE services/{name}
  *   DELETE brokers/{name}                 one that has no feed
+ *   POST policies/{name}                  {"document": text, "accept_dangers": false}: refused where it does not compile, or
+ *                                         lint finds a danger that is not accepted. The answer has also: findings
+ *   POST policies/{name}/reset            {}: of "default" or of a service, to the document that it came with
+ *   DELETE policies/{name}                an admin's own that is attached to nothing
+ *   POST policies/{name}/attach, detach   {"thing"}: in place of another that is attached; detached, "default" holds
+ *   POST things/{thing}                   {"type": text or null, "attributes": {name: text or null}}: what is not named
+ *                                         stays; null and "" take away
+ *   POST things/{thing}/attach, detach    {}: its certificates, to the thing
  *   POST epoch                            {"reason"}: after an older copy of the database was put back, and
  *                                         what was revoked since is revoked again, brokers are fed from it
  *
@@ -82,6 +94,10 @@
  *                per_hour (0: not said)
  *   order        order (hash), programme, batch, stage, line, quota, used, frozen, not_before, not_after,
  *                register_within_s, previous: [line]
+ *   policy       name, document (text), shipped (a reset is possible), edited (and would change it), things (how many
+ *                it is attached to)
+ *   thing        thing, type (or null), attributes, policy, attached, certificates (live ones)
+ *   finding      code, severity (note, warning, danger), place, text, remedy
  *   service      name, certificateId, not_before, not_after, policy (text)
  *   change       seq, recorded_at_ms, certificates (how many changed), effective, brokers: [{name, state
  *                (effective, pending, lost), lag_s, effective_ms}], certificateId for a new service;

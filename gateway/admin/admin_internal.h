@@ -33,6 +33,7 @@ struct admin_request {
 	int64_t page_limit;
 	struct store_changed change;
 	json_t *revoked; /* brokers, on their way into a list */
+	json_t *findings; /* of a policy's lint, on their way into the answer to a change; NULL: none */
 	char certificate_id[HEX_SIZE(FINGERPRINT_SIZE)]; /* "" where the answer names none */
 };
 
@@ -56,6 +57,17 @@ void admin_broker_list(struct admin_request *a);
 void admin_broker_remove(struct admin_request *a);
 void admin_broker_revoke(struct admin_request *a);
 void admin_sessions(struct admin_request *a);
+void admin_policy_list(struct admin_request *a);
+void admin_policy(struct admin_request *a);
+void admin_policy_set(struct admin_request *a);
+void admin_policy_reset(struct admin_request *a);
+void admin_policy_delete(struct admin_request *a);
+void admin_policy_attach(struct admin_request *a);
+void admin_policy_detach(struct admin_request *a);
+void admin_thing(struct admin_request *a);
+void admin_thing_set(struct admin_request *a);
+void admin_thing_attach(struct admin_request *a);
+void admin_thing_detach(struct admin_request *a);
 void admin_explain(struct admin_request *a);
 void admin_log(struct admin_request *a);
 void admin_alarms(struct admin_request *a);
@@ -88,6 +100,9 @@ MUST_USE outcome admin_body(const struct admin_request *a, const char *const *me
 /* Takes "reason" (where `required`, it must be there) and "wait_ms" from a body. */
 MUST_USE outcome admin_take_common(struct admin_request *a, const json_t *body, bool reason_required,
 				   struct fault *f);
+
+/* A body that says "wait_ms" and nothing else; false where it was refused, and answered. */
+MUST_USE bool admin_take_nothing(struct admin_request *a);
 
 json_t *admin_json_hex(const void *p, size_t n);
 json_t *admin_json_entries(const struct log_entry *entries, size_t count);

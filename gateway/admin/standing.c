@@ -52,6 +52,8 @@ json_t *admin_json_change(const struct admin_request *a, const struct feed_broke
 				   (json_int_t)a->change.count, "effective", effective, "brokers", list);
 	if (answer)
 		add_before(answer, &a->change);
+	if (answer && a->findings)
+		json_object_set(answer, "findings", a->findings);
 	if (answer && *a->certificate_id)
 		json_object_set_new(answer, "certificateId", json_string(a->certificate_id));
 	return answer;
@@ -64,13 +66,17 @@ void admin_answer_change(struct admin_request *a, const struct feed_broker *brok
 
 static void on_waited(const struct feed_broker *brokers, size_t count, void *arg)
 {
-	admin_answer_change(arg, brokers, count);
+	struct admin_request *a = arg;
+	json_t *answer = admin_json_change(a, brokers, count);
+	json_decref(a->findings);
+	admin_answer(a, answer);
 }
 
 void admin_changed(const struct store_changed *answer, const struct fault *f, void *arg)
 {
 	struct admin_request *a = arg;
 	if (f) {
+		json_decref(a->findings);
 		admin_refuse(a, f);
 		return;
 	}
@@ -125,6 +131,20 @@ static bool take_body(struct admin_request *a, bool reason_required)
 	outcome o = admin_body(a, members, &body, &f);
 	if (o.ok)
 		o = admin_take_common(a, body, reason_required, &f);
+	json_decref(body);
+	if (!o.ok)
+		admin_refuse(a, &f);
+	return o.ok;
+}
+
+bool admin_take_nothing(struct admin_request *a)
+{
+	static const char *const members[] = {"wait_ms", NULL};
+	struct fault f;
+	json_t *body;
+	outcome o = admin_body(a, members, &body, &f);
+	if (o.ok)
+		o = admin_take_common(a, body, false, &f);
 	json_decref(body);
 	if (!o.ok)
 		admin_refuse(a, &f);

@@ -1,6 +1,7 @@
 #include "feed_internal.h"
 
 #include "common/log.h"
+#include "gateway/store/store_policy.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ static void run_start(void *arg)
 	buf_bytes(&document, buf_view(&feed->gateway->keys.default_policy));
 	char *text = buf_take_str(&document);
 	if (text)
-		store_policy_set(feed->store, &who, "default", text, on_policy, feed);
+		store_policy_ship(feed->store, &who, text, on_policy, feed);
 	free(text);
 	store_brokers(feed->store, on_brokers, feed);
 	revoked_load(feed);

@@ -1,42 +1,79 @@
 #include "feed_internal.h"
 
 #include "common/log.h"
+#include "common/policy/policy.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char default_policy[] = "default";
 
+/* A certificate with all attributes that its thing may have, and what is around them. */
+enum { RECORD_MAX = FEED_ATTRIBUTES_MAX * (FEED_ATTRIBUTE_NAME_MAX + FEED_ATTRIBUTE_VALUE_MAX + 6) + 1024 };
+_Static_assert(FEED_RECORDS_BYTES_MAX > 2 * RECORD_MAX + POLICY_BYTES_MAX + 1024,
+	       "an entry of the log with a device's two certificates has to fit into a frame");
+
 static void read_more(struct stream *s);
 
 /* ---- frames ---- */
 
+static struct bytes policy_of(const struct store_feed_record *r, char room[FEED_NAME_MAX + 1])
+{
+	if (!r->is_service)
+		return bytes_str(*r->policy ? r->policy : default_policy);
+	return bytes_of(room, (size_t)snprintf(room, FEED_NAME_MAX + 1, "service/%s", r->name));
+}
+
+/* Views into `attributes`, whose names the store has put in order. */
+static void read_thing(const struct store_feed_record *r, json_t *attributes, struct feed_thing *out)
+{
+	const char *name;
+	json_t *value;
+	out->type = bytes_str(r->thing_type);
+	out->count = 0;
+	json_object_foreach(attributes, name, value)
+		if (out->count < FEED_ATTRIBUTES_MAX)
+			out->attributes[out->count++] =
+				(struct feed_attribute){bytes_str(name), bytes_str(json_string_value(value))};
+}
+
 static void put_certificate(struct buf *records, const struct store_feed_record *r)
 {
 	char policy[FEED_NAME_MAX + 1];
-	size_t n = r->is_service ? (size_t)snprintf(policy, sizeof policy, "service/%s", r->name) : 0;
-	const struct feed_record out = {
+	struct feed_thing thing;
+	json_t *attributes = r->attributes ? json_loads(r->attributes, 0, NULL) : NULL;
+	struct feed_record out = {
 		.fingerprint = bytes_of(r->fingerprint, FINGERPRINT_SIZE),
 		.state = (enum feed_state)r->state, /* the first three are the same, and no other is put */
 		.not_before = r->not_before,
 		.not_after = r->not_after,
 		.name = bytes_str(r->name),
-		.policy = n ? bytes_of(policy, n) : bytes_str(default_policy),
-		.flags = (r->report_first ? FEED_REPORT_CONNECT : 0u) | (r->is_service ? FEED_SERVICE : 0u),
+		.policy = policy_of(r, policy),
+		.flags = (r->report_first ? FEED_REPORT_CONNECT : 0u) | (r->is_service ? FEED_SERVICE : 0u) |
+			 (r->detached ? FEED_DETACHED : 0u),
 	};
+	if (attributes || *r->thing_type) {
+		read_thing(r, attributes, &thing);
+		out.thing = &thing;
+	}
 	if (r->state == STORE_REMOVED)
 		feed_put_removed(records, out.fingerprint);
 	else
 		feed_put_certificate(records, &out);
+	records->failed |= r->attributes && !attributes;
+	json_decref(attributes);
 }
 
 static void put_record(struct buf *records, const struct store_feed_record *r)
 {
-	if (r->is_policy)
+	if (!r->is_policy)
+		put_certificate(records, r);
+	else if (r->document)
 		feed_put_policy(records, bytes_str(r->name), bytes_str(r->document));
 	else
-		put_certificate(records, r);
+		feed_put_policy_removed(records, bytes_str(r->name));
 }
 
 bool stream_encode(const struct store_commit *c, struct buf *records)
@@ -206,7 +243,7 @@ static void send_records(struct stream *s, const struct store_commit *c, bool la
 	size_t count = 0;
 	for (size_t i = 0; i < c->count; i++) {
 		put_record(&records, &c->records[i]);
-		if (++count < FEED_RECORDS_MAX && records.n < FEED_RECORDS_BYTES_MAX - 4096)
+		if (++count < FEED_RECORDS_MAX && records.n < FEED_RECORDS_BYTES_MAX - RECORD_MAX)
 			continue;
 		send_snapshot(s, FEED_SNAPSHOT, &records, count);
 		count = 0;

@@ -15,6 +15,7 @@ void device_read(struct query *q, struct device *out)
 	out->withdrawn = column_int(q);
 	out->granted = column_int(q);
 	snprintf(out->revocation_reason, sizeof out->revocation_reason, "%s", column_text(q));
+	out->plain = column_int(q);
 }
 
 static outcome read_row(struct query *q, struct device *out, struct fault *f)
@@ -64,7 +65,7 @@ outcome device_add(struct writer *w, const uint8_t instance_id[INSTANCE_ID_SIZE]
 	query_text(&q, thing);
 	query_int(&q, w->now_ms);
 	outcome o = query_run(&q, f);
-	*out = (struct device){.id = sqlite3_last_insert_rowid(w->conn.db), .generation = 1};
+	*out = (struct device){.id = sqlite3_last_insert_rowid(w->conn.db), .generation = 1, .plain = true};
 	memcpy(out->instance_id, instance_id, INSTANCE_ID_SIZE);
 	snprintf(out->thing, sizeof out->thing, "%s", thing);
 	return o;

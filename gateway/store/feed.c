@@ -8,8 +8,10 @@
 
 void feed_records_free(struct store_feed_record *records, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		free(records[i].document);
+		free(records[i].attributes);
+	}
 	free(records);
 }
 
@@ -46,8 +48,8 @@ static struct store_feed_record *list_grow(const struct feed_list *l, struct fau
 outcome feed_list_policy(const struct feed_list *l, int64_t seq, const char *name, const char *document,
 			 struct fault *f)
 {
-	char *copy = strdup(document);
-	struct store_feed_record *r = copy ? list_grow(l, f) : NULL;
+	char *copy = document ? strdup(document) : NULL;
+	struct store_feed_record *r = copy || !document ? list_grow(l, f) : NULL;
 	if (!r) {
 		free(copy);
 		return refuse(f, REASON_NO_MEMORY, "no memory for a policy");
@@ -74,8 +76,16 @@ outcome feed_list_row(const struct feed_list *l, struct query *q, int64_t seq, s
 	snprintf(r->name, sizeof r->name, "%s", column_text(q));
 	r->report_first = column_int(q);
 	r->is_service = column_int(q);
-	if (r->state == STORE_EXPIRED)
+	column_string(q, r->policy, sizeof r->policy);
+	r->detached = column_int(q);
+	column_string(q, r->thing_type, sizeof r->thing_type);
+	const char *attributes = column_text(q);
+	if (r->state == STORE_EXPIRED) {
 		--*l->count;
+	} else if (*attributes && !(r->attributes = strdup(attributes))) {
+		query_end(q);
+		return refuse(f, REASON_NO_MEMORY, "no memory for a thing's attributes");
+	}
 	return DONE;
 }
 

@@ -119,37 +119,89 @@ static struct feed_list page_list(struct page_op *p)
 static outcome add_stored_policy(struct conn *c, const struct feed_list *l, int64_t seq, const char *name,
 				 struct fault *f)
 {
-	static const char sql[] = "SELECT document FROM policies WHERE name = ?";
-	struct query q = query_start(c, sql);
-	bool row;
-	query_text(&q, name);
-	outcome o = query_row(&q, &row, f);
-	if (!o.ok || !row)
-		return o;
-	o = feed_list_policy(l, seq, name, column_text(&q), f);
-	query_end(&q);
+	struct buf document = {0};
+	bool found;
+	outcome o = policy_document(c, name, &document, &found, f);
+	if (o.ok)
+		o = feed_list_policy(l, seq, name, found ? (const char *)document.p : NULL, f);
+	buf_free(&document);
 	return o;
 }
 
-/* Columns: seq, kind, thing, fingerprint, hash. Copied out, since the records' own queries come in between. */
+static bool has_policy(const struct store_commit *page, const char *name)
+{
+	for (size_t i = 0; i < page->count; i++)
+		if (page->records[i].is_policy && !strcmp(page->records[i].name, name))
+			return true;
+	return false;
+}
+
+/* A certificate is told as it is now, perhaps under a policy whose own entry comes later: that is told before it. */
+static outcome add_certificate(struct page_op *p, struct conn *c, int64_t seq, const uint8_t *fingerprint,
+			       struct fault *f)
+{
+	struct feed_list l = page_list(p);
+	size_t at = p->page->count;
+	outcome o = feed_list_certificate(c, &l, seq, fingerprint, f);
+	if (!o.ok || p->page->count == at || has_policy(p->page, p->page->records[at].policy) ||
+	    !*p->page->records[at].policy)
+		return o;
+	char name[STORE_POLICY_NAME_SIZE];
+	snprintf(name, sizeof name, "%s", p->page->records[at].policy);
+	o = add_stored_policy(c, &l, seq, name, f);
+	if (!o.ok)
+		return o;
+	struct store_feed_record certificate = p->page->records[at];
+	p->page->records[at] = p->page->records[at + 1];
+	p->page->records[at + 1] = certificate;
+	return DONE;
+}
+
+/* Their entries are about all of a device's certificates. */
+static bool is_of_thing(const char *kind)
+{
+	static const char *const kinds[] = {"policy-attached", "policy-detached", "thing-set",
+					    "thing-attached", "thing-detached"};
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (!strcmp(kinds[i], kind))
+			return true;
+	return false;
+}
+
+static outcome add_thing(struct page_op *p, struct conn *c, int64_t seq, int64_t device_id, struct fault *f)
+{
+	struct certificate live[LIVE_MAX];
+	size_t count = 0;
+	outcome o = certificates_live(c, device_id, live, &count, f);
+	for (size_t i = 0; o.ok && i < count; i++)
+		o = add_certificate(p, c, seq, live[i].fingerprint, f);
+	return o;
+}
+
+/* Columns: seq, kind, thing, fingerprint, hash, device_id. Copied out, since the records' own queries come in between. */
 static outcome add_change(struct page_op *p, struct conn *c, struct query *q, struct fault *f)
 {
 	struct feed_list l = page_list(p);
 	char name[STORE_NAME_SIZE];
 	int64_t seq = p->page->last = column_int(q);
-	bool is_policy = !strcmp(column_text(q), "policy-set");
+	const char *kind = column_text(q);
+	bool is_policy = !strcmp(kind, "policy-set") || !strcmp(kind, "policy-deleted"),
+	     of_thing = is_of_thing(kind);
 	snprintf(name, sizeof name, "%s", column_text(q));
 	struct bytes fingerprint = column_blob(q);
 	column_copy(q, p->page->head, SHA256_SIZE);
 	if (is_policy)
 		return add_stored_policy(c, &l, seq, name, f);
-	return fingerprint.n == FINGERPRINT_SIZE ? feed_list_certificate(c, &l, seq, fingerprint.p, f) : DONE;
+	if (of_thing)
+		return add_thing(p, c, seq, column_int(q), f);
+	return fingerprint.n == FINGERPRINT_SIZE ? add_certificate(p, c, seq, fingerprint.p, f) : DONE;
 }
 
 static outcome run_changes(struct op *op, struct conn *c, struct fault *f)
 {
-	static const char sql[] =
-		"SELECT seq, kind, thing, fingerprint, hash FROM log WHERE seq > ? ORDER BY seq LIMIT ?";
+	static const char sql[] = "SELECT seq, kind, thing, fingerprint, hash, device_id FROM log WHERE seq "
+				  "> ? ORDER BY seq LIMIT "
+				  "?";
 	struct page_op *p = (struct page_op *)op;
 	bool row = true;
 	outcome o = start_page(p, c, f);

@@ -224,6 +224,8 @@ static outcome tell_brokers(struct recording *x, struct fault *f)
 				      .report_first = x->has_predecessor};
 	if (x->result == STORE_EXPIRED)
 		return DONE;
+	if (!x->device.plain)
+		return feed_note(x->w, x->r->out.fingerprint, f);
 	memcpy(r.fingerprint, x->r->out.fingerprint, FINGERPRINT_SIZE);
 	snprintf(r.name, sizeof r.name, "%s", x->device.thing);
 	return feed_note_record(x->w, &r, f);

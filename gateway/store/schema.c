@@ -26,11 +26,17 @@ const char store_schema[] =
 	"  quarantined INTEGER NOT NULL DEFAULT 0 CHECK (quarantined IN (0, 1))," /* by a clone alarm */
 	"  withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))," /* by the attestation service */
 	"  granted INTEGER NOT NULL DEFAULT 0 CHECK (granted IN (0, 1)),"     /* one re-enrolment, unused */
+	"  policy TEXT NOT NULL DEFAULT '',"				      /* attached; '': "default" holds */
+	"  detached INTEGER NOT NULL DEFAULT 0 CHECK (detached IN (0, 1))," /* its certificates, from the thing */
+	"  thing_type TEXT NOT NULL DEFAULT '',"
+	"  attributes TEXT NOT NULL DEFAULT ''," /* JSON object, names ascending; '': none */
 	"  first_seen_ms INTEGER NOT NULL"
 	") STRICT;"
 	"CREATE INDEX devices_revoked ON devices (thing) WHERE revoked = 1;"
 	"CREATE INDEX devices_suspended ON devices (thing) WHERE revoked = 0 AND on_hold + quarantined + "
 	"withdrawn > 0;"
+
+	"CREATE INDEX devices_policy ON devices (policy, thing) WHERE policy <> '';"
 
 	/* Each key that a certificate was ever asked for belongs to one device for good. */
 	"CREATE TABLE keys ("
@@ -102,7 +108,8 @@ const char store_schema[] =
 
 	"CREATE TABLE policies ("
 	"  name TEXT PRIMARY KEY,"
-	"  document TEXT NOT NULL"
+	"  document TEXT NOT NULL,"
+	"  shipped TEXT" /* what a reset puts back; NULL: it was made by an admin */
 	") STRICT, WITHOUT ROWID;"
 
 	"CREATE TABLE services ("
@@ -156,6 +163,7 @@ const char store_schema[] =
 	") STRICT;"
 	"CREATE INDEX log_device ON log (device_id) WHERE device_id IS NOT NULL;"
 	"CREATE INDEX log_request ON log (request_id) WHERE request_id <> '';"
+	"CREATE INDEX log_policies ON log (thing) WHERE kind = 'policy-set';"
 	"CREATE INDEX log_alarms ON log (seq) WHERE kind = 'alarm';"
 	"CREATE TRIGGER log_has_no_update BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log is "
 	"append-only'); END;"

@@ -16,81 +16,6 @@ static struct log_new entry(const struct change_op *c, const char *kind, const c
 				.reason = c->reason};
 }
 
-/* ---- policies ---- */
-
-static outcome policy_is(struct conn *c, const char *name, const char *document, bool *same, struct fault *f)
-{
-	static const char sql[] = "SELECT 1 FROM policies WHERE name = ? AND document = ?";
-	struct query q = query_start(c, sql);
-	query_text(&q, name);
-	query_text(&q, document);
-	outcome o = query_row(&q, same, f);
-	query_end(&q);
-	return o;
-}
-
-static outcome policy_write(struct conn *c, const char *name, const char *document, struct fault *f)
-{
-	static const char sql[] =
-		"INSERT INTO policies VALUES (?, ?) ON CONFLICT DO UPDATE SET document = excluded.document";
-	struct query q = query_start(c, sql);
-	query_text(&q, name);
-	query_text(&q, document);
-	return query_run(&q, f);
-}
-
-static outcome set_policy(struct change_op *c, const char *name, const char *document, struct fault *f)
-{
-	struct writer *w = &c->op.store->writer;
-	struct buf detail = {0};
-	bool same;
-	outcome o = policy_is(&w->conn, name, document, &same, f);
-	if (!o.ok || same)
-		return o;
-	detail_text(&detail, "document", document);
-	struct log_new e = entry(c, "policy-set", name);
-	e.detail = detail_end(&detail);
-	o = policy_write(&w->conn, name, document, f);
-	if (o.ok)
-		o = log_append(w, &e, f);
-	if (o.ok)
-		o = feed_note_policy(w, name, document, f);
-	buf_free(&detail);
-	c->count++;
-	c->op.seq = w->head.seq;
-	return o;
-}
-
-struct policy_op {
-	struct change_op change;
-	const char *document;
-};
-
-static outcome run_policy_set(struct op *op, struct conn *c, struct fault *f)
-{
-	struct policy_op *p = (struct policy_op *)op;
-	(void)c;
-	p->change.count = 0;
-	return set_policy(&p->change, p->change.name, p->document, f);
-}
-
-void store_policy_set(struct store *s, const struct store_caller *who, const char *name, const char *document,
-		      store_changed_done *done, void *arg)
-{
-	struct policy_op *p =
-		(struct policy_op *)change_new(s, sizeof *p, who, name, "", run_policy_set, done, arg);
-	p->document = op_text(&p->change.op, document);
-	if (strlen(p->document) <= POLICY_BYTES_MAX) {
-		op_write(&p->change.op);
-		return;
-	}
-	op_refuse(&p->change.op, REASON_POLICY_SYNTAX, "a policy document of more than %d bytes",
-		  POLICY_BYTES_MAX);
-	op_finish(&p->change.op);
-}
-
-/* ---- services ---- */
-
 struct service_op {
 	struct change_op change;
 	const char *document;
@@ -135,7 +60,7 @@ static outcome run_service_add(struct op *op, struct conn *c, struct fault *f)
 	if (taken)
 		return op_refuse(op, REASON_CONFLICT, "the certificate is registered for another service");
 	snprintf(policy, sizeof policy, "service/%s", s->change.name);
-	o = set_policy(&s->change, policy, s->document, f);
+	o = policy_put(&s->change, policy, s->document, POLICY_GIVEN, f);
 	struct log_new e = entry(&s->change, "service-added", s->change.name);
 	e.fingerprint = s->fingerprint;
 	if (o.ok)

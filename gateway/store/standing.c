@@ -120,16 +120,7 @@ struct change_op *change_new(struct store *s, size_t size, const struct store_ca
 	return c;
 }
 
-/* A change of a device while it is made. */
-struct change {
-	struct change_op *op;
-	struct writer *w;
-	struct device device;
-	struct cause cause;
-	bool refused;
-};
-
-static outcome start_change(struct change *x, struct op *op, struct fault *f)
+outcome change_start(struct change *x, struct op *op, struct fault *f)
 {
 	*x = (struct change){.op = (struct change_op *)op, .w = &op->store->writer};
 	x->op->count = 0;
@@ -143,16 +134,13 @@ static outcome start_change(struct change *x, struct op *op, struct fault *f)
 			 "there is no thing of this name; mooringctl devices lists them");
 }
 
-/* It was made, to here in the log. */
-static outcome changed(struct change *x, outcome o)
+outcome change_made(struct change *x, outcome o)
 {
 	x->op->op.seq = x->w->head.seq;
 	return o;
 }
 
-/* Nothing to do: the answer is of the change that was made then, and waiting for it means what it meant. That is the
- * newest entry of this kind; where there was never one, the newest by which the device stands as it does. */
-static outcome unchanged(struct change *x, const char *kind, struct fault *f)
+outcome change_is_old(struct change *x, const char *kind, struct fault *f)
 {
 	static const char sql[] =
 		"SELECT l.time_ms, l.reason, l.actor, (SELECT max(m.seq) FROM log m WHERE m.device_id = "
@@ -188,12 +176,12 @@ static outcome run_revoke(struct op *op, struct conn *c, struct fault *f)
 {
 	struct change x;
 	(void)c;
-	outcome o = start_change(&x, op, f);
+	outcome o = change_start(&x, op, f);
 	if (!o.ok || x.refused)
 		return o;
 	if (x.device.revoked && !x.device.granted)
-		return unchanged(&x, "device-revoked", f);
-	return changed(&x, standing_revoke(x.w, &x.device, &x.cause, &x.op->count, f));
+		return change_is_old(&x, "device-revoked", f);
+	return change_made(&x, standing_revoke(x.w, &x.device, &x.cause, &x.op->count, f));
 }
 
 void store_revoke(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
@@ -212,14 +200,14 @@ static outcome run_suspend(struct op *op, struct conn *c, struct fault *f)
 {
 	struct change x;
 	(void)c;
-	outcome o = start_change(&x, op, f);
+	outcome o = change_start(&x, op, f);
 	if (!o.ok || x.refused)
 		return o;
 	if (x.device.revoked)
 		return refuse_revoked(&x);
 	if (x.device.on_hold)
-		return unchanged(&x, "device-suspended", f);
-	return changed(&x, standing_suspend(x.w, &x.device, &x.cause, &x.op->count, f));
+		return change_is_old(&x, "device-suspended", f);
+	return change_made(&x, standing_suspend(x.w, &x.device, &x.cause, &x.op->count, f));
 }
 
 void store_suspend(struct store *s, const struct store_caller *who, const char *thing, const char *reason,
@@ -232,7 +220,7 @@ static outcome run_resume(struct op *op, struct conn *c, struct fault *f)
 {
 	struct change x;
 	(void)c;
-	outcome o = start_change(&x, op, f);
+	outcome o = change_start(&x, op, f);
 	if (!o.ok || x.refused)
 		return o;
 	if (x.device.revoked)
@@ -241,10 +229,10 @@ static outcome run_resume(struct op *op, struct conn *c, struct fault *f)
 		return op_refuse(op, REASON_CONFLICT,
 				 "the attestation service withdrew this device, and has to lift that itself");
 	if (!x.device.on_hold && !x.device.quarantined)
-		return unchanged(&x, "device-resumed", f);
+		return change_is_old(&x, "device-resumed", f);
 	x.device.on_hold = false;
 	x.device.quarantined = false;
-	return changed(&x, stand(x.w, &x.device, "device-resumed", &x.cause, &x.op->count, f));
+	return change_made(&x, stand(x.w, &x.device, "device-resumed", &x.cause, &x.op->count, f));
 }
 
 void store_resume(struct store *s, const struct store_caller *who, const char *thing,
@@ -260,18 +248,18 @@ static outcome run_allow_reenrol(struct op *op, struct conn *c, struct fault *f)
 {
 	struct change x;
 	(void)c;
-	outcome o = start_change(&x, op, f);
+	outcome o = change_start(&x, op, f);
 	if (!o.ok || x.refused)
 		return o;
 	if (x.device.granted)
-		return unchanged(&x, "reenrolment-allowed", f);
+		return change_is_old(&x, "reenrolment-allowed", f);
 	x.device.granted = true;
 	o = device_save(x.w, &x.device, f);
 	if (o.ok)
 		o = intents_cancel(x.w, x.device.id, "superseded", f);
 	if (o.ok)
 		o = log_device(x.w, &x.device, "reenrolment-allowed", &x.cause, f);
-	return changed(&x, o);
+	return change_made(&x, o);
 }
 
 void store_allow_reenrol(struct store *s, const struct store_caller *who, const char *thing,

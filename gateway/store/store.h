@@ -8,7 +8,8 @@
  * `f` is not NULL the verb was refused and `answer` is NULL. Times are Unix seconds unless the name ends in
  * _ms.
  *
- * What is read without changing anything is in store_query.h, what feeds need in store_feed.h.
+ * What is read without changing anything is in store_query.h, what feeds need in store_feed.h, policies and things in
+ * store_policy.h.
  */
 #ifndef MOORING_GATEWAY_STORE_H
 #define MOORING_GATEWAY_STORE_H
@@ -18,6 +19,8 @@
 #include "common/signer_protocol.h"
 
 enum { STORE_NAME_SIZE = 137, STORE_REQUEST_ID_SIZE = 27, STORE_REASON_SIZE = 257, STORE_PAGE_MAX = 500 };
+
+enum { STORE_POLICY_NAME_SIZE = 129, STORE_TYPE_SIZE = 129 };
 
 struct store;
 struct store_chain; /* store_provenance.h */
@@ -218,11 +221,6 @@ void store_services(struct store *s,
 		    void (*done)(const struct store_service_row *services, size_t count,
 				 const struct fault *f, void *arg),
 		    void *arg);
-
-/* Sets a policy document; one equal to what is stored changes nothing (count 0). The gateway sets "default"
- * at start. */
-void store_policy_set(struct store *s, const struct store_caller *who, const char *name, const char *document,
-		      store_changed_done *done, void *arg);
 
 /* ---- withdrawals by the attestation service ---- */
 

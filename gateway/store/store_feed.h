@@ -18,9 +18,14 @@ struct store_feed_record {
 	int64_t not_after;
 	bool report_first; /* its predecessor waits for its first connection */
 	bool is_service;
+	bool detached;		    /* from its thing */
 	char name[STORE_NAME_SIZE]; /* thing or service; the policy's name where is_policy */
+	char policy
+		[STORE_POLICY_NAME_SIZE]; /* attached to the thing; "": the default one, or the service's own */
+	char thing_type[STORE_TYPE_SIZE];
+	char *attributes; /* JSON object, names ascending; NULL: none */
 	/* a policy */
-	char *document; /* NULL otherwise */
+	char *document; /* NULL: it is no longer there */
 };
 
 /* One commit. Shared by reference count; immutable. */

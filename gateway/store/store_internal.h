@@ -19,7 +19,7 @@
 
 #include <stdatomic.h>
 
-enum { STORE_SCHEMA_VERSION = 6, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
+enum { STORE_SCHEMA_VERSION = 7, STORE_BATCH_MAX = 64, STORE_QUEUE_MAX = 8192, STORE_REFUSALS_MAX = 2048 };
 enum { STORE_READERS = 2 };
 
 extern const char store_schema[];
@@ -210,11 +210,13 @@ struct device {
 	int64_t generation;
 	bool revoked, on_hold, quarantined, withdrawn, granted;
 	char revocation_reason[32];
+	bool plain; /* attached, under the default policy, without type and attributes */
 };
 /* Reads columns as DEVICE_COLUMNS lists them, of `devices d`. */
 #define DEVICE_COLUMNS                                                                                       \
 	"d.id, d.instance_id, d.thing, d.generation, d.revoked, d.on_hold, d.quarantined, d.withdrawn, "     \
-	"d.granted, d.revocation_reason"
+	"d.granted, d.revocation_reason, d.policy = '' AND d.detached = 0 AND d.thing_type = '' AND "        \
+	"d.attributes = ''"
 void device_read(struct query *q, struct device *out);
 /* id 0 where there is none. */
 MUST_USE outcome device_find(struct conn *c, const uint8_t instance_id[INSTANCE_ID_SIZE], struct device *out,
@@ -299,10 +301,11 @@ struct feed_list {
 #define FEED_DEVICE_ROW                                                                                      \
 	"c.fingerprint, c.state, c.not_before, c.not_after, d.thing, "                                       \
 	"EXISTS (SELECT 1 FROM certificates o WHERE o.id = c.renews_id AND o.outgoing = 1 AND o.state < "    \
-	"2), 0 "                                                                                             \
+	"2), 0, d.policy, d.detached, d.thing_type, d.attributes "                                           \
 	"FROM certificates c JOIN devices d ON d.id = c.device_id "
-#define FEED_SERVICE_ROW "fingerprint, state, not_before, not_after, name, 0, 1 FROM services "
+#define FEED_SERVICE_ROW "fingerprint, state, not_before, not_after, name, 0, 1, '', 0, '', '' FROM services "
 MUST_USE outcome feed_list_row(const struct feed_list *l, struct query *q, int64_t seq, struct fault *f);
+/* `document` NULL: the policy is no longer there. */
 MUST_USE outcome feed_list_policy(const struct feed_list *l, int64_t seq, const char *name,
 				  const char *document, struct fault *f);
 /* The certificate of a device or of a service as it now stands; nothing where there is none. */
@@ -315,6 +318,20 @@ MUST_USE outcome feed_note(struct writer *w, const uint8_t fingerprint[FINGERPRI
 MUST_USE outcome feed_note_record(struct writer *w, const struct store_feed_record *r, struct fault *f);
 MUST_USE outcome feed_note_policy(struct writer *w, const char *name, const char *document, struct fault *f);
 void feed_records_free(struct store_feed_record *records, size_t count);
+
+/* ---- policies (policy.c) ---- */
+
+struct change_op;
+enum policy_origin {
+	POLICY_SHIPPED, /* the gateway's file, at its start: what an admin has set stays in force */
+	POLICY_GIVEN,	/* with a service's certificate */
+	POLICY_EDITED,	/* by an admin */
+};
+/* Within a transaction: sets the policy, with log entry and feed record where it changes, and counts it in `c`. */
+MUST_USE outcome policy_put(struct change_op *c, const char *name, const char *document,
+			    enum policy_origin origin, struct fault *f);
+MUST_USE outcome policy_document(struct conn *c, const char *name, struct buf *out, bool *found,
+				 struct fault *f);
 
 /* The answer of every verb that changes standing. */
 struct change_op {
@@ -329,5 +346,22 @@ struct change_op *change_new(struct store *s, size_t size, const struct store_ca
 			     const char *reason,
 			     outcome (*run)(struct op *op, struct conn *c, struct fault *f),
 			     store_changed_done *done, void *arg);
+
+/* ---- a change of a device while it is made (standing.c) ---- */
+
+struct change {
+	struct change_op *op;
+	struct writer *w;
+	struct device device;
+	struct cause cause;
+	bool refused;
+};
+/* Looks the device up by the operation's name; NOT_FOUND sets `refused`. */
+MUST_USE outcome change_start(struct change *x, struct op *op, struct fault *f);
+/* It was made, to here in the log. */
+outcome change_made(struct change *x, outcome o);
+/* Nothing to do: the answer is of the change that was made then, and waiting for it means what it meant. That is the
+ * newest entry of this kind; where there was never one, the newest by which the device stands as it does. */
+MUST_USE outcome change_is_old(struct change *x, const char *kind, struct fault *f);
 
 #endif

@@ -1,3 +1,4 @@
+#include "gateway/store/store_policy.h"
 #include "site_fixture.h"
 
 #include "gateway/feed/feed_internal.h"

@@ -1,3 +1,4 @@
+#include "gateway/store/store_policy.h"
 #include "store_fixture.h"
 
 #include "tests/unit/attestation/certs.h"

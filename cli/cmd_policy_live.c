@@ -1,0 +1,151 @@
+/* Policies at the gateway. */
+#include "api.h"
+#include "cmd_policy.h"
+#include "input.h"
+#include "standing.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLICY_FILE_MAX = 65536, PAGE_MAX = 500 };
+
+/* ---- looking ---- */
+
+static void print_policies(const struct ctl *c, json_t *answer)
+{
+	static const char *const headings[] = {"POLICY", "THINGS", "EDITED"};
+	struct table *t = table_new(headings, 3);
+	json_t *p;
+	size_t i;
+	json_array_foreach(json_object_get(answer, "policies"), i, p) {
+		char things[24] = "";
+		if (!api_flag(p, "shipped"))
+			snprintf(things, sizeof things, "%" PRId64, api_number(p, "things"));
+		bool edited = api_flag(p, "edited");
+		const char *cells[] = {api_text(p, "name"), things, edited ? "edited" : ""};
+		table_row(t, cells, 2, edited ? YELLOW : PLAIN);
+	}
+	table_end(t, c->colour, "no policies");
+	if (api_text(answer, "next")[0])
+		printf("more: --after %s\n", api_text(answer, "next"));
+}
+
+int policy_list(struct ctl *c, const struct arguments *a)
+{
+	const char *after = argument(a, "after");
+	struct fault f = {0};
+	char head[64];
+	long limit;
+	if (!argument_number(a, "limit", 1, PAGE_MAX, 50, &limit, &f).ok)
+		return ctl_usage("%s", f.text);
+	snprintf(head, sizeof head, "/v1/admin/policies?limit=%ld%s", limit, after ? "&after=" : "");
+	return api_show(c, api_target(head, after ? after : "", ""), print_policies);
+}
+
+/* As a person would write it; as it is where it is no JSON, which the gateway has none of. */
+static void print_document(const char *document)
+{
+	json_t *parsed = json_loads(document, 0, NULL);
+	char *text = parsed ? json_dumps(parsed, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+	const char *shown = text ? text : document;
+	for (size_t n; *shown; shown += n + (shown[n] == '\n')) {
+		char line[512];
+		n = strcspn(shown, "\n");
+		snprintf(line, sizeof line, "%.*s", (int)n, shown);
+		text_print(line);
+		putchar('\n');
+	}
+	free(text);
+	json_decref(parsed);
+}
+
+static void print_policy(const struct ctl *c, json_t *answer)
+{
+	const json_t *p = json_object_get(answer, "policy");
+	json_t *thing;
+	size_t i;
+	text_print_colour(c->colour, BOLD, api_text(p, "name"));
+	puts(api_flag(p, "edited") ? ", edited: `policy reset` puts back what it came with" : "");
+	print_document(api_text(p, "document"));
+	if (api_number(p, "things"))
+		printf("\nattached to %" PRId64 "\n", api_number(p, "things"));
+	json_array_foreach(json_object_get(answer, "things"), i, thing) {
+		fputs("  ", stdout);
+		text_print(json_string_value(thing));
+		putchar('\n');
+	}
+}
+
+int policy_show(struct ctl *c, const struct arguments *a)
+{
+	return api_show(c, api_target("/v1/admin/policies/", a->words[0], ""), print_policy);
+}
+
+/* ---- changing ---- */
+
+static struct standing_change change_of(const struct arguments *a, const char *suffix, const char *done)
+{
+	return (struct standing_change){.method = "POST",
+					.prefix = "/v1/admin/policies/",
+					.name = a->words[0],
+					.suffix = suffix,
+					.done = done};
+}
+
+static void print_findings(const struct ctl *c, const json_t *answer)
+{
+	json_t *finding;
+	size_t i;
+	json_array_foreach(json_object_get(answer, "findings"), i, finding)
+		policy_print_finding(c, finding);
+}
+
+int policy_set(struct ctl *c, const struct arguments *a)
+{
+	struct standing_change what = change_of(a, "", "set policy");
+	struct buf text = {0};
+	struct fault f = {0};
+	if (!input_read_text(a->words[1], POLICY_FILE_MAX, &text, &f).ok)
+		return ctl_fail(&f);
+	json_t *body = json_pack("{s:s%, s:b}", "document", (const char *)text.p, text.n, "accept_dangers",
+				 argument_flag(a, "accept-dangers"));
+	if (!body)
+		refuse(&f, REASON_BAD_ENCODING, "%s: RFC 8259 8.1: JSON is UTF-8", input_name(a->words[1]));
+	buf_free(&text);
+	what.more = print_findings;
+	return body ? standing_change(c, a, &what, body) : ctl_fail(&f);
+}
+
+int policy_reset(struct ctl *c, const struct arguments *a)
+{
+	struct standing_change what = change_of(a, "/reset", "reset policy");
+	return standing_change(c, a, &what, json_object());
+}
+
+int policy_delete(struct ctl *c, const struct arguments *a)
+{
+	struct standing_change what = change_of(a, "", "deleted policy");
+	what.method = "DELETE";
+	return standing_change(c, a, &what, NULL);
+}
+
+static int attach_or_detach(struct ctl *c, const struct arguments *a, const char *suffix, const char *done)
+{
+	char text[192];
+	snprintf(text, sizeof text, "%s %.136s", done, a->words[1]);
+	struct standing_change what = change_of(a, suffix, text);
+	return standing_change(c, a, &what, json_pack("{s:s}", "thing", a->words[1]));
+}
+
+int policy_attach(struct ctl *c, const struct arguments *a)
+{
+	return attach_or_detach(c, a, "/attach", "attached to");
+}
+
+int policy_detach(struct ctl *c, const struct arguments *a)
+{
+	return attach_or_detach(c, a, "/detach", "detached from");
+}
