@@ -67,11 +67,16 @@ static void check_values(struct subject *x)
 				   "with no value to agree with the condition never holds");
 }
 
+/* Whatever it is compared with. */
 static void check_known_here(struct subject *x)
 {
-	if (x->key->source == KEY_THING_TYPE || x->key->source == KEY_THING_ATTRIBUTE ||
-	    x->key->source == KEY_DOMAIN_NAME)
-		policy_lint_report(x->l, RULE_NO_VALUE_HERE, x->place, "brokers do not know %s", x->name);
+	if (x->key->source != KEY_DOMAIN_NAME)
+		return;
+	bool holds = x->op->family == FAMILY_NULL ? x->c->count && x->l->p->values[x->c->first].truth
+						  : holds_when_absent(x);
+	policy_lint_report(x->l, RULE_NO_VALUE_HERE, x->place,
+			   "brokers do not know %s (Mosquitto does not tell it): the condition can %s hold", x->name,
+			   holds ? "only" : "never");
 }
 
 static bool speaks_of_a_will(const struct subject *x)

@@ -314,14 +314,11 @@ static void check_mqtt_wildcards(struct subject *x)
 
 static void check_values_here(struct subject *x)
 {
-	static const enum policy_key_source unknown[] = {KEY_THING_TYPE, KEY_THING_ATTRIBUTE,
-							 KEY_DOMAIN_NAME};
-	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-		if (names_source(x->l->p, x->arn, unknown[i]))
-			policy_lint_report(x->l, RULE_NO_VALUE_HERE, x->place,
-					   "\"%s\" never matches: brokers do not know the thing's type and "
-					   "attributes, nor the server name that was asked for",
-					   x->text);
+	if (names_source(x->l->p, x->arn, KEY_DOMAIN_NAME))
+		policy_lint_report(x->l, RULE_NO_VALUE_HERE, x->place,
+				   "\"%s\" never matches: brokers do not know the server name that was asked for "
+				   "(Mosquitto does not tell it)",
+				   x->text);
 }
 
 /* ---- all of it ---- */
