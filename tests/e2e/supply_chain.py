@@ -64,6 +64,7 @@ class Factory:
         self.folder, self.programme, self.now = folder, os.urandom(16), int(time.time())
         self.office, self.authority, self.register_key = Key(), Key(), Key()
         self.lines = {n: Line(self, [n], f"Hall {n}", per_hour) for n in stages}
+        self.numbers = {}
         self.entries, self.heads = [], [sha256(b"mooring-register/1\x00", self.programme)]
         self.clock = self.now - DAY  # of the register
         self.name = f"P-{self.programme.hex()[:8]}"
@@ -100,6 +101,7 @@ class Factory:
         self.clock = at if at is not None else self.clock + 1
         entry = (len(self.entries) + 1, self.clock, sha256(item))
         self.entries.append(entry)
+        self.numbers[entry[2]] = entry[0]
         self.heads.append(sha256(self.heads[-1], entry[0].to_bytes(8, "big"), entry[1].to_bytes(8, "big"), entry[2]))
         return entry[0]
 
@@ -119,7 +121,7 @@ class Factory:
         return path
 
     def receipt(self, chain):
-        numbers = [next(n for n, _, o in self.entries if o == sha256(s)) for s in chain.statements]
+        numbers = [self.numbers[sha256(s)] for s in chain.statements]
         at = b"".join(n.to_bytes(4, "big") + self.entries[n - 1][1].to_bytes(8, "big") for n in numbers)
         return self.register_key.seal(RECEIPT, {2: self.programme, 3: sha256(chain.statements[-1]), 4: at, 5: self.heads[numbers[-1]]})
 
