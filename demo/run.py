@@ -42,6 +42,10 @@ Mooring is up. In another terminal:
   # and cut it off; `mooringctl devices` shows its name
   mooringctl revoke THING --reason key-compromise
 
+  # no device is asked yet on whose lines it was built: docs/provenance.md begins a programme and asks
+  mooringctl provenance status
+  mooring-factory --help
+
 Logs: {stack.folder}/log. Ctrl-C ends it, `make run` goes on from there, `rm -r {stack.folder}` forgets it.
 """
 

@@ -6,7 +6,6 @@ Each line is the outcome of a real call to a real daemon. Exit code 0 only if ev
 import argparse
 import base64
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -17,49 +16,13 @@ import time
 from pathlib import Path
 
 import mqtt_probe
+import origin
+from factory import FactoryError
+from narrator import Narrator, expect_refusal
 from stack import ROOT, Stack, StackError, wait_until
 
 HERE = Path(__file__).resolve().parent
 NOT_AUTHORISED = 135  # MQTT 5.0 3.4.2.1
-COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-
-
-def paint(code, text):
-    return f"\033[{code}m{text}\033[0m" if COLOUR else text
-
-
-class Narrator:
-    """Prints the story, counts what held and what did not."""
-
-    def __init__(self):
-        self.rows, self.failed, self.started = [], 0, time.monotonic()
-
-    def chapter(self, title):
-        print(f"\n{paint('1', title)}", flush=True)
-
-    def line(self, held, text):
-        mark = paint("32", "ok  ") if held else paint("31", "FAIL")
-        print(f"  {mark} {text}", flush=True)
-        self.failed += not held
-        return held
-
-    def note(self, text):
-        print(f"       {paint('2', text)}", flush=True)
-
-    def row(self, what, outcome, held):
-        self.rows.append((what, outcome, held))
-
-    def summary(self):
-        if self.rows:
-            self.chapter("What happened")
-        width = max((len(what) for what, _, _ in self.rows), default=0)
-        for what, outcome, held in self.rows:
-            print(f"  {what:<{width}}  {outcome}{'' if held else paint('31', '   <- not as it should be')}")
-        seconds = time.monotonic() - self.started
-        did_not = f"{self.failed} line{'s' if self.failed > 1 else ''} did not hold"
-        summary = paint("31", did_not) if self.failed else paint("32", "every line held")
-        print(f"\n{summary} ({seconds:.0f} s)")
-        return 1 if self.failed else 0
 
 
 class Subscriber:
@@ -115,7 +78,7 @@ def main(arguments):
             play(stack, tell)
     except KeyboardInterrupt:
         tell.line(False, "interrupted")
-    except (StackError, subprocess.SubprocessError, OSError, KeyError) as error:
+    except (StackError, FactoryError, subprocess.SubprocessError, OSError, KeyError) as error:
         tell.line(False, str(error))
     code = tell.summary()
     if code == 0 and not arguments.keep and not arguments.dir:
@@ -126,14 +89,15 @@ def main(arguments):
 
 
 def play(stack, tell):
-    open_for_business(stack, tell)
+    supply = open_for_business(stack, tell)
     folders, things = {}, {}
-    made_in_the_factory(stack, tell, folders)
+    made_in_the_factory(stack, tell, supply, folders)
     backend = Subscriber(stack)
     try:
         first_power_on(stack, tell, folders, things, backend)
         second_power_on(stack, tell, folders, things, backend)
         refused(stack, tell, folders, things)
+        origin.not_ours(stack, tell, supply, folders["surplus"])
         another_topic(stack, tell, folders, things, backend)
         revoked(stack, tell, folders, things, backend)
     finally:
@@ -144,6 +108,7 @@ def open_for_business(stack, tell):
     tell.chapter("The OEM and the RoT vendor open for business")
     stack.prepare()
     tell.line(True, "two CAs made: the OEM's (an offline root, issuing CAs below it) and the RoT vendor's")
+    supply = origin.prepare(stack, tell)
     stack.start().ready()
     tell.line(True, "up: attestation service, signer, gateway, two edges (nginx), Mosquitto with the plugin")
     tell.note("each daemon under its own uid, confined" if ROOT else
@@ -155,12 +120,16 @@ def open_for_business(stack, tell):
     stack.ctl("service", "add", stack.folder / "backend/telemetry-1.pem", "--name", "telemetry-1",
               "--policy", stack.folder / "config/shared/policy-reader.json")
     tell.line(True, "a back end is registered by certificate: it may read dt/#, nothing else")
+    return supply
 
 
-def made_in_the_factory(stack, tell, folders):
+def made_in_the_factory(stack, tell, supply, folders):
     tell.chapter("1. The factory")
-    folders["kitchen"], folders["cellar"], folders["attic"] = stack.make_devices(3, "B1")
-    tell.line(True, "RoT keys injected into three thermometers, their records published to the attestation service")
+    origin.place_orders(stack, tell, supply, quota=3)
+    devices = stack.make_devices(4, "B1")
+    folders["kitchen"], folders["cellar"], folders["attic"], _ = devices
+    tell.line(True, "RoT keys injected into four chips, their records published to the attestation service")
+    folders["surplus"] = origin.built(stack, tell, supply, devices)
     (folders["suspect"],) = stack.make_devices(1, "B2")
     stack.run(stack.program("mooring-factory"), "make", "--count", 1, "--dir", stack.folder / "factory/GHOST",
               "--batch", "GHOST")
@@ -172,7 +141,7 @@ def made_in_the_factory(stack, tell, folders):
               "--batch", "EMU", "--rot-key", published)
     folders["emulator"] = stack.folder / "factory/EMU/1"
     done = stack.ctl("records", "suspend", "--batch", "B2", "--reason", "key-leak-suspected", attestation=True)
-    tell.line(done.returncode == 0, "a fourth chip, of batch B2, is suspended at the attestation service")
+    tell.line(done.returncode == 0, "a chip of batch B2 is suspended at the attestation service")
     folders["clone"] = stack.folder / "factory/CLONE"
 
 
@@ -185,7 +154,7 @@ def first_power_on(stack, tell, folders, things, backend):
     tell.line(True, "fresh challenge taken; CSR and PSA attestation token bound to it and to this gateway")
     enrolled = device.wait_for("enrolled")
     things["kitchen"] = enrolled["thing"]
-    tell.line(True, f"attested, issued, stored: thing {enrolled['thing']}")
+    tell.line(True, f"attested, its chain found good, issued, stored: thing {enrolled['thing']}")
     device.wait_for("connected")
     reading = backend.next_from(things["kitchen"])
     tell.line(True, f"MQTT/TLS connected, key used inside the secure world; the back end read {reading['celsius']} C")
@@ -250,18 +219,6 @@ def refused(stack, tell, folders, things):
     tell.row("unregistered certificate", "CONNACK not authorised", held)
 
 
-def expect_refusal(stack, tell, story, event, reason, public):
-    if event["event"] != "refused":
-        tell.line(False, f"{story}: got {event}")
-        tell.row(story, "not refused", False)
-        return
-    found, rule = stack.explain(event["request_id"])
-    held = tell.line(found == reason and event["code"] == public, f"{story}: told only '{event['code']}'")
-    tell.note(f"mooringctl explain {event['request_id']}: {found}")
-    tell.note(f"  {rule}")
-    tell.row(story, f"refused: {found}", held)
-
-
 def swapped_csr(stack, tell, folders):
     """A genuine token, taken on its way and sent with another CSR."""
     taken = stack.folder / "taken.json"
@@ -289,6 +246,8 @@ def clone(stack, tell, folders, things):
     secure.mkdir(mode=0o700)
     for name in ("rot.key", "identity.json"):
         shutil.copy(folders["attic"] / "secure" / name, secure / name)
+    (folders["clone"] / "normal").mkdir()
+    shutil.copy(folders["attic"] / "normal/chain.cbor", folders["clone"] / "normal/chain.cbor")
     device = stack.device(folders["clone"])
     event = device.wait_for("refused", "enrolled")
     expect_refusal(stack, tell, "a second key for a device that has one", event, "clone-suspect", "policy-refused")
@@ -306,7 +265,7 @@ def mqtt_connect(stack, certificate, client):
 
 
 def another_topic(stack, tell, folders, things, backend):
-    tell.chapter("5. One thermometer is not another")
+    tell.chapter("6. One thermometer is not another")
     victim = f"dt/{things['cellar']}/temperature"
     before = backend.count_on(victim)  # of its owner, which is off now
     device = stack.device(folders["kitchen"], "--interval", 100, "--count", 3, "--topic", victim)
@@ -324,7 +283,7 @@ def another_topic(stack, tell, folders, things, backend):
 
 
 def revoked(stack, tell, folders, things, backend):
-    tell.chapter("6. The admin revokes it")
+    tell.chapter("7. The admin revokes it")
     folder, thing = folders["kitchen"], things["kitchen"]
     # The demo may look into the secure world's folder; a device's normal world may not.
     (key,) = (folder / "secure").glob("device-*.key")
@@ -348,7 +307,9 @@ def revoked(stack, tell, folders, things, backend):
     code, _, resumed = mqtt_probe.connect(stack, tls, thing, session)
     held &= tell.line(resumed and code == 5, f"on the TLS session put aside: {'resumed' if resumed else 'not resumed'}, "
                       f"CONNECT answered with {code} (5 is not authorised)")
-    shutil.rmtree(folder / "normal")
+    for path in (folder / "normal").iterdir():
+        if path.name != "chain.cbor":
+            path.unlink()
     device = stack.device(folder)
     event = device.wait_for("refused", "enrolled")
     expect_refusal(stack, tell, "enrolling again after revocation", event, "device-revoked", "policy-refused")
