@@ -10,7 +10,6 @@ import cbor2
 from attester import Attester, Client, b64url, instance_id
 from cryptography.hazmat.primitives import serialization
 from factory import SupplyChain, chain_of
-from stack import StackError
 from supply_chain import Chain, Key, sha256
 from test_ctl_live import signed
 
@@ -98,29 +97,15 @@ class Oem:
         """The register's key, and its history so far, in other hands."""
         return shutil.copytree(self.supply.register_folder, self.supply.folder / name)
 
-    def admin(self, method, path, body=None):
-        """(status, answer) of the admin interface, in the admin's name."""
-        data = json.dumps(body).encode() if body is not None else b""
-        status, _, answer = self.stack.https(method, self.stack.ports["admin"], path, data or None, signed(self.stack, method, path, data))
-        return status, json.loads(answer)
-
     def add(self, *files):
         """Line records and orders, as an operator brings them to the gateway."""
-        status, answer = self.admin("POST", "/v1/admin/provenance/objects", {"objects": [b64url(Path(file).read_bytes()) for file in files]})
-        if status != 200:
-            raise StackError(json.dumps(answer))
+        self.stack.ctl("provenance", "add", *files)
 
-    def push(self, lines):
-        """Lines of an export of the register; the first refusal, or the last answer."""
-        for line in lines.splitlines():
-            status, answer = self.admin("POST", "/v1/admin/provenance/register", json.loads(line))
-            if status != 200:
-                break
-        return status, answer
-
-    def orders_of(self, line):
-        """Those that the gateway knows."""
-        return [order for order in self.admin("GET", "/v1/admin/orders")[1]["orders"] if order["line"] == line]
+    def push(self, line):
+        """A line of an export of the register, whatever the gateway has of it already: (status, answer)."""
+        path = "/v1/admin/provenance/register"
+        status, _, answer = self.stack.https("POST", self.stack.ports["admin"], path, line, signed(self.stack, "POST", path, line.encode()))
+        return status, json.loads(answer)
 
     def export(self, folder, out, after=0):
         self.supply.run("register", "export", "--dir", folder, "--after", after, "--out", out)
