@@ -73,6 +73,8 @@ struct book *provenance_book(struct provenance *p)
 	return b;
 }
 
+/* Counted as the store counts, and not set to what it has come to: changes are heard of in any order, and a book that lacks
+ * one is older than it. */
 static outcome put_all(struct book *b, const struct store_added *added, struct fault *f)
 {
 	outcome o = DONE;
@@ -80,8 +82,7 @@ static outcome put_all(struct book *b, const struct store_added *added, struct f
 		o = book_put_line(b, &added->lines[i], f);
 	for (size_t i = 0; o.ok && i < added->order_count; i++)
 		o = book_put_order(b, &added->orders[i], f);
-	if (added->lines_state > b->lines_state)
-		b->lines_state = added->lines_state;
+	b->lines_state += added->lines_changed;
 	return o;
 }
 

@@ -169,8 +169,8 @@ static outcome run_line(struct op *op, struct conn *c, struct fault *f)
 				 "there is no line of this key; mooringctl line list lists them");
 	if (o.ok)
 		o = change_lines(l, c, f);
-	w->head.lines += !op->refused && !l->out.change.already;
-	l->out.lines_state = w->head.lines;
+	l->out.lines_changed = !op->refused && !l->out.change.already;
+	w->head.lines += l->out.lines_changed;
 	op->seq = w->head.seq;
 	for (size_t i = 0; i < l->out.line_count; i++)
 		l->lines[i].seq = op->seq;

@@ -258,8 +258,8 @@ static outcome run_add(struct op *op, struct conn *c, struct fault *f)
 	}
 	if (o.ok)
 		o = query_exec(c, release, f);
-	w->head.lines += a->out.line_count && !op->refused;
-	a->out.lines_state = w->head.lines;
+	a->out.lines_changed = a->out.line_count && !op->refused;
+	w->head.lines += a->out.lines_changed;
 	op->seq = w->head.seq;
 	return o;
 }

@@ -49,7 +49,7 @@ struct store_object {
 
 struct store_added {
 	struct store_changed change;
-	int64_t lines_state;		/* see store_chain; of this change */
+	bool lines_changed; /* in what they allow: one more of what store_chain's lines_state counts */
 	const struct store_line *lines; /* as they are now: those of the list that changed */
 	size_t line_count;
 	const struct store_order *orders;
