@@ -237,13 +237,48 @@ void provenance_classes_free(struct provenance_classes *c)
 
 /* ---- whose class ---- */
 
-static const struct provenance_class *strictest(const struct provenance_classes *c)
+bool provenance_class_has_line(const struct provenance_class *c, const uint8_t line[KEY_ID_SIZE])
 {
-	const struct provenance_class *most = NULL;
-	for (const struct provenance_class *one = c->items; one < c->items + c->count; one++)
-		if (!most || one->mode > most->mode)
-			most = one;
-	return most;
+	for (size_t i = 0; i < c->line_count; i++)
+		if (!memcmp(c->lines[i], line, KEY_ID_SIZE))
+			return true;
+	return c->line_count == 0;
+}
+
+static bool has_variant(const struct provenance_class *c, const struct chain_variant *v)
+{
+	for (const struct chain_variant *one = c->rules.variants;
+	     one < c->rules.variants + c->rules.variant_count; one++)
+		if (one->count == v->count && one->raises_generation == v->raises_generation &&
+		    !memcmp(one->stages, v->stages, v->count))
+			return true;
+	return false;
+}
+
+/* What `c` takes, `other` takes, too. A chain of another programme than the other's is none that its devices have. */
+static bool asks_as_much(const struct provenance_class *c, const struct provenance_class *other)
+{
+	if (c->mode < other->mode)
+		return false;
+	if (other->mode == CLASS_OFF || memcmp(c->programme.id, other->programme.id, PROGRAMME_ID_SIZE) != 0)
+		return true;
+	for (size_t i = 0; i < c->rules.variant_count; i++)
+		if (!has_variant(other, &c->rules.variants[i]))
+			return false;
+	for (size_t i = 0; i < c->line_count; i++)
+		if (!provenance_class_has_line(other, c->lines[i]))
+			return false;
+	return c->line_count || !other->line_count;
+}
+
+/* Who leaves out what tells classes apart must not come off lighter. */
+static const struct provenance_class *class_of_nameless(const struct provenance_classes *c,
+							const struct provenance_class *any)
+{
+	for (const struct provenance_class *one = c->items; any && one < c->items + c->count; one++)
+		if (!asks_as_much(any, one))
+			return NULL;
+	return any;
 }
 
 const struct provenance_class *provenance_class_of(const struct provenance_classes *c,
@@ -257,8 +292,5 @@ const struct provenance_class *provenance_class_of(const struct provenance_class
 			 !memcmp(one->implementation_id, e->implementation_id, sizeof one->implementation_id))
 			return one;
 	}
-	/* Who leaves out what tells classes apart must not come off lighter. */
-	if (any && e->type != EVIDENCE_PSA_TOKEN && strictest(c)->mode > any->mode)
-		return NULL;
-	return any;
+	return e->type == EVIDENCE_PSA_TOKEN ? any : class_of_nameless(c, any);
 }

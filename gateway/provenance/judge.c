@@ -4,19 +4,11 @@
 
 /* ---- what chain_check asks ---- */
 
-static bool is_allowed(const struct provenance_class *c, const uint8_t line[KEY_ID_SIZE])
-{
-	for (size_t i = 0; i < c->line_count; i++)
-		if (!memcmp(c->lines[i], line, KEY_ID_SIZE))
-			return true;
-	return c->line_count == 0;
-}
-
 static const struct line_record *find_line(void *arg, const uint8_t key_id[KEY_ID_SIZE])
 {
 	const struct provenance_case *c = arg;
 	const struct book_line *line = book_line(c->book, c->class->programme_number, key_id);
-	if (!line || !is_allowed(c->class, key_id))
+	if (!line || !provenance_class_has_line(c->class, key_id))
 		return NULL;
 	return &line->record;
 }
