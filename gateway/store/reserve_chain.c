@@ -18,10 +18,30 @@ static outcome compare_recorded(struct decision *x, struct bytes recorded, int64
 	for (size_t i = 0; same && i < common; i++)
 		same = !memcmp(recorded.p + i * SHA256_SIZE, c->statements[i].sha256, SHA256_SIZE);
 	x->chain_known = common;
+	x->chain_is_cut = known > c->count;
 	return same ? DONE
 		    : reserve_refuse(
 			      x, REASON_CHAIN_USED,
 			      "this device has used another chain than this one, or than its beginning", f);
+}
+
+/* A refurbishment follows what the device was: one from before its generation began is not used any more, so that a
+ * revocation and the grant after it leave nothing behind. */
+static outcome check_raises(struct decision *x, int64_t raised_at, struct fault *f)
+{
+	static const char sql[] = "SELECT coalesce(min(issued_at_ms), 0) FROM certificates WHERE device_id = "
+				  "? AND generation = ?";
+	const struct store_chain *c = chain_of(x);
+	int64_t began_ms;
+	/* A device that comes for the first time has no generation to leave. */
+	if (!c->raises_generation || !x->device.id || (int64_t)c->count <= raised_at)
+		return DONE;
+	struct query q = query_start(&x->w->conn, sql);
+	query_int(&q, x->device.id);
+	query_int(&q, x->device.generation);
+	outcome o = query_number(&q, 0, &began_ms, f);
+	x->chain_raises = o.ok && c->statements[c->count - 1].time >= began_ms / 1000;
+	return o;
 }
 
 outcome reserve_load_chain(struct decision *x, struct fault *f)
@@ -50,9 +70,7 @@ outcome reserve_load_chain(struct decision *x, struct fault *f)
 		query_end(&q);
 		o = compare_recorded(x, bytes_of(statements, recorded.n), programme, f);
 	}
-	/* A device that comes for the first time has no generation to leave. */
-	x->chain_raises = c->raises_generation && x->device.id && (int64_t)c->count > raised_at;
-	return o;
+	return o.ok && !x->settled ? check_raises(x, raised_at, f) : o;
 }
 
 /* ---- a number that two statements were made under ---- */
@@ -195,6 +213,11 @@ outcome reserve_check_chain(struct decision *x, struct fault *f)
 {
 	const struct store_chain *c = chain_of(x);
 	outcome o = DONE;
+	if (c && x->chain_is_cut)
+		return reserve_refuse(x, REASON_CHAIN_USED,
+				      "this device has shown more of its chain than this, which leaves out "
+				      "what was done last",
+				      f);
 	if (!c || x->chain_known == c->count)
 		return DONE;
 	if (c->lines_state != x->w->head.lines)

@@ -30,9 +30,10 @@ struct decision {
 	bool uses_grant;
 	int64_t renews_id;
 	size_t chain_known; /* statements of the chain that this device used before */
+	bool chain_is_cut;  /* it used more of it than this */
 	bool chain_raises;  /* the generation: it ends with a stage that allows it, and has not done so yet */
 	bool receipt_is_ahead; /* of the copy of the register: it is kept */
-	bool settled; /* answered or refused: no check follows */
+	bool settled;	       /* answered or refused: no check follows */
 };
 
 /* Settles the reservation as refused, with a log entry in the same transaction. */

@@ -1,6 +1,8 @@
 """Where provenance is asked: which chains are believed, what is used once, and what an operator is told."""
 
+import copy
 import json
+import time
 
 import cbor2
 import pytest
@@ -216,23 +218,74 @@ def test_a_renewal_needs_no_chain_once_it_was_shown(cold, factory, begin):
     assert client.renew(device, device.key, issued["certificateId"], new)[0] == 201
 
 
-def test_a_refurbishment_raises_the_generation_once(cold):
+@pytest.fixture
+def refurbishing(cold):
+    """A factory with a sixth stage, which raises the generation."""
     factory = Factory(cold.folder, stages=(1, 2, 3, 4, 5, 6))
     variants = [{"name": "new", "stages": [1, 2, 3, 4, 5]}, {"name": "refurbished", "stages": [1, 2, 3, 4, 5, 6], "raises_generation": True}]
     configure(cold, "gateway", provenance=f"[{factory.device_class(variants=variants)}]")
     start_services(cold)
     add(cold, *factory.line_records(), *factory.orders())
-    client = Client(cold)
-    device = factory.make(published(cold)[0], 1)
-    thing = client.enrol(device)[2]["thing"]
-    device.key = ec.generate_private_key(ec.SECP256R1())
-    device.chain.add(6, 1)
+    return factory
+
+
+def refurbish(factory, device, at=None):
+    """What the device was is returned."""
+    before = copy.copy(device.chain)
+    before.statements = list(before.statements)
+    device.chain.add(6, 1, at=at)
     device.chain.receipt = factory.receipt(device.chain)
-    assert client.enrol(device)[0] == 201
-    assert cold.show(thing)["generation"] == 2
+    return before
+
+
+def with_new_key(device):
     device.key = ec.generate_private_key(ec.SECP256R1())
+    return device
+
+
+def reason(stack, client, device):
+    """For which the device is refused, by whatever stage."""
     status, _, answer = client.enrol(device)
-    assert (status, explained(cold, answer)[0]) == (403, "clone-suspect")
+    assert status == 403, answer
+    return explained(stack, answer)[0]
+
+
+def test_a_refurbishment_raises_the_generation_once(cold, refurbishing):
+    client = Client(cold)
+    device = refurbishing.make(published(cold)[0], 1)
+    thing = client.enrol(device)[2]["thing"]
+    refurbish(refurbishing, device, at=int(time.time()))
+    assert client.enrol(with_new_key(device))[0] == 201
+    assert cold.show(thing)["generation"] == 2
+    assert reason(cold, client, with_new_key(device)) == "clone-suspect"
+
+
+def test_a_refurbishment_from_before_a_grant_adds_nothing_to_it(cold, refurbishing):
+    client = Client(cold)
+    device = refurbishing.make(published(cold)[0], 1)
+    thing = client.enrol(device)[2]["thing"]
+    refurbished = copy.copy(device)
+    refurbished.chain = copy.copy(device.chain)
+    device.chain = refurbish(refurbishing, refurbished)
+    cold.ctl("revoke", thing, "--reason", "privilege-withdrawn")
+    assert reason(cold, client, with_new_key(refurbished)) == "device-revoked"
+    cold.ctl("allow-reenrol", thing)
+    assert client.enrol(with_new_key(device))[0] == 201
+    assert reason(cold, client, with_new_key(refurbished)) == "clone-suspect"
+    assert cold.show(thing)["generation"] == 2
+
+
+def test_a_device_does_not_leave_out_what_it_has_shown(cold, refurbishing):
+    client = Client(cold)
+    device = refurbishing.make(published(cold)[0], 1)
+    thing = client.enrol(device)[2]["thing"]
+    before = refurbish(refurbishing, device, at=int(time.time()))
+    assert client.enrol(with_new_key(device))[0] == 201
+    cold.ctl("line", "revoke", "Hall 6", "--from", 0, "--reason", "key gone")
+    cold.ctl("allow-reenrol", thing)
+    assert refused(cold, client, with_new_key(device))[0] == "line-revoked"
+    device.chain = before
+    assert refused(cold, client, device)[0] == "chain-used"
 
 
 def test_a_line_that_makes_more_than_it_can_is_an_alarm(cold):
