@@ -3,7 +3,6 @@
 #include "register_intake.h"
 #include "register_receipt.h"
 
-#include "common/file.h"
 #include "device/store.h"
 
 #include <openssl/pem.h>
@@ -11,21 +10,6 @@
 #include <unistd.h>
 
 /* ---- init, open ---- */
-
-static outcome save_public(const char *path, EVP_PKEY *key, struct fault *f)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-	outcome r;
-	if (bio && PEM_write_bio_PUBKEY(bio, key) == 1) {
-		long n = BIO_get_mem_data(bio, &text);
-		r = file_replace(path, bytes_of(text, (size_t)n), 0644, f);
-	} else {
-		r = crypto_fault(f, path);
-	}
-	BIO_free(bio);
-	return r;
-}
 
 static int register_init(struct ctl *c, const struct arguments *a)
 {
@@ -46,7 +30,7 @@ static int register_init(struct ctl *c, const struct arguments *a)
 	if (r.ok)
 		r = factory_own_key(key_path, &key, &f);
 	if (r.ok)
-		r = save_public(public_path, key, &f);
+		r = key_save_public_pem(public_path, key, &f);
 	if (r.ok) {
 		PEM_write_PUBKEY(stdout, key);
 		printf("  to send            %s to the OEM: programme init --register-key\n"

@@ -68,6 +68,8 @@ MUST_USE outcome key_load_public_pem(const char *path, EVP_PKEY **out, struct fa
 MUST_USE outcome key_load_private_pem(const char *path, EVP_PKEY **out, struct fault *f);
 /* PKCS#8 PEM, mode 0600, durable. */
 MUST_USE outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f);
+/* SubjectPublicKeyInfo PEM, mode 0644, durable. */
+MUST_USE outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fault *f);
 
 /* ---- key_uri.c ---- */
 

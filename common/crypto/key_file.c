@@ -36,17 +36,30 @@ outcome key_load_private_pem(const char *path, EVP_PKEY **out, struct fault *f)
 	return load_pem(path, true, out, f);
 }
 
-outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f)
+/* `bio` is taken over. */
+static outcome save_pem(const char *path, BIO *bio, bool written, mode_t mode, struct fault *f)
 {
-	BIO *bio = BIO_new(BIO_s_secmem());
 	char *text;
 	outcome result;
-	if (bio && PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1) {
+	if (written) {
 		long n = BIO_get_mem_data(bio, &text);
-		result = file_replace(path, bytes_of(text, (size_t)n), 0600, f);
+		result = file_replace(path, bytes_of(text, (size_t)n), mode, f);
 	} else {
 		result = crypto_fault(f, path);
 	}
 	BIO_free(bio);
 	return result;
+}
+
+outcome key_save_private_pem(const char *path, EVP_PKEY *key, struct fault *f)
+{
+	BIO *bio = BIO_new(BIO_s_secmem());
+	bool written = bio && PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1;
+	return save_pem(path, bio, written, 0600, f);
+}
+
+outcome key_save_public_pem(const char *path, EVP_PKEY *key, struct fault *f)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	return save_pem(path, bio, bio && PEM_write_bio_PUBKEY(bio, key) == 1, 0644, f);
 }
