@@ -49,6 +49,26 @@ static outcome load_key(struct line *l, struct fault *f)
 	return r;
 }
 
+/* What file_replace left behind when the power failed. A record is named by 32 digits; a counter's name ends with a
+ * point and at most three. */
+static outcome sweep(const struct line *l, struct fault *f)
+{
+	static const struct {
+		const char *folder, *left_behind;
+	} places[] = {
+		{"trust", "????????????????????????????????.??????"},
+		{"counters", "*.[[:alnum:]][[:alnum:]][[:alnum:]][[:alnum:]][[:alnum:]][[:alnum:]]"},
+	};
+	char path[FACTORY_PATH_MAX];
+	outcome r = DONE;
+	for (size_t i = 0; r.ok && i < sizeof places / sizeof *places; i++) {
+		r = line_path(l, places[i].folder, path, f);
+		if (r.ok)
+			r = file_sweep(path, places[i].left_behind, f);
+	}
+	return r;
+}
+
 outcome line_open(const char *folder, struct line *out, struct fault *f)
 {
 	char path[FACTORY_PATH_MAX];
@@ -57,6 +77,8 @@ outcome line_open(const char *folder, struct line *out, struct fault *f)
 		return file_fault(f, ENAMETOOLONG, "open", folder);
 	strcpy(out->folder, folder);
 	outcome r = file_hold_folder(folder, "mooring-factory", f);
+	if (r.ok)
+		r = sweep(out, f);
 	if (r.ok)
 		r = line_path(out, "programme.json", path, f);
 	if (r.ok)

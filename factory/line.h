@@ -16,7 +16,8 @@ struct line {
 	struct trust trust; /* of LINE/trust and what was given besides */
 };
 
-/* REASON_CONFLICT where another process works with the folder. Caller line_close, also on failure. */
+/* Removes what an interrupted write left behind. REASON_CONFIG where another process works with the folder. Caller
+ * line_close, also on failure. */
 MUST_USE outcome line_open(const char *folder, struct line *out, struct fault *f);
 void line_close(struct line *l);
 MUST_USE outcome line_path(const struct line *l, const char *name, char out[FACTORY_PATH_MAX],

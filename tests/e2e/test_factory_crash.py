@@ -92,6 +92,20 @@ def test_a_line_never_uses_a_number_twice(line, call, effect):
     line.supply.run("register", "receipt", "--dir", line.supply.register_folder, *seen)
 
 
+def test_a_file_half_replaced_stops_no_line(line):
+    words = {"trust": ["line", "trust", "--dir", line.folder, line.record],
+             "counters": ["stage", "sign", "--line", line.folder, "--order", line.order_file, *devices_of(line.tmp_path / "devices", 1)]}
+    words["counters"].insert(-1, "--device")
+    line.sign(line.order_file, *devices_of(line.tmp_path / "others", 1))  # a counter that must stay
+    for folder, command in words.items():
+        assert run_with("signal=SIGKILL", "rename", 1, *command)[0]
+        left = [f for f in (line.folder / folder).iterdir() if len(f.suffix) == 7]
+        assert len(left) == 1
+        left[0].write_bytes(b"")  # as a file system that had its name before its contents has it
+        assert "1 numbers used" in line.supply.run("line", "status", "--dir", line.folder).stdout
+        assert not left[0].exists()
+
+
 @pytest.mark.parametrize("effect", ["signal=SIGKILL", "error=EIO", "error=ENOSPC"])
 @pytest.mark.parametrize("call", CALLS)
 def test_the_register_keeps_what_it_has_answered_for(line, call, effect):
