@@ -18,7 +18,7 @@ LIBS := -lcrypto -lssl -ljansson -levent_core -levent_pthreads -lcurl -lsqlite3 
 
 FOLDERS := gateway ca attestation cli device factory
 # What a folder's programs take from other folders.
-ALSO_factory := $(addprefix cli/,arguments.c cmd_completion.c help.c program.c text.c) \
+ALSO_factory := $(addprefix cli/,arguments.c cmd_completion.c help.c moment.c program.c text.c) \
   $(addprefix device/,confine.c psa.c psa_channel.c psa_protocol.c psa_stage.c secure_keys.c secure_rot.c secure_world.c store.c)
 # What the unit tests of a folder take besides it.
 ALSO_UNIT_device := factory/make.c

@@ -5,8 +5,6 @@
 #include "counter.h"
 #include "line_request.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,32 +180,21 @@ static void print_own_record(const struct line *l)
 	text_field("until", text_time_s(own->not_after, until));
 }
 
-static outcome print_counters(const struct line *l, struct fault *f)
+static outcome print_counter(void *arg, const char *path, struct fault *f)
 {
-	char folder[FACTORY_PATH_MAX], path[FACTORY_PATH_MAX], batch[BATCH_SIZE], text[64];
+	char batch[BATCH_SIZE], text[64];
 	int64_t stage, used;
-	DIR *entries = NULL;
-	outcome r = line_path(l, "counters", folder, f);
-	if (r.ok && !(entries = opendir(folder)))
-		r = file_fault(f, errno, "open", folder);
-	for (const struct dirent *e; r.ok && (e = readdir(entries));) {
-		struct buf in = {0};
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		r = factory_path(folder, e->d_name, path, f);
-		if (r.ok)
-			r = file_read(path, COUNTER_FILE_MAX, &in, f);
-		if (r.ok)
-			r = counter_parse(buf_view(&in), batch, &stage, &used, f);
-		if (r.ok) {
-			snprintf(text, sizeof text, "stage %lld: %lld numbers used", (long long)stage,
-				 (long long)used);
-			text_field(batch, text);
-		}
-		buf_free(&in);
+	struct buf in = {0};
+	(void)arg;
+	outcome r = file_read(path, COUNTER_FILE_MAX, &in, f);
+	if (r.ok)
+		r = counter_parse(buf_view(&in), batch, &stage, &used, f);
+	if (r.ok) {
+		snprintf(text, sizeof text, "stage %lld: %lld numbers used", (long long)stage,
+			 (long long)used);
+		text_field(batch, text);
 	}
-	if (entries)
-		closedir(entries);
+	buf_free(&in);
 	return r;
 }
 
@@ -216,13 +203,16 @@ static int line_status(struct ctl *c, const struct arguments *a)
 	struct line l = {0};
 	struct fault f;
 	const char *folder;
+	char counters[FACTORY_PATH_MAX];
 	(void)c;
 	outcome r = factory_need(a, "dir", &folder, &f);
 	if (r.ok)
 		r = line_open(folder, &l, &f);
+	if (r.ok)
+		r = line_path(&l, "counters", counters, &f);
 	if (r.ok) {
 		print_own_record(&l);
-		r = print_counters(&l, &f);
+		r = factory_each(counters, print_counter, NULL, &f);
 	}
 	line_close(&l);
 	return factory_end(r, &f);

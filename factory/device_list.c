@@ -1,9 +1,5 @@
 #include "device_list.h"
 
-#include "common/file.h"
-
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,29 +16,11 @@ static outcome add(struct device_list *l, const char *path, struct fault *f)
 	return refuse(f, REASON_NO_MEMORY, "no memory for a list of devices");
 }
 
-static outcome add_if_device(struct device_list *l, const char *folder, const char *name, struct fault *f)
+static outcome add_if_device(void *list, const char *path, struct fault *f)
 {
-	char path[FACTORY_PATH_MAX], secure[FACTORY_PATH_MAX];
-	outcome r = factory_path(folder, name, path, f);
-	if (r.ok)
-		r = factory_path(path, "secure", secure, f);
-	return r.ok && name[0] != '.' && !access(secure, F_OK) ? add(l, path, f) : r;
-}
-
-static outcome add_all(struct device_list *l, const char *folder, struct fault *f)
-{
-	struct dirent **entries;
-	int n = scandir(folder, &entries, NULL, versionsort);
-	outcome r = DONE;
-	if (n < 0)
-		return file_fault(f, errno, "open", folder);
-	for (int i = 0; i < n; i++) {
-		if (r.ok)
-			r = add_if_device(l, folder, entries[i]->d_name, f);
-		free(entries[i]);
-	}
-	free(entries);
-	return r;
+	char secure[FACTORY_PATH_MAX];
+	outcome r = factory_path(path, "secure", secure, f);
+	return r.ok && !access(secure, F_OK) ? add(list, path, f) : r;
 }
 
 outcome device_list_make(const struct arguments *a, const char *name, struct device_list *out,
@@ -57,7 +35,7 @@ outcome device_list_make(const struct arguments *a, const char *name, struct dev
 	for (size_t i = 0; r.ok && !name && i < a->word_count; i++)
 		r = add(out, a->words[i], f);
 	if (r.ok && all)
-		r = add_all(out, all, f);
+		r = factory_each(all, add_if_device, out, f);
 	if (r.ok && !out->count)
 		r = all ? refuse(f, REASON_BAD_FIELD, "there is no device in %s", all)
 			: refuse(f, REASON_BAD_FIELD, "%s%s DIR or --all FOLDER is needed", name ? "--" : "",

@@ -1,15 +1,16 @@
 #include "factory.h"
 
+#include "cli/moment.h"
 #include "common/clock.h"
 #include "common/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 outcome factory_path(const char *folder, const char *name, char out[FACTORY_PATH_MAX], struct fault *f)
@@ -21,6 +22,26 @@ outcome factory_path(const char *folder, const char *name, char out[FACTORY_PATH
 outcome factory_folder(const char *path, mode_t mode, struct fault *f)
 {
 	return mkdir(path, mode) && errno != EEXIST ? file_fault(f, errno, "make", path) : DONE;
+}
+
+outcome factory_each(const char *folder, factory_entry *each, void *arg, struct fault *f)
+{
+	char path[FACTORY_PATH_MAX];
+	struct dirent **entries;
+	int n = scandir(folder, &entries, NULL, versionsort);
+	outcome r = DONE;
+	if (n < 0)
+		return file_fault(f, errno, "open", folder);
+	for (int i = 0; i < n; i++) {
+		if (r.ok && entries[i]->d_name[0] != '.') {
+			r = factory_path(folder, entries[i]->d_name, path, f);
+			if (r.ok)
+				r = each(arg, path, f);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
 }
 
 outcome factory_own_key(const char *path, EVP_PKEY **out, struct fault *f)
@@ -57,39 +78,20 @@ outcome factory_need(const struct arguments *a, const char *name, const char **o
 static bool take_relative(const char *text, int64_t now, int64_t *out)
 {
 	char *end;
+	if (text[0] != '+' && text[0] != '-')
+		return false;
 	long n = strtol(text, &end, 10);
 	int64_t unit = *end == 'd' ? 86400 : *end == 'h' ? 3600 : 0;
+	if (!unit || end[1] || n < -1000000 || n > 1000000)
+		return false;
 	*out = now + n * unit;
-	return unit && end > text && !end[1] && n >= -1000000 && n <= 1000000;
-}
-
-static bool take_date(const char *text, int64_t *out)
-{
-	static const char *const forms[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"};
-	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-		struct tm t = {0};
-		const char *end = strptime(text, forms[i], &t);
-		if (!end || *end)
-			continue;
-		*out = timegm(&t);
-		return true;
-	}
-	return false;
-}
-
-static bool take_seconds(const char *text, int64_t *out)
-{
-	char *end;
-	long long n = strtoll(text, &end, 10);
-	*out = n;
-	return end > text && !*end && n >= 0 && n < INT64_C(1) << 40;
+	return true;
 }
 
 outcome factory_time(const char *option, const char *text, int64_t now, int64_t *out, struct fault *f)
 {
 	*out = now;
-	if (!strcmp(text, "now") || (strchr("+-", text[0]) && take_relative(text, now, out)) ||
-	    take_seconds(text, out) || take_date(text, out))
+	if (!strcmp(text, "now") || take_relative(text, now, out) || moment_read(text, out))
 		return DONE;
 	return refuse(
 		f, REASON_BAD_FIELD,

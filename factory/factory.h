@@ -29,6 +29,10 @@ MUST_USE outcome factory_path(const char *folder, const char *name, char out[FAC
 			      struct fault *f);
 /* Makes a folder; one that is there already is no failure. */
 MUST_USE outcome factory_folder(const char *path, mode_t mode, struct fault *f);
+/* Calls `each` with the path of whatever is in the folder and is not hidden, in the order of the names, until one
+ * is refused. */
+typedef outcome factory_entry(void *arg, const char *path, struct fault *f);
+MUST_USE outcome factory_each(const char *folder, factory_entry *each, void *arg, struct fault *f);
 /* The P-256 key in this PKCS#8 file (0600), made where there is none: a set-up that was interrupted goes on with
  * the keys that it has made. */
 MUST_USE outcome factory_own_key(const char *path, EVP_PKEY **out, struct fault *f);
@@ -36,7 +40,7 @@ MUST_USE outcome factory_own_key(const char *path, EVP_PKEY **out, struct fault 
 MUST_USE outcome factory_load_key(const char *uri, EVP_PKEY **out, struct fault *f);
 /* The option's value, or a refusal that names it. */
 MUST_USE outcome factory_need(const struct arguments *a, const char *name, const char **out, struct fault *f);
-/* Unix seconds of "now", "2026-12-01", "2026-12-01T08:00:00Z", "1796112000", or "+12h", "+30d" from `now` on. */
+/* Unix seconds of "now", of "+12h" or "+30d" from `now` on, or of what moment_read takes. */
 MUST_USE outcome factory_time(const char *option, const char *text, int64_t now, int64_t *out,
 			      struct fault *f);
 /* "1,2,4": distinct numbers from 1 to `max`, ascending in `out`; at most `room` of them. */

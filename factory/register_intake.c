@@ -3,7 +3,6 @@
 #include "common/file.h"
 #include "objects.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +50,9 @@ static outcome add_file_slot(struct register_intake *in, const char *path, struc
 	return DONE;
 }
 
-static outcome read_file(struct register_intake *in, const char *path, struct fault *f)
+static outcome read_file(void *arg, const char *path, struct fault *f)
 {
+	struct register_intake *in = arg;
 	struct bytes object;
 	outcome r = add_file_slot(in, path, f);
 	if (!r.ok)
@@ -70,32 +70,12 @@ static outcome read_file(struct register_intake *in, const char *path, struct fa
 	return r;
 }
 
-static outcome read_folder(struct register_intake *in, const char *folder, struct fault *f)
-{
-	char path[FACTORY_PATH_MAX];
-	struct dirent **entries;
-	int n = scandir(folder, &entries, NULL, versionsort);
-	outcome r = DONE;
-	if (n < 0)
-		return file_fault(f, errno, "open", folder);
-	for (int i = 0; i < n; i++) {
-		if (r.ok && strcmp(entries[i]->d_name, ".") && strcmp(entries[i]->d_name, "..")) {
-			r = factory_path(folder, entries[i]->d_name, path, f);
-			if (r.ok)
-				r = read_file(in, path, f);
-		}
-		free(entries[i]);
-	}
-	free(entries);
-	return r;
-}
-
 outcome register_intake_read(struct register_intake *in, const char *path, struct fault *f)
 {
 	struct stat st;
 	if (stat(path, &st))
 		return file_fault(f, errno, "open", path);
-	return S_ISDIR(st.st_mode) ? read_folder(in, path, f) : read_file(in, path, f);
+	return S_ISDIR(st.st_mode) ? factory_each(path, read_file, in, f) : read_file(in, path, f);
 }
 
 void register_intake_free(struct register_intake *in)

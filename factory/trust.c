@@ -1,12 +1,11 @@
 #include "trust.h"
 
-#include "common/file.h"
 #include "factory.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct trust trust_begin(const struct programme *programme)
 {
@@ -73,22 +72,16 @@ outcome trust_add_file(struct trust *t, const char *path, struct fault *f)
 	return r.ok ? trust_add(t, &record, f) : r;
 }
 
+static outcome add_entry(void *trust, const char *path, struct fault *f)
+{
+	return trust_add_file(trust, path, f);
+}
+
 outcome trust_add_folder(struct trust *t, const char *folder, struct fault *f)
 {
-	char path[FACTORY_PATH_MAX];
-	DIR *entries = opendir(folder);
-	outcome r = DONE;
-	if (!entries)
-		return errno == ENOENT ? DONE : file_fault(f, errno, "open", folder);
-	for (const struct dirent *e; r.ok && (e = readdir(entries));) {
-		if (e->d_name[0] == '.')
-			continue;
-		r = factory_path(folder, e->d_name, path, f);
-		if (r.ok)
-			r = trust_add_file(t, path, f);
-	}
-	closedir(entries);
-	return r;
+	if (access(folder, F_OK) && errno == ENOENT)
+		return DONE;
+	return factory_each(folder, add_entry, t, f);
 }
 
 const struct line_record *trust_find(const struct trust *t, const uint8_t line[KEY_ID_SIZE])
