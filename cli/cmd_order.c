@@ -114,12 +114,13 @@ static int order_show(struct ctl *c, const struct arguments *a)
 
 static int batch_release(struct ctl *c, const struct arguments *a)
 {
-	const char *reason = argument(a, "reason");
+	const char *reason = argument(a, "reason"), *programme = argument(a, "programme");
 	json_t *answer = NULL;
 	if (!reason)
 		return ctl_usage("batch release needs --reason: what came of it, for the log");
 	char *target = api_target("/v1/admin/batches/", a->words[0], "/release");
-	int code = api_call(c, "POST", target, json_pack("{s:s}", "reason", reason), &answer);
+	int code = api_call(c, "POST", target,
+			    json_pack("{s:s, s:s*}", "reason", reason, "programme", programme), &answer);
 	free(target);
 	if (code != EXIT_DONE)
 		return code;
@@ -138,6 +139,7 @@ static const struct option_spec list_options[] = {
 };
 static const struct option_spec release_options[] = {
 	{"reason", "TEXT", "for the log"},
+	{"programme", "ID", "whose batch, in hex, where more than one has a frozen batch of this name"},
 	{NULL, NULL, NULL},
 };
 
@@ -164,7 +166,7 @@ const struct command order_commands[] = {
 	},
 	{
 		.name = "batch release",
-		.arguments = "BATCH --reason TEXT",
+		.arguments = "BATCH --reason TEXT [--programme ID]",
 		.summary = "end the freeze of a batch",
 		.help = "A batch is frozen when one of its lines signed two statements under one number: the "
 			"alarm\n"

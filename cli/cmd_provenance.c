@@ -275,7 +275,7 @@ static void print_state(const struct ctl *c, json_t *answer)
 	}
 	json_array_foreach(json_object_get(answer, "frozen"), i, one) {
 		char since[TEXT_TIME_SIZE];
-		printf("\nbatch %s is ", api_text(one, "batch"));
+		printf("\nbatch %s of programme %s is ", api_text(one, "batch"), api_text(one, "programme"));
 		text_print_colour(c->colour, RED, "frozen");
 		printf(" since %s: mooringctl alarms tells why, batch release ends it\n",
 		       text_time_ms(api_number(one, "since_ms"), since));

@@ -251,15 +251,22 @@ static void on_released(const struct store_changed *answer, const struct fault *
 
 void admin_batch_release(struct admin_request *a)
 {
-	static const char *const members[] = {"reason", NULL};
+	static const char *const members[] = {"reason", "programme", NULL};
+	uint8_t programme[PROGRAMME_ID_SIZE];
 	struct fault f;
 	json_t *body;
 	outcome o = admin_body(a, members, &body, &f);
+	const json_t *named = json_object_get(body, "programme");
+	bool is_named = named != NULL;
 	if (o.ok)
 		o = admin_take_common(a, body, true, &f);
+	if (o.ok && is_named && !json_read_hex(named, programme, PROGRAMME_ID_SIZE))
+		o = refuse(&f, REASON_BAD_FIELD, "programme: its id, %d bytes in hex, is required",
+			   PROGRAMME_ID_SIZE);
 	json_decref(body);
 	if (o.ok)
-		store_batch_release(a->gateway->store, &a->who, a->name, a->reason, on_released, a);
+		store_batch_release(a->gateway->store, &a->who, a->name, is_named ? programme : NULL,
+				    a->reason, on_released, a);
 	else
 		admin_refuse(a, &f);
 }

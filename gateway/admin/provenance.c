@@ -219,6 +219,18 @@ static json_t *programme_json(const struct provenance *p, const struct store_pro
 			 "register_said", (json_int_t)s->word_time);
 }
 
+static json_t *frozen_json(const struct store_frozen *frozen, const struct store_provenance_state *programmes,
+			   size_t count)
+{
+	size_t at = 0;
+	while (at < count && programmes[at].id != frozen->programme)
+		at++;
+	return json_pack("{s:s, s:o, s:I}", "batch", frozen->batch, "programme",
+			 at < count ? admin_json_hex(programmes[at].programme, PROGRAMME_ID_SIZE)
+				    : json_null(),
+			 "since_ms", (json_int_t)frozen->since_ms);
+}
+
 static void on_state(const struct store_provenance_state *programmes, size_t count,
 		     const struct store_frozen *frozen, size_t frozen_count, const struct fault *f, void *arg)
 {
@@ -232,8 +244,7 @@ static void on_state(const struct store_provenance_state *programmes, size_t cou
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, programme_json(p, &programmes[i]));
 	for (size_t i = 0; i < frozen_count; i++)
-		json_array_append_new(batches, json_pack("{s:s, s:I}", "batch", frozen[i].batch, "since_ms",
-							 (json_int_t)frozen[i].since_ms));
+		json_array_append_new(batches, frozen_json(&frozen[i], programmes, count));
 	admin_answer(a, json_pack("{s:o, s:o, s:o}", "classes", classes_json(p), "programmes", list, "frozen",
 				  batches));
 }

@@ -202,10 +202,45 @@ void store_line_set(struct store *s, const struct store_caller *who, const struc
 
 /* ---- batches ---- */
 
-static outcome log_release(struct change_op *x, struct fault *f)
+struct release_op {
+	struct change_op change;
+	bool is_named; /* the programme */
+	uint8_t programme[PROGRAMME_ID_SIZE];
+};
+
+/* Programmes name their batches without each other's knowledge: what was looked into is one programme's. */
+static outcome find_frozen(struct release_op *r, struct conn *c, int64_t *programme, struct fault *f)
+{
+	static const char sql[] =
+		"SELECT p.id, p.programme, count(*) FROM frozen_batches b JOIN programmes p ON p.id = "
+		"b.programme_id WHERE b.batch = ? AND (?2 IS NULL OR p.programme = ?2)";
+	struct op *op = &r->change.op;
+	struct query q = query_start(c, sql);
+	bool row;
+	query_text(&q, r->change.name);
+	query_blob(&q, r->is_named ? r->programme : NULL, PROGRAMME_ID_SIZE);
+	outcome o = query_row(&q, &row, f);
+	if (!o.ok || !row)
+		return o;
+	*programme = column_int(&q);
+	column_copy(&q, r->programme, PROGRAMME_ID_SIZE);
+	r->change.count = column_int(&q);
+	query_end(&q);
+	if (r->change.count == 0)
+		return op_refuse(op, REASON_NOT_FOUND, "no batch of this name is frozen");
+	if (r->change.count > 1)
+		return op_refuse(op, REASON_CONFLICT,
+				 "batches of this name are frozen in %" PRId64
+				 " programmes: name the programme (mooringctl batch release --programme)",
+				 r->change.count);
+	return DONE;
+}
+
+static outcome log_release(struct change_op *x, const uint8_t programme[PROGRAMME_ID_SIZE], struct fault *f)
 {
 	struct buf detail = {0};
 	detail_text(&detail, "batch", x->name);
+	detail_hex(&detail, "programme", programme, PROGRAMME_ID_SIZE);
 	struct log_new e = {.kind = "batch-released",
 			    .actor = x->actor,
 			    .request_id = x->request_id,
@@ -218,24 +253,31 @@ static outcome log_release(struct change_op *x, struct fault *f)
 
 static outcome run_release(struct op *op, struct conn *c, struct fault *f)
 {
-	static const char sql[] = "DELETE FROM frozen_batches WHERE batch = ?";
-	struct change_op *x = (struct change_op *)op;
+	static const char sql[] = "DELETE FROM frozen_batches WHERE batch = ? AND programme_id = ?";
+	struct release_op *r = (struct release_op *)op;
+	int64_t programme = 0;
+	outcome o = find_frozen(r, c, &programme, f);
+	if (!o.ok || op->refused)
+		return o;
 	struct query q = query_start(c, sql);
-	query_text(&q, x->name);
-	outcome o = query_run(&q, f);
-	x->count = o.ok ? sqlite3_changes(c->db) : 0;
-	if (o.ok && !x->count)
-		return op_refuse(op, REASON_NOT_FOUND, "no batch of this name is frozen");
+	query_text(&q, r->change.name);
+	query_int(&q, programme);
+	o = query_run(&q, f);
 	if (o.ok)
-		o = log_release(x, f);
+		o = log_release(&r->change, r->programme, f);
 	op->seq = op->store->writer.head.seq;
 	return o;
 }
 
 void store_batch_release(struct store *s, const struct store_caller *who, const char *batch,
-			 const char *reason, store_changed_done *done, void *arg)
+			 const uint8_t *programme, const char *reason, store_changed_done *done, void *arg)
 {
-	op_write(&change_new(s, sizeof(struct change_op), who, batch, reason, run_release, done, arg)->op);
+	struct release_op *r =
+		(struct release_op *)change_new(s, sizeof *r, who, batch, reason, run_release, done, arg);
+	r->is_named = programme != NULL;
+	if (programme)
+		memcpy(r->programme, programme, PROGRAMME_ID_SIZE);
+	op_write(&r->change.op);
 }
 
 /* ---- who came from a line ---- */

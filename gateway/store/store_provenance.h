@@ -112,9 +112,10 @@ void store_line_devices(struct store *s, const uint8_t line[KEY_ID_SIZE], int64_
 				     const struct fault *f, void *arg),
 			void *arg);
 
-/* Ends a freeze; count 0 where there was none: NOT_FOUND. */
+/* Ends a freeze. `programme` is an id, or NULL where one programme alone has a frozen batch of this name: CONFLICT for
+ * more, NOT_FOUND for none. */
 void store_batch_release(struct store *s, const struct store_caller *who, const char *batch,
-			 const char *reason, store_changed_done *done, void *arg);
+			 const uint8_t *programme, const char *reason, store_changed_done *done, void *arg);
 
 /* ---- chains ---- */
 
@@ -140,8 +141,8 @@ struct store_chain {
 	struct bytes receipt;	   /* empty: none */
 	size_t receipt_count;	   /* statements, from the first on, that it is about */
 	uint8_t head[SHA256_SIZE]; /* after the last of them */
-	bool raises_generation; /* by its last statement, once */
-	bool freeze;		/* the batch, on an equivocation */
+	bool raises_generation;	   /* by its last statement, once */
+	bool freeze;		   /* the batch, on an equivocation */
 };
 
 /* What is known of a device and of statements. */

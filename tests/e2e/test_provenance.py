@@ -6,7 +6,7 @@ import time
 
 import cbor2
 import pytest
-from attester import Client, b64url, b64url_decode, published
+from attester import IMPLEMENTATION, Client, b64url, b64url_decode, published
 from conftest import configure, start_services
 from cryptography.hazmat.primitives.asymmetric import ec
 from supply_chain import Factory, Key, sha256
@@ -147,6 +147,27 @@ def test_one_number_twice_freezes_the_batch_until_it_is_released(cold, factory, 
     assert ask(cold, "POST", "/v1/admin/batches/B1/release", {"reason": "looked into"})[0] == 200
     assert client.enrol(good)[0] == 201
     assert refused(cold, client, second)[0] == "equivocation"
+
+
+def test_a_batch_is_released_for_the_programme_that_was_looked_into(cold, factory):
+    factories, kinds = [factory, Factory(cold.folder)], ["psa-token", "cose-csr"]
+    classes = [factory.device_class(name="tokens", implementation_id=IMPLEMENTATION.hex()), factories[1].device_class(name="rest")]
+    configure(cold, "gateway", provenance=f"[{', '.join(map(str, classes))}]")
+    start_services(cold)
+    client = Client(cold)
+    for one, kind in zip(factories, kinds):
+        add(cold, *one.line_records(), *one.orders())
+        first, second = published(cold, 2)
+        assert client.enrol(one.make(first, 7), kind=kind)[0] == 201
+        assert refused(cold, client, one.make(second, 7), kind=kind)[0] == "equivocation"
+    unclear = cold.ctl("batch", "release", "B1", "--reason", "looked into", check=False)
+    assert "frozen in 2 programmes" in unclear.stderr
+    cold.ctl("batch", "release", "B1", "--reason", "looked into", "--programme", factory.programme.hex())
+    frozen = ask(cold, "GET", "/v1/admin/provenance")[1]["frozen"]
+    assert [(b["batch"], b["programme"]) for b in frozen] == [("B1", factories[1].programme.hex())]
+    good = [one.make(published(cold)[0], 8) for one in factories]
+    assert client.enrol(good[0], kind=kinds[0])[0] == 201
+    assert refused(cold, client, good[1], kind=kinds[1])[0] == "batch-frozen"
 
 
 def test_a_line_revoked_from_a_time_on_is_believed_before_it(cold, factory, begin):
