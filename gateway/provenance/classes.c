@@ -197,14 +197,31 @@ static bool same_devices(const struct provenance_class *a, const struct provenan
 	       (a->any || !memcmp(a->implementation_id, b->implementation_id, sizeof a->implementation_id));
 }
 
+static bool same_keys(const struct programme *a, const struct programme *b)
+{
+	return !memcmp(a->programme_key, b->programme_key, P256_POINT_SIZE) &&
+	       !memcmp(a->line_authority_key, b->line_authority_key, P256_POINT_SIZE) &&
+	       !memcmp(a->register_key, b->register_key, P256_POINT_SIZE);
+}
+
+/* A programme's id says nothing of its keys, and its lines and orders are kept once for all classes: what one file's keys
+ * let in would count where the other's are configured. */
 static outcome check_distinct(const struct provenance_classes *c, const char *path, struct fault *f)
 {
 	const struct provenance_class *last = &c->items[c->count - 1];
-	for (const struct provenance_class *one = c->items; one < last; one++)
+	const struct programme *programme = &last->programme;
+	for (const struct provenance_class *one = c->items; one < last; one++) {
+		if (!memcmp(one->programme.id, programme->id, PROGRAMME_ID_SIZE) &&
+		    !same_keys(&one->programme, programme))
+			return refuse(
+				f, REASON_CONFIG,
+				"%s: class %s has other keys for programme %s: two copies of its file differ",
+				path, one->name, programme->name);
 		if (!strcmp(one->name, last->name) || same_devices(one, last))
 			return refuse(f, REASON_CONFIG,
 				      "%s: class %s has this name, or these devices, already", path,
 				      one->name);
+	}
 	return DONE;
 }
 

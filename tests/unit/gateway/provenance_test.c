@@ -1,8 +1,15 @@
 #include "tests/unit/provenance_site.h"
 
+#include "common/file.h"
 #include "gateway/provenance/provenance.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 /* ---- the class of evidence that names none ---- */
+
+#define ZEROES "0000000000000000000000000000000000000000000000000000000000000000"
 
 enum { PARTS, REST };
 
@@ -108,6 +115,73 @@ static void test_chains_of_another_programme_are_none_of_that_class(void **state
 	assert_true(is_taken(&r));
 }
 
+/* ---- two files of one programme ---- */
+
+static void write_class(const char *folder, const char *name, const struct programme *p)
+{
+	char path[512], programme[512];
+	struct buf text = {0};
+	struct fault f;
+	snprintf(path, sizeof path, "%s/%s.json", folder, name);
+	snprintf(programme, sizeof programme, "%s/%s-programme.json", folder, name);
+	accepted(programme_save(programme, p, &f), &f, "a programme");
+	buf_printf(&text,
+		   "{\"class\": \"%s\", \"programme\": \"%s\", \"mode\": \"required\", \"variants\": "
+		   "[{\"name\": \"new\", \"stages\": [1]}]%s}",
+		   name, programme, *name == 'a' ? "" : ", \"implementation_id\": \"" ZEROES "\"");
+	accepted(file_replace(path, buf_view(&text), 0644, &f), &f, "a class");
+	buf_free(&text);
+}
+
+static outcome load_two(const char *folder, struct fault *f)
+{
+	char a[512], b[512];
+	struct provenance_classes classes;
+	snprintf(a, sizeof a, "%s/a.json", folder);
+	snprintf(b, sizeof b, "%s/b.json", folder);
+	outcome o = provenance_classes_load(&(struct config_strings){(char *[]){a, b}, 2}, &classes, f);
+	provenance_classes_free(&classes);
+	return o;
+}
+
+static void remove_classes(const char *folder)
+{
+	static const char *const names[] = {"a.json", "a-programme.json", "b.json", "b-programme.json"};
+	char path[512];
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_a_programme_has_the_same_keys_in_every_class(void **state)
+{
+	char folder[] = "/tmp/mooring-classes-XXXXXX";
+	struct site s;
+	struct fault f;
+	struct programme p = {.name = "thermometer"};
+	(void)state;
+	site_make(&s, 1);
+	assert_non_null(mkdtemp(folder));
+	memcpy(p.id, s.programme, PROGRAMME_ID_SIZE);
+	assert_true(provenance_point(s.programme_key, p.programme_key));
+	assert_true(provenance_point(s.authority, p.line_authority_key));
+	assert_true(provenance_point(s.register_key, p.register_key));
+	write_class(folder, "a", &p);
+	write_class(folder, "b", &p);
+	accepted(load_two(folder, &f), &f, "two classes of one programme");
+	assert_true(provenance_point(s.rot, p.line_authority_key));
+	write_class(folder, "b", &p);
+	assert_false(load_two(folder, &f).ok);
+	assert_non_null(strstr(f.text, "class a has other keys for programme thermometer"));
+	p.id[0] ^= 1;
+	write_class(folder, "b", &p);
+	accepted(load_two(folder, &f), &f, "two classes of two programmes");
+	remove_classes(folder);
+	site_free(&s);
+}
+
 /* ---- the book ---- */
 
 static void apply(struct provenance *p, const struct store_line *line)
@@ -162,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_evidence_that_names_no_class_escapes_no_stage),
 		cmocka_unit_test(test_evidence_that_names_no_class_escapes_no_list_of_lines),
 		cmocka_unit_test(test_chains_of_another_programme_are_none_of_that_class),
+		cmocka_unit_test(test_a_programme_has_the_same_keys_in_every_class),
 		cmocka_unit_test(test_a_book_that_lacks_a_change_is_not_as_new_as_one_after_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
