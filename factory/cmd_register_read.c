@@ -12,13 +12,16 @@
 
 enum { EXPORT_ENTRIES = 1000 };
 
+/* The register is of `last` entries no later than its next one came: its word for a part is as old as that part. */
 static outcome export_line(const struct factory_register *r, int64_t first, int64_t last, struct buf *out,
 			   struct fault *f)
 {
 	struct buf head = {0};
 	char text[BASE64_SIZE(PROVENANCE_OBJECT_MAX)], hex[HEX_SIZE(SHA256_SIZE)];
 	uint8_t hash[SHA256_SIZE];
-	outcome o = register_log_head(&r->log, last, clock_wall_s(), &head, f);
+	bool whole = last == (int64_t)r->log.count;
+	int64_t time = whole ? clock_wall_s() : register_log_at(&r->log, last).time;
+	outcome o = register_log_head(&r->log, last, time, &head, f);
 	buf_printf(out, "{\"first\": %lld, \"entries\": [", (long long)first);
 	for (int64_t i = first; i <= last; i++) {
 		struct register_item item = register_log_at(&r->log, i);

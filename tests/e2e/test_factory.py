@@ -4,11 +4,15 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import cbor2
 import pytest
+from attester import b64url_decode
+from cryptography.hazmat.primitives import serialization
 from factory import FactoryError, SupplyChain, chain_of
+from supply_chain import ACTIVE, LINE, Key
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MOORING_BUILD", REPO / "build")).resolve()
@@ -198,6 +202,22 @@ def test_an_export_is_what_a_gateway_can_follow(two):
     times = [entry["time"] for entry in whole["entries"]]
     assert times == sorted(times) and all(len(entry["object"]) == 64 for entry in whole["entries"])
     assert two.export(after=10).read_text() == ""
+
+
+def test_the_word_for_a_part_of_the_register_is_as_old_as_that_part(supply):
+    """Else an export that is pushed beside an older one would look like a register that was cut short."""
+    authority = Key(serialization.load_pem_private_key((supply.programme / "line-authority.key").read_bytes(), None))
+    programme, line, now = bytes.fromhex(json.loads(supply.public.read_text())["programme"]), Key(), int(time.time())
+    records = supply.folder / "records"
+    records.write_bytes(b"".join(authority.seal(LINE, {2: programme, 3: version, 4: line.point, 5: "Hall 1", 6: b"\x01", 7: now - 60, 8: now + 60, 9: ACTIVE})
+                                 for version in range(1, 1002)))
+    supply.run("register", "add", "--dir", supply.register_folder, records)
+    while time.time() < json.loads(supply.export(after=1000).read_text())["entries"][-1]["time"] + 1:
+        time.sleep(0.05)
+    part, rest = map(json.loads, supply.export().read_text().splitlines())
+    words = [cbor2.loads(cbor2.loads(b64url_decode(each["head"])).value[2]) for each in (part, rest)]
+    assert [word[3] for word in words] == [1000, 1001]
+    assert words[0][4] == part["entries"][-1]["time"] and words[1][4] > rest["entries"][-1]["time"]
 
 
 @pytest.mark.parametrize("line,said", [
