@@ -59,6 +59,47 @@ static void test_a_renewal_is_read(void **state)
 	assert_int_equal(out.renews_signature_size, 3);
 }
 
+static void test_a_provenance_chain_is_read_of_either(void **state)
+{
+	(void)state;
+	struct fault f = {0};
+	assert_true(parse("{" CSR "," EVIDENCE "," REST "}", false, &f).ok);
+	assert_int_equal(out.chain.n, 0);
+	assert_true(parse("{" CSR "," EVIDENCE "," REST ",\"chain\":\"g4-_\"}", false, &f).ok);
+	assert_int_equal(out.chain.n, 3);
+	assert_memory_equal(out.chain.p, "\x83\x8f\xbf", 3);
+	assert_true(parse("{" CSR "," EVIDENCE "," REST "," RENEWS ",\"chain\":\"gw\"}", true, &f).ok);
+	assert_int_equal(out.chain.n, 1);
+}
+
+static void test_a_chain_that_is_no_base64url_is_refused(void **state)
+{
+	(void)state;
+	refused("{" CSR "," EVIDENCE "," REST ",\"chain\":null}", false, REASON_BAD_FIELD, "chain");
+	refused("{" CSR "," EVIDENCE "," REST ",\"chain\":[\"gw\"]}", false, REASON_BAD_FIELD, "chain");
+	refused("{" CSR "," EVIDENCE "," REST ",\"chain\":\"\"}", false, REASON_BAD_ENCODING, "chain");
+	refused("{" CSR "," EVIDENCE "," REST ",\"chain\":\"g\"}", false, REASON_BAD_ENCODING, "chain");
+	refused("{" CSR "," EVIDENCE "," REST ",\"chain\":\"g4+/\"}", false, REASON_BAD_ENCODING, "chain");
+}
+
+static void test_a_chain_of_one_byte_more_than_fits_is_refused(void **state)
+{
+	const size_t most = (CHAIN_MAX * 8 + 5) / 6;
+	char *body = malloc(2 * CHAIN_MAX + 512);
+	struct fault f = {0};
+	(void)state;
+	for (size_t more = 0; more < 2; more++) {
+		size_t n = (size_t)sprintf(body, "{" CSR "," EVIDENCE "," REST ",\"chain\":\"");
+		memset(body + n, 'A', most + more);
+		sprintf(body + n + most + more, "\"}");
+		if (more)
+			refused(body, false, REASON_BAD_ENCODING, "chain: not base64url of 1 to 4096 bytes");
+		else
+			assert_true(parse(body, false, &f).ok);
+	}
+	free(body);
+}
+
 static void test_what_is_missing_is_named(void **state)
 {
 	(void)state;
@@ -152,6 +193,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_enrolment_is_read),
 		cmocka_unit_test(test_a_renewal_is_read),
+		cmocka_unit_test(test_a_provenance_chain_is_read_of_either),
+		cmocka_unit_test(test_a_chain_that_is_no_base64url_is_refused),
+		cmocka_unit_test(test_a_chain_of_one_byte_more_than_fits_is_refused),
 		cmocka_unit_test(test_what_is_missing_is_named),
 		cmocka_unit_test(test_what_is_not_of_the_interface_is_refused),
 		cmocka_unit_test(test_wrong_types_are_refused),
