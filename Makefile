@@ -86,8 +86,9 @@ $(CHAIN_CHECKER): $(call obj,tests/e2e/chain_checker.c) $(B)/libcommon.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -pie -o $@ $^ $(LIBS)
 
-BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen $(B)/bench/mqttgen $(B)/bench/check $(B)/bench/certificates
-$(B)/bench/loadgen: $(B)/obj/bench/exchange.o
+BENCH_PROGRAMS := $(B)/bench/ceiling $(B)/bench/loadgen $(B)/bench/mqttgen $(B)/bench/check $(B)/bench/certificates \
+	$(B)/bench/chains
+$(B)/bench/loadgen: $(call obj,bench/exchange.c bench/prepared.c)
 $(B)/bench/check: $(call obj,bench/counters.c bench/heap.c)
 $(B)/bench/certificates: $(call obj,bench/heap.c $(addprefix plugin/,keeper.c retire.c ring.c table.c table_blocks.c table_journal.c table_policies.c table_texts.c))
 $(B)/bench/mqttgen: $(call obj,$(addprefix bench/,counters.c mqtt.c mqttgen_hold.c mqttgen_load.c))
@@ -169,7 +170,7 @@ asan-broker: setup-test ## the broker's tests against Debian's Mosquitto, built 
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=1 B=$(B)-asan $(B)-asan/mosquitto_mooring.so
 	@MOORING_BUILD=$(B)-asan ASAN_BROKER_DIR=$(B)-asan-broker PYTHON=$(PYTHON) scripts/asan-broker $(T)
 
-bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation; memory; import (PARTS='enrol revoke')
+bench: setup-test ## enrolments a second beside the cost of their cryptography; revocation; memory; import; provenance (PARTS='enrol revoke')
 	@$(MAKE) --no-print-directory -j$(JOBS) all bench-programs
 	@MOORING_BUILD=$(B) $(PYTHON) bench/bench.py $(PARTS)
 

@@ -1,6 +1,6 @@
 """The numbers, all from one run on one machine, as ratios wherever a ratio can be made.
 
-    bench.py [enrol] [connects] [messages] [check] [certificates] [revoke] [memory] [import]
+    bench.py [enrol] [connects] [messages] [check] [certificates] [revoke] [memory] [import] [provenance]
         everything unless parts are named; `broker` names all from connects to revoke
 
 CPU is read from /proc (schedstat of every thread of a daemon), so that a busy machine does not change it; wall-clock
@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "demo"))
 
 import broker  # noqa: E402
+import provenance  # noqa: E402
 from stack import Stack  # noqa: E402
 
 PARTIES = {"edge": "nginx (device edge)", "gateway": "gateway", "signer": "signer", "attestd": "attestd",
@@ -163,8 +164,13 @@ def revoke(bench):
     sessions.bench(bench)
 
 
+def with_provenance(bench):
+    provenance.measure(bench, PARTIES)
+
+
 PARTS = {"enrol": enrol, "connects": broker.connects, "messages": broker.messages, "check": broker.check,
-         "certificates": broker.certificates, "revoke": revoke, "memory": memory, "import": import_records}
+         "certificates": broker.certificates, "revoke": revoke, "memory": memory, "import": import_records,
+         "provenance": with_provenance}
 BROKER = ["connects", "messages", "check", "certificates", "revoke"]
 
 

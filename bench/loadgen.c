@@ -2,7 +2,8 @@
  * loadgen - enrols N distinct devices at a set concurrency, each over a TLS connection of its own.
  *
  *   loadgen prepare --count N --records FILE --keys FILE [--batch NAME]    RoT keys and records, device keys and CSRs
- *   loadgen enrol --keys FILE --gateway ORIGIN --ca PEM --concurrency C [--from I --to J] [--out FOLDER]
+ *   loadgen enrol --keys FILE --gateway ORIGIN --ca PEM --concurrency C [--from I --to J] [--out FOLDER] [--chains FILE]
+ *       with --chains, each sends its provenance chain, as bench/chains made it of the same keys
  *       with --out, each device's key, certificate and issuing certificate are written to FOLDER/THING.pem
  *   loadgen challenge --gateway ORIGIN --ca PEM --concurrency C --count N
  *
@@ -11,10 +12,10 @@
  */
 #include "common/evidence/binding.h"
 #include "common/clock.h"
-#include "common/crypto/csr.h"
 #include "common/evidence/evidence.h"
 #include "exchange.h"
 #include "common/file.h"
+#include "prepared.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -26,23 +27,16 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { CSR_ROOM = 512, KEY_ROOM = 160, TIMEOUT_MS = 30000 };
-
-/* One record of the keys file. */
-struct prepared {
-	uint32_t rot_size, csr_size, key_size;
-	uint8_t rot_der[KEY_ROOM], key_der[KEY_ROOM];
-	uint8_t csr[CSR_ROOM];
-};
+enum { TIMEOUT_MS = 30000 };
 
 struct device {
 	EVP_PKEY *rot;
 	uint8_t instance_id[INSTANCE_ID_SIZE];
-	struct bytes csr, key;
+	struct bytes csr, key, chain; /* chain: empty for none */
 };
 
 struct options {
-	const char *verb, *records, *keys, *gateway, *ca, *batch, *out;
+	const char *verb, *records, *keys, *gateway, *ca, *batch, *out, *chains;
 	long count, concurrency, from, to;
 };
 
@@ -75,65 +69,17 @@ static struct psa_claims claims_of(const uint8_t instance[INSTANCE_ID_SIZE], con
 	return c;
 }
 
-static uint32_t keep_key(EVP_PKEY *key, uint8_t der[KEY_ROOM])
+static void add_chain(struct buf *text, struct bytes chain)
 {
-	int n = key ? i2d_PrivateKey(key, NULL) : 0;
-	if (n <= 0 || n > KEY_ROOM)
-		die("key generation", NULL);
-	return (uint32_t)i2d_PrivateKey(key, &der);
+	char encoded[BASE64_SIZE(CHAIN_MAX)];
+	if (!chain.n)
+		return;
+	base64url_encode(chain, encoded);
+	buf_printf(text, ",\"chain\":\"%s\"", encoded);
 }
 
-static void make_device(struct prepared *d, const char *batch, FILE *records)
-{
-	struct fault f;
-	uint8_t spki[SPKI_MAX], instance[INSTANCE_ID_SIZE], digest[SHA256_SIZE], signature[ECDSA_SIGNATURE_MAX];
-	EVP_PKEY *rot = p256_key_generate(), *key = p256_key_generate();
-	d->rot_size = keep_key(rot, d->rot_der);
-	d->key_size = keep_key(key, d->key_der);
-	if (!evidence_instance_id(rot, instance))
-		die("key generation", NULL);
-	struct buf info = {0}, csr = {0};
-	size_t spki_size = ec_key_to_spki(key, spki, sizeof spki);
-	if (!csr_build_info("thermometer", bytes_of(spki, spki_size), &info, &f).ok)
-		die("CSR", &f);
-	sha256(buf_view(&info), digest);
-	size_t signature_size = ecdsa_sign_digest_der(key, digest, signature, sizeof signature);
-	if (!csr_build(buf_view(&info), bytes_of(signature, signature_size), &csr, &f).ok || csr.n > CSR_ROOM)
-		die("CSR", &f);
-	d->csr_size = (uint32_t)csr.n;
-	memcpy(d->csr, csr.p, csr.n);
-
-	char hex[INSTANCE_ID_HEX], text[BASE64_SIZE(SPKI_MAX)], implementation[HEX_SIZE(32)];
-	uint8_t id[32];
-	memset(id, 0x42, sizeof id);
-	hex_encode(bytes_of(instance, sizeof instance), hex);
-	hex_encode(bytes_of(id, sizeof id), implementation);
-	base64_encode(bytes_of(spki, ec_key_to_spki(rot, spki, sizeof spki)), text);
-	fprintf(records,
-		"{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"public_key\":\"%s\",\"batch\":\"%s\","
-		"\"model\":\"thermo-1\",\"evidence\":[\"psa-token\"]}\n",
-		hex, implementation, text, batch);
-	buf_free(&info);
-	buf_free(&csr);
-	EVP_PKEY_free(rot);
-	EVP_PKEY_free(key);
-}
-
-static int prepare(const struct options *o)
-{
-	FILE *records = fopen(o->records, "w"), *keys = fopen(o->keys, "w");
-	if (!records || !keys)
-		die("open", NULL);
-	for (long i = 0; i < o->count; i++) {
-		struct prepared d = {0};
-		make_device(&d, o->batch, records);
-		if (fwrite(&d, sizeof d, 1, keys) != 1)
-			die("write", NULL);
-	}
-	return fclose(records) || fclose(keys);
-}
-
-static char *enrolment_body(const struct device *d, const char *nonce_text, const char *origin, struct fault *f)
+static char *enrolment_body(const struct device *d, const char *nonce_text, const char *origin,
+			    struct fault *f)
 {
 	uint8_t nonce[NONCE_SIZE], b[BINDING_SIZE];
 	size_t n;
@@ -151,8 +97,10 @@ static char *enrolment_body(const struct device *d, const char *nonce_text, cons
 	base64_encode(buf_view(&token), evidence_text);
 	buf_printf(&text,
 		   "{\"csr\":\"%s\",\"evidence\":{\"type\":\"psa-token\",\"value\":\"%s\"},\"nonce\":\"%s\","
-		   "\"audience\":\"%s\",\"mode\":\"C\"}",
+		   "\"audience\":\"%s\",\"mode\":\"C\"",
 		   csr_text, evidence_text, nonce_text, origin);
+	add_chain(&text, d->chain);
+	buf_str(&text, "}");
 	body = buf_take_str(&text);
 out:
 	buf_free(&payload);
@@ -191,7 +139,8 @@ static void take_off(struct run *r, struct flight *flight)
 }
 
 /* The enrolment that goes with the challenge; false with the fault set where there is none. */
-static bool post_enrolment(const struct run *r, struct flight *flight, const json_t *challenge, struct fault *f)
+static bool post_enrolment(const struct run *r, struct flight *flight, const json_t *challenge,
+			   struct fault *f)
 {
 	const char *nonce = json_string_value(json_object_get(challenge, "nonce"));
 	char *body = nonce ? enrolment_body(&r->devices[flight->i], nonce, r->o->gateway, f) : NULL;
@@ -212,7 +161,8 @@ static void keep_certificate(const struct run *r, const struct flight *flight, c
 	const struct bytes key = r->devices[flight->i].key;
 	const uint8_t *der = key.p;
 	char path[PATH_MAX];
-	snprintf(path, sizeof path, "%s/%s.pem", r->o->out, json_string_value(json_object_get(answer, "thing")));
+	snprintf(path, sizeof path, "%s/%s.pem", r->o->out,
+		 json_string_value(json_object_get(answer, "thing")));
 	FILE *file = fopen(path, "w");
 	EVP_PKEY *parsed = d2i_AutoPrivateKey_ex(NULL, &der, (long)key.n, crypto_ctx(), NULL);
 	if (!file || !parsed)
@@ -231,8 +181,10 @@ static void take_answer(struct run *r, struct flight *flight, const struct excha
 	struct fault f = {.text = "no nonce in a challenge"};
 	json_t *object = json_loadb((const char *)a->body.p, a->body.n, 0, NULL);
 	bool done = flight->enrolling || !r->devices;
-	if (a->status != 201 || (flight->enrolling && !json_is_string(json_object_get(object, "certificatePem")))) {
-		refuse(&f, REASON_INTERNAL, "status %d: %.*s", a->status, (int)(a->body.n < 200 ? a->body.n : 200), a->body.p);
+	if (a->status != 201 ||
+	    (flight->enrolling && !json_is_string(json_object_get(object, "certificatePem")))) {
+		refuse(&f, REASON_INTERNAL, "status %d: %.*s", a->status,
+		       (int)(a->body.n < 200 ? a->body.n : 200), a->body.p);
 		land(r, flight, &f);
 	} else if (done) {
 		if (flight->enrolling && r->o->out)
@@ -251,10 +203,16 @@ static short fly(struct run *r, struct flight *flight)
 		struct exchange_answer answer;
 		struct fault f = {.text = "the connection ended without an answer"};
 		switch (exchange_step(flight->connection, &answer)) {
-		case EXCHANGE_READS: return POLLIN;
-		case EXCHANGE_WRITES: return POLLOUT;
-		case EXCHANGE_FAILED: land(r, flight, &f); break;
-		case EXCHANGE_ANSWERED: take_answer(r, flight, &answer); break;
+		case EXCHANGE_READS:
+			return POLLIN;
+		case EXCHANGE_WRITES:
+			return POLLOUT;
+		case EXCHANGE_FAILED:
+			land(r, flight, &f);
+			break;
+		case EXCHANGE_ANSWERED:
+			take_answer(r, flight, &answer);
+			break;
 		}
 	}
 	return 0;
@@ -302,7 +260,8 @@ static double own_cpu(void)
 {
 	struct rusage u;
 	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static int drive(const struct options *o, const struct device *devices, long total)
@@ -322,8 +281,8 @@ static int drive(const struct options *o, const struct device *devices, long tot
 	double wall = (double)(clock_monotonic_us() - start) / 1e6;
 	qsort(r.ms, (size_t)total, sizeof *r.ms, by_value);
 	json_t *report = json_pack("{s:I,s:I,s:f,s:f,s:f,s:f,s:s}", "requests", (json_int_t)total, "failures",
-				   (json_int_t)r.failed, "wall_s", wall, "generator_cpu_s",
-				   own_cpu() - cpu, "p50_ms", r.ms[total / 2], "p99_ms", r.ms[total * 99 / 100],
+				   (json_int_t)r.failed, "wall_s", wall, "generator_cpu_s", own_cpu() - cpu,
+				   "p50_ms", r.ms[total / 2], "p99_ms", r.ms[total * 99 / 100],
 				   "first_failure", r.first_failure.text);
 	json_dumpf(report, stdout, 0);
 	putchar('\n');
@@ -346,23 +305,40 @@ static void load_device(const struct prepared *from, struct device *to)
 		die("a Root of Trust key", NULL);
 }
 
+static void load_chains(const struct options *o, struct buf *file, struct device *devices, long count)
+{
+	struct fault f;
+	if (!o->chains)
+		return;
+	if (!file_read(o->chains, (size_t)1 << 32, file, &f).ok)
+		die("chains", &f);
+	const struct prepared_chain *chains = (const void *)file->p;
+	if ((long)(file->n / sizeof *chains) < o->from + count)
+		die("fewer chains than keys", NULL);
+	for (long i = 0; i < count; i++)
+		devices[i].chain = bytes_of(chains[o->from + i].chain, chains[o->from + i].size);
+}
+
 static int enrol(const struct options *o)
 {
 	struct fault f;
-	struct buf keys;
+	struct buf keys, chains = {0};
 	if (!file_read(o->keys, (size_t)1 << 32, &keys, &f).ok)
 		die("keys", &f);
 	const struct prepared *prepared = (const void *)keys.p;
-	long count = (long)(keys.n / sizeof *prepared), to = o->to && o->to < count ? o->to : count, n = to - o->from;
+	long count = (long)(keys.n / sizeof *prepared), to = o->to && o->to < count ? o->to : count,
+	     n = to - o->from;
 	struct device *devices = calloc(n > 0 ? (size_t)n : 1, sizeof *devices);
 	if (!devices)
 		die("memory", NULL);
 	for (long i = 0; i < n; i++)
 		load_device(&prepared[o->from + i], &devices[i]);
+	load_chains(o, &chains, devices, n);
 	int rc = n > 0 ? drive(o, devices, n) : 1;
 	for (long i = 0; i < n; i++)
 		EVP_PKEY_free(devices[i].rot);
 	free(devices);
+	buf_free(&chains);
 	buf_free(&keys);
 	return rc;
 }
@@ -370,31 +346,57 @@ static int enrol(const struct options *o)
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{"count", 1, 0, 'n'},	{"records", 1, 0, 'r'}, {"keys", 1, 0, 'k'}, {"gateway", 1, 0, 'g'},
-		{"ca", 1, 0, 'c'},	{"concurrency", 1, 0, 'j'}, {"from", 1, 0, 'f'}, {"to", 1, 0, 't'},
-		{"batch", 1, 0, 'b'},	{"out", 1, 0, 'o'},	{0},
+		{"count", 1, 0, 'n'},	{"records", 1, 0, 'r'}, {"keys", 1, 0, 'k'},
+		{"gateway", 1, 0, 'g'}, {"ca", 1, 0, 'c'},	{"concurrency", 1, 0, 'j'},
+		{"from", 1, 0, 'f'},	{"to", 1, 0, 't'},	{"batch", 1, 0, 'b'},
+		{"out", 1, 0, 'o'},	{"chains", 1, 0, 'p'},	{0},
 	};
 	struct options o = {.verb = argc > 1 ? argv[1] : "", .concurrency = 64, .batch = "BENCH"};
 	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;)
 		switch (c) {
-		case 'n': o.count = atol(optarg); break;
-		case 'r': o.records = optarg; break;
-		case 'k': o.keys = optarg; break;
-		case 'g': o.gateway = optarg; break;
-		case 'c': o.ca = optarg; break;
-		case 'j': o.concurrency = atol(optarg); break;
-		case 'f': o.from = atol(optarg); break;
-		case 't': o.to = atol(optarg); break;
-		case 'b': o.batch = optarg; break;
-		case 'o': o.out = optarg; break;
-		default: return 2;
+		case 'n':
+			o.count = atol(optarg);
+			break;
+		case 'r':
+			o.records = optarg;
+			break;
+		case 'k':
+			o.keys = optarg;
+			break;
+		case 'g':
+			o.gateway = optarg;
+			break;
+		case 'c':
+			o.ca = optarg;
+			break;
+		case 'j':
+			o.concurrency = atol(optarg);
+			break;
+		case 'f':
+			o.from = atol(optarg);
+			break;
+		case 't':
+			o.to = atol(optarg);
+			break;
+		case 'b':
+			o.batch = optarg;
+			break;
+		case 'o':
+			o.out = optarg;
+			break;
+		case 'p':
+			o.chains = optarg;
+			break;
+		default:
+			return 2;
 		}
 	if (!strcmp(o.verb, "prepare") && o.count > 0 && o.records && o.keys)
-		return prepare(&o);
+		return prepared_make(o.records, o.keys, o.count, o.batch);
 	if (!strcmp(o.verb, "enrol") && o.keys && o.gateway && o.ca)
 		return enrol(&o);
 	if (!strcmp(o.verb, "challenge") && o.gateway && o.ca && o.count > 0)
 		return drive(&o, NULL, o.count);
-	fprintf(stderr, "usage: loadgen prepare|enrol|challenge; the head of bench/loadgen.c tells the options\n");
+	fprintf(stderr,
+		"usage: loadgen prepare|enrol|challenge; the head of bench/loadgen.c tells the options\n");
 	return 2;
 }
