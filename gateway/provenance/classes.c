@@ -272,12 +272,14 @@ static bool has_variant(const struct provenance_class *c, const struct chain_var
 	return false;
 }
 
-/* What `c` takes, `other` takes, too. A chain of another programme than the other's is none that its devices have. */
+/* What `c` takes, `other` takes, too: without a chain, unless it is required. A chain of another programme than the other's
+ * is none that its devices have. */
 static bool asks_as_much(const struct provenance_class *c, const struct provenance_class *other)
 {
 	if (c->mode < other->mode)
 		return false;
-	if (other->mode == CLASS_OFF || memcmp(c->programme.id, other->programme.id, PROGRAMME_ID_SIZE) != 0)
+	if (other->mode != CLASS_REQUIRED ||
+	    memcmp(c->programme.id, other->programme.id, PROGRAMME_ID_SIZE) != 0)
 		return true;
 	for (size_t i = 0; i < c->rules.variant_count; i++)
 		if (!has_variant(other, &c->rules.variants[i]))

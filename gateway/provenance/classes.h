@@ -46,7 +46,7 @@ void provenance_classes_free(struct provenance_classes *c);
 
 /* The class of a device with this evidence; NULL where no class is for it. Evidence that names no implementation ID
  * may be of any device: it is of the class without one, and of none where another class asks for more than that: by its
- * mode, or, of one programme, by its variants or lines. */
+ * mode, or, required and of the same programme, by its variants or lines. */
 const struct provenance_class *provenance_class_of(const struct provenance_classes *c,
 						   const struct evidence *e);
 /* Statements of this line count. */

@@ -64,8 +64,11 @@ static void test_evidence_that_names_no_class_is_of_the_rest_that_asks_as_much(v
 	assert_true(is_taken(&r));
 	add_line(&r.items[REST], 1);
 	assert_true(is_taken(&r));
-	r.items[PARTS].mode = CLASS_OFF;
 	add_variant(&r.items[REST], 1, false);
+	assert_false(is_taken(&r));
+	r.items[PARTS].mode = CLASS_OPTIONAL;
+	assert_true(is_taken(&r));
+	r.items[PARTS].mode = CLASS_OFF;
 	assert_true(is_taken(&r));
 }
 
