@@ -138,35 +138,19 @@ static outcome step_format(struct check *k, struct fault *f)
 	return o;
 }
 
-static outcome of_programme(const struct check *k, const struct provenance_object *o,
-			    const uint8_t programme[PROGRAMME_ID_SIZE], const uint8_t *key, struct fault *f)
-{
-	if (memcmp(programme, k->programme.id, PROGRAMME_ID_SIZE) != 0)
-		return refuse(f, REASON_CHAIN_PROGRAMME, "it is of another programme");
-	return provenance_verify(o, key, f);
-}
-
 static outcome step_lines(struct check *k, struct fault *f)
 {
 	outcome o = DONE;
-	for (size_t i = 0; o.ok && i < k->line_count; i++) {
-		struct line_record *r = &k->lines[i];
-		o = line_record_read(buf_view(&k->line_files[i]), r, f);
-		if (o.ok)
-			o = of_programme(k, &r->object, r->programme, k->programme.line_authority_key, f);
-	}
+	for (size_t i = 0; o.ok && i < k->line_count; i++)
+		o = programme_line_record(&k->programme, buf_view(&k->line_files[i]), &k->lines[i], f);
 	return o;
 }
 
 static outcome step_orders(struct check *k, struct fault *f)
 {
 	outcome o = DONE;
-	for (size_t i = 0; o.ok && i < k->order_count; i++) {
-		struct work_order *w = &k->orders[i];
-		o = work_order_read(buf_view(&k->order_files[i]), w, f);
-		if (o.ok)
-			o = of_programme(k, &w->object, w->programme, k->programme.programme_key, f);
-	}
+	for (size_t i = 0; o.ok && i < k->order_count; i++)
+		o = programme_work_order(&k->programme, buf_view(&k->order_files[i]), &k->orders[i], f);
 	return o;
 }
 
@@ -344,8 +328,7 @@ static int chain_check_run(struct ctl *c, const struct arguments *a)
 }
 
 static const struct option_spec chain_options[] = {
-	{"programme", "FILE",
-	 "programme.json: whose chain it should be, and the keys to check with"},
+	{"programme", "FILE", "programme.json: whose chain it should be, and the keys to check with"},
 	{"instance-id", "HEX", "instance ID of the device that the chain should be of, 66 digits"},
 	{"line", "FILE...", "a line record; of two for a line, the later version counts"},
 	{"order", "FILE...", "a work order"},

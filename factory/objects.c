@@ -11,15 +11,6 @@ static outcome in_file(const char *path, const struct fault *own, struct fault *
 	return refuse(f, own->reason, "%.120s: %s", path, own->text);
 }
 
-static outcome check_source(const uint8_t programme_id[PROGRAMME_ID_SIZE], const struct programme *programme,
-			    const struct provenance_object *object, const uint8_t *key, struct fault *f)
-{
-	if (memcmp(programme_id, programme->id, PROGRAMME_ID_SIZE) != 0)
-		return refuse(f, REASON_CHAIN_PROGRAMME, "it is of another programme than %s",
-			      programme->name);
-	return provenance_verify(object, key, f);
-}
-
 outcome held_order_load(const char *path, const struct programme *programme, struct held_order *out,
 			struct fault *f)
 {
@@ -28,10 +19,7 @@ outcome held_order_load(const char *path, const struct programme *programme, str
 	outcome r = file_read(path, PROVENANCE_OBJECT_MAX, &out->bytes, f);
 	if (!r.ok)
 		return r;
-	r = work_order_read(buf_view(&out->bytes), &out->order, &own);
-	if (r.ok)
-		r = check_source(out->order.programme, programme, &out->order.object,
-				 programme->programme_key, &own);
+	r = programme_work_order(programme, buf_view(&out->bytes), &out->order, &own);
 	if (r.ok)
 		return r;
 	buf_free(&out->bytes);
@@ -46,10 +34,7 @@ outcome held_record_load(const char *path, const struct programme *programme, st
 	outcome r = file_read(path, PROVENANCE_OBJECT_MAX, &out->bytes, f);
 	if (!r.ok)
 		return r;
-	r = line_record_read(buf_view(&out->bytes), &out->record, &own);
-	if (r.ok)
-		r = check_source(out->record.programme, programme, &out->record.object,
-				 programme->line_authority_key, &own);
+	r = programme_line_record(programme, buf_view(&out->bytes), &out->record, &own);
 	if (r.ok)
 		return r;
 	buf_free(&out->bytes);

@@ -6,9 +6,7 @@
 #ifndef MOORING_FACTORY_OBJECTS_H
 #define MOORING_FACTORY_OBJECTS_H
 
-#include "common/provenance/line_record.h"
 #include "common/provenance/programme.h"
-#include "common/provenance/work_order.h"
 
 enum { LINE_ID_HEX = HEX_SIZE(KEY_ID_SIZE), OBJECTS_FILE_MAX = 1 << 30 };
 

@@ -4,14 +4,6 @@
 
 #include <string.h>
 
-static outcome check_programme(const struct factory_register *r, const uint8_t *programme, struct fault *f)
-{
-	return memcmp(programme, r->log.programme.id, PROGRAMME_ID_SIZE)
-		       ? refuse(f, REASON_CHAIN_PROGRAMME, "it is of another programme than %s",
-				r->log.programme.name)
-		       : DONE;
-}
-
 static outcome append(struct factory_register *r, struct bytes object, struct fault *f)
 {
 	outcome o = register_log_append(&r->log, object, r->now, f);
@@ -27,11 +19,7 @@ static outcome check_record(const struct factory_register *r, struct bytes objec
 {
 	struct line_record record, last;
 	uint8_t line[KEY_ID_SIZE];
-	outcome o = line_record_read(object, &record, f);
-	if (o.ok)
-		o = check_programme(r, record.programme, f);
-	if (o.ok)
-		o = provenance_verify(&record.object, r->log.programme.line_authority_key, f);
+	outcome o = programme_line_record(&r->log.programme, object, &record, f);
 	if (!o.ok)
 		return o;
 	provenance_key_id(record.key, line);
@@ -51,11 +39,7 @@ static outcome check_record(const struct factory_register *r, struct bytes objec
 static outcome check_order(const struct factory_register *r, struct bytes object, struct fault *f)
 {
 	struct work_order order;
-	outcome o = work_order_read(object, &order, f);
-	if (o.ok)
-		o = check_programme(r, order.programme, f);
-	if (o.ok)
-		o = provenance_verify(&order.object, r->log.programme.programme_key, f);
+	outcome o = programme_work_order(&r->log.programme, object, &order, f);
 	if (o.ok && register_index_order(&r->index, order.line, order.batch, order.stage))
 		o = refuse(f, REASON_CONFLICT,
 			   "there is another order for this line, stage %lld of batch %s: a further one "
@@ -181,8 +165,9 @@ static outcome check_statement(const struct factory_register *r, struct bytes ob
 {
 	struct admitted a = {0};
 	outcome o = stage_statement_read(object, &a.statement, f);
-	if (o.ok)
-		o = check_programme(r, a.statement.programme, f);
+	if (o.ok && memcmp(a.statement.programme, r->log.programme.id, PROGRAMME_ID_SIZE) != 0)
+		o = refuse(f, REASON_CHAIN_PROGRAMME, "it is of another programme than %s",
+			   r->log.programme.name);
 	if (o.ok)
 		o = check_line(r, &a, f);
 	if (o.ok)

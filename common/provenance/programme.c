@@ -106,3 +106,28 @@ outcome programme_save(const char *path, const struct programme *p, struct fault
 	buf_free(&contents);
 	return o;
 }
+
+/* ---- what a programme says of lines and orders ---- */
+
+static outcome check_source(const struct programme *p, const uint8_t id[PROGRAMME_ID_SIZE],
+			    const struct provenance_object *object, const uint8_t key[P256_POINT_SIZE],
+			    struct fault *f)
+{
+	if (memcmp(id, p->id, PROGRAMME_ID_SIZE) != 0)
+		return refuse(f, REASON_CHAIN_PROGRAMME, "it is of another programme than %s", p->name);
+	return provenance_verify(object, key, f);
+}
+
+outcome programme_line_record(const struct programme *p, struct bytes in, struct line_record *out,
+			      struct fault *f)
+{
+	outcome o = line_record_read(in, out, f);
+	return o.ok ? check_source(p, out->programme, &out->object, p->line_authority_key, f) : o;
+}
+
+outcome programme_work_order(const struct programme *p, struct bytes in, struct work_order *out,
+			     struct fault *f)
+{
+	outcome o = work_order_read(in, out, f);
+	return o.ok ? check_source(p, out->programme, &out->object, p->programme_key, f) : o;
+}

@@ -10,7 +10,8 @@
 #ifndef MOORING_PROGRAMME_H
 #define MOORING_PROGRAMME_H
 
-#include "common/provenance/provenance.h"
+#include "common/provenance/line_record.h"
+#include "common/provenance/work_order.h"
 
 enum { PROGRAMME_NAME_SIZE = 65, PROGRAMME_FILE_MAX = 4096 };
 
@@ -28,5 +29,12 @@ MUST_USE outcome programme_load(const char *path, struct programme *out, struct 
 MUST_USE outcome programme_parse(struct bytes text, const char *what, struct programme *out, struct fault *f);
 /* Mode 0644, durable; REASON_CONFIG where programme_load would refuse it. */
 MUST_USE outcome programme_save(const char *path, const struct programme *p, struct fault *f);
+
+/* A line record or work order of this programme, signed with the key that it has for them: the readers' reasons,
+ * REASON_CHAIN_PROGRAMME, REASON_PROVENANCE_SIGNATURE. `out` views `in`. */
+MUST_USE outcome programme_line_record(const struct programme *p, struct bytes in, struct line_record *out,
+				       struct fault *f);
+MUST_USE outcome programme_work_order(const struct programme *p, struct bytes in, struct work_order *out,
+				      struct fault *f);
 
 #endif

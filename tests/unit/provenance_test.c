@@ -624,6 +624,37 @@ static void test_a_programme_with_a_member_too_few_or_many_or_wrong_is_refused(v
 	refused_for(programme_parse(bytes_str(text), "p.json", &p, &f), &f, REASON_CONFIG, "no point");
 }
 
+static void test_a_record_and_an_order_are_of_the_programme_and_its_own_keys(void **state)
+{
+	(void)state;
+	struct line_record record_in = record(), record_out;
+	struct work_order order_in = order(), order_out;
+	struct buf r = {0}, o = {0};
+	struct fault f;
+	EVP_PKEY *other_key = p256_key_generate();
+	struct programme of_orders = {.id = {1}, .name = "x"}, of_records = of_orders;
+	assert_true(provenance_point(other_key, of_orders.line_authority_key));
+	memcpy(of_orders.programme_key, point, sizeof point);
+	memcpy(of_records.line_authority_key, point, sizeof point);
+	memcpy(of_records.programme_key, of_orders.line_authority_key, sizeof point);
+	accepted(line_record_sign(&r, &record_in, key, &f), &f, "sign");
+	accepted(work_order_sign(&o, &order_in, key, &f), &f, "sign");
+	accepted(programme_line_record(&of_records, buf_view(&r), &record_out, &f), &f, "its record");
+	accepted(programme_work_order(&of_orders, buf_view(&o), &order_out, &f), &f, "its order");
+	refused_for(programme_line_record(&of_orders, buf_view(&r), &record_out, &f), &f,
+		    REASON_PROVENANCE_SIGNATURE, "a record by the programme key");
+	refused_for(programme_work_order(&of_records, buf_view(&o), &order_out, &f), &f,
+		    REASON_PROVENANCE_SIGNATURE, "an order by the line authority");
+	of_records.id[0] = of_orders.id[0] = 2;
+	refused_for(programme_line_record(&of_records, buf_view(&r), &record_out, &f), &f,
+		    REASON_CHAIN_PROGRAMME, "another's record");
+	refused_for(programme_work_order(&of_orders, buf_view(&o), &order_out, &f), &f,
+		    REASON_CHAIN_PROGRAMME, "another's order");
+	buf_free(&r);
+	buf_free(&o);
+	EVP_PKEY_free(other_key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -643,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_names_and_hashes_are_what_the_formats_say),
 		cmocka_unit_test(test_a_published_test_key_countersigns_only_where_allowed),
 		cmocka_unit_test(test_a_programme_loads_as_it_was_saved),
+		cmocka_unit_test(test_a_record_and_an_order_are_of_the_programme_and_its_own_keys),
 		cmocka_unit_test(test_a_programme_with_a_member_too_few_or_many_or_wrong_is_refused),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
