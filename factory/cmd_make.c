@@ -25,12 +25,12 @@ static const char *either(const char *value, const char *otherwise)
 	return value ? value : otherwise;
 }
 
-static outcome take_order(const struct arguments *a, struct factory_order *o, struct fault *f)
+static outcome take_request(const struct arguments *a, struct make_request *o, struct fault *f)
 {
 	long count = 0;
 	const char *evidence = either(argument(a, "evidence"), "both");
 	bool both = !strcmp(evidence, "both");
-	*o = (struct factory_order){
+	*o = (struct make_request){
 		.batch = either(argument(a, "batch"), "B1"),
 		.model = either(argument(a, "model"), "thermo-1"),
 		.rot_key_file = argument(a, "rot-key"),
@@ -50,12 +50,12 @@ static outcome take_order(const struct arguments *a, struct factory_order *o, st
 
 static int make(struct ctl *c, const struct arguments *a)
 {
-	struct factory_order o;
+	struct make_request o;
 	struct fault f;
 	(void)c;
-	if (!take_order(a, &o, &f).ok)
+	if (!take_request(a, &o, &f).ok)
 		return ctl_usage("make: %s", f.text);
-	if (!factory_make(&o, &f).ok)
+	if (!make_devices(&o, &f).ok)
 		return ctl_fail(&f);
 	printf("%llu device%s of batch %s, model %s: %s/records.ndjson\n", (unsigned long long)o.count,
 	       o.count == 1 ? "" : "s", o.batch, o.model, o.folder);

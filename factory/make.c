@@ -10,8 +10,8 @@
 
 enum { PATH_ROOM = 4096, RECORD_ROOM = 1024, NAME_MAX_LENGTH = 64 };
 
-struct line {
-	const struct factory_order *order;
+struct making {
+	const struct make_request *request;
 	FILE *records;
 	char implementation_id[HEX_SIZE(SHA256_SIZE)];
 	char software_signer[HEX_SIZE(SHA256_SIZE)];
@@ -32,26 +32,26 @@ static outcome make_folder(const char *path, mode_t mode, struct fault *f)
 	return mkdir(path, mode) && errno != EEXIST ? file_fault(f, errno, "make", path) : DONE;
 }
 
-static outcome get_key(const struct factory_order *order, EVP_PKEY **out, struct fault *f)
+static outcome get_key(const struct make_request *request, EVP_PKEY **out, struct fault *f)
 {
-	if (!order->rot_key_file) {
+	if (!request->rot_key_file) {
 		*out = p256_key_generate();
 		return *out ? DONE : crypto_fault(f, "a RoT key");
 	}
-	outcome r = key_load_private_pem(order->rot_key_file, out, f);
+	outcome r = key_load_private_pem(request->rot_key_file, out, f);
 	if (r.ok && ec_key_bits(*out) != 256) {
 		EVP_PKEY_free(*out);
-		return refuse(f, REASON_CRYPTO, "%s: not a P-256 key", order->rot_key_file);
+		return refuse(f, REASON_CRYPTO, "%s: not a P-256 key", request->rot_key_file);
 	}
 	return r;
 }
 
-static outcome inject(const struct line *l, uint64_t n, EVP_PKEY *key, const char *instance_id,
+static outcome inject(const struct making *m, uint64_t n, EVP_PKEY *key, const char *instance_id,
 		      struct fault *f)
 {
 	char device[PATH_ROOM - 64], secure[PATH_ROOM - 32], path[PATH_ROOM];
 	struct buf identity = {0};
-	snprintf(device, sizeof device, "%s/%llu", l->order->folder, (unsigned long long)n);
+	snprintf(device, sizeof device, "%s/%llu", m->request->folder, (unsigned long long)n);
 	snprintf(secure, sizeof secure, "%s/secure", device);
 	outcome r = make_folder(device, 0755, f);
 	if (r.ok)
@@ -63,7 +63,8 @@ static outcome inject(const struct line *l, uint64_t n, EVP_PKEY *key, const cha
 		   "{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"software_signer\":\"%s\","
 		   "\"batch\":\"%s\","
 		   "\"model\":\"%s\"}\n",
-		   instance_id, l->implementation_id, l->software_signer, l->order->batch, l->order->model);
+		   instance_id, m->implementation_id, m->software_signer, m->request->batch,
+		   m->request->model);
 	snprintf(path, sizeof path, "%s/identity.json", secure);
 	if (r.ok)
 		r = identity.failed ? refuse(f, REASON_NO_MEMORY, "no memory for an identity")
@@ -72,9 +73,9 @@ static outcome inject(const struct line *l, uint64_t n, EVP_PKEY *key, const cha
 	return r;
 }
 
-static outcome write_record(const struct line *l, EVP_PKEY *key, const char *instance_id, struct fault *f)
+static outcome write_record(const struct making *m, EVP_PKEY *key, const char *instance_id, struct fault *f)
 {
-	const struct factory_order *o = l->order;
+	const struct make_request *o = m->request;
 	uint8_t spki[SPKI_MAX];
 	char public_key[BASE64_SIZE(SPKI_MAX)];
 	size_t n = ec_key_to_spki(key, spki, sizeof spki);
@@ -82,31 +83,31 @@ static outcome write_record(const struct line *l, EVP_PKEY *key, const char *ins
 		return crypto_fault(f, "a RoT public key");
 	base64_encode(bytes_of(spki, n), public_key);
 	int written = fprintf(
-		l->records,
+		m->records,
 		"{\"instance_id\":\"%s\",\"implementation_id\":\"%s\",\"public_key\":\"%s\",\"batch\":\"%s\","
 		"\"model\":\"%s\",\"evidence\":[%s%s%s]}\n",
-		instance_id, l->implementation_id, public_key, o->batch, o->model,
+		instance_id, m->implementation_id, public_key, o->batch, o->model,
 		o->psa_token ? "\"psa-token\"" : "", o->psa_token && o->cose_csr ? "," : "",
 		o->cose_csr ? "\"cose-csr\"" : "");
 	return written < 0 ? file_fault(f, errno, "write", "records.ndjson") : DONE;
 }
 
-static outcome make_one(const struct line *l, uint64_t n, struct fault *f)
+static outcome make_one(const struct making *m, uint64_t n, struct fault *f)
 {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	char hex[INSTANCE_ID_HEX];
 	EVP_PKEY *key;
-	outcome r = get_key(l->order, &key, f);
+	outcome r = get_key(m->request, &key, f);
 	if (!r.ok)
 		return r;
 	if (evidence_instance_id(key, instance_id))
 		hex_encode(bytes_of(instance_id, sizeof instance_id), hex);
 	else
 		r = crypto_fault(f, "an instance ID");
-	if (r.ok && !l->order->records_only)
-		r = inject(l, n, key, hex, f);
+	if (r.ok && !m->request->records_only)
+		r = inject(m, n, key, hex, f);
 	if (r.ok)
-		r = write_record(l, key, hex, f);
+		r = write_record(m, key, hex, f);
 	EVP_PKEY_free(key);
 	return r;
 }
@@ -118,7 +119,7 @@ static bool is_plain(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
-static outcome check_order(const struct factory_order *o, struct fault *f)
+static outcome check_request(const struct make_request *o, struct fault *f)
 {
 	if (!is_plain(o->batch) || !is_plain(o->model))
 		return refuse(f, REASON_BAD_FIELD, "batch and model are 1 to %d of A-Z a-z 0-9 . _ -",
@@ -130,49 +131,49 @@ static outcome check_order(const struct factory_order *o, struct fault *f)
 	return DONE;
 }
 
-static outcome open_records(struct line *l, const char *part, const char *path, struct fault *f)
+static outcome open_records(struct making *m, const char *part, const char *path, struct fault *f)
 {
-	outcome r = make_folder(l->order->folder, 0755, f);
+	outcome r = make_folder(m->request->folder, 0755, f);
 	if (!r.ok)
 		return r;
 	if (!access(path, F_OK))
 		return refuse(f, REASON_CONFLICT, "%s exists: a batch is made once; give it another folder",
 			      path);
-	l->records = fopen(part, "we");
-	return l->records ? DONE : file_fault(f, errno, "create", part);
+	m->records = fopen(part, "we");
+	return m->records ? DONE : file_fault(f, errno, "create", part);
 }
 
-static outcome close_records(struct line *l, outcome r, const char *part, const char *path, struct fault *f)
+static outcome close_records(struct making *m, outcome r, const char *part, const char *path, struct fault *f)
 {
-	if (r.ok && (fflush(l->records) || fsync(fileno(l->records))))
+	if (r.ok && (fflush(m->records) || fsync(fileno(m->records))))
 		r = file_fault(f, errno, "write", part);
-	if (fclose(l->records) && r.ok)
+	if (fclose(m->records) && r.ok)
 		r = file_fault(f, errno, "write", part);
 	if (r.ok && rename(part, path))
 		r = file_fault(f, errno, "rename to", path);
 	return r;
 }
 
-outcome factory_make(const struct factory_order *order, struct fault *f)
+outcome make_devices(const struct make_request *request, struct fault *f)
 {
-	struct line l = {.order = order};
+	struct making m = {.request = request};
 	char path[PATH_ROOM], part[PATH_ROOM + 8];
-	outcome r = check_order(order, f);
-	if (r.ok && strlen(order->folder) > PATH_ROOM / 2)
-		r = file_fault(f, ENAMETOOLONG, "make", order->folder);
+	outcome r = check_request(request, f);
+	if (r.ok && strlen(request->folder) > PATH_ROOM / 2)
+		r = file_fault(f, ENAMETOOLONG, "make", request->folder);
 	if (!r.ok)
 		return r;
-	snprintf(path, sizeof path, "%s/records.ndjson", order->folder);
+	snprintf(path, sizeof path, "%s/records.ndjson", request->folder);
 	snprintf(part, sizeof part, "%s.part", path);
-	hex_of("mooring-implementation/1", order->model, l.implementation_id);
-	hex_of("mooring-software-signer/1", order->model, l.software_signer);
-	r = open_records(&l, part, path, f);
+	hex_of("mooring-implementation/1", request->model, m.implementation_id);
+	hex_of("mooring-software-signer/1", request->model, m.software_signer);
+	r = open_records(&m, part, path, f);
 	if (!r.ok)
 		return r;
-	for (uint64_t n = 1; r.ok && n <= order->count; n++) {
-		r = make_one(&l, n, f);
-		if (r.ok && order->progress)
-			order->progress(n, order->count);
+	for (uint64_t n = 1; r.ok && n <= request->count; n++) {
+		r = make_one(&m, n, f);
+		if (r.ok && request->progress)
+			request->progress(n, request->count);
 	}
-	return close_records(&l, r, part, path, f);
+	return close_records(&m, r, part, path, f);
 }

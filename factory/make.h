@@ -6,7 +6,7 @@
 
 #include "common/evidence/evidence.h"
 
-struct factory_order {
+struct make_request {
 	uint64_t count;
 	const char *folder; /* OUT: <n>/secure/{rot.key,identity.json} for n from 1, and records.ndjson */
 	const char *batch;
@@ -19,6 +19,6 @@ struct factory_order {
 
 /* Each device is on disk before its record is; records.ndjson appears when all are. REASON_CONFLICT where OUT
  * has records already. */
-MUST_USE outcome factory_make(const struct factory_order *order, struct fault *f);
+MUST_USE outcome make_devices(const struct make_request *request, struct fault *f);
 
 #endif

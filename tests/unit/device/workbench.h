@@ -26,13 +26,13 @@ static inline void workbench_make(struct workbench *w)
 	struct fault f = {0};
 	strcpy(w->folder, "/tmp/workbench.XXXXXX");
 	assert_non_null(mkdtemp(w->folder));
-	const struct factory_order order = {.count = 1,
-					    .folder = w->folder,
-					    .batch = "B1",
-					    .model = "thermo-1",
-					    .psa_token = true,
-					    .cose_csr = true};
-	if (!factory_make(&order, &f).ok)
+	const struct make_request request = {.count = 1,
+					     .folder = w->folder,
+					     .batch = "B1",
+					     .model = "thermo-1",
+					     .psa_token = true,
+					     .cose_csr = true};
+	if (!make_devices(&request, &f).ok)
 		fail_msg("%s", f.text);
 	snprintf(w->device, sizeof w->device, "%s/1", w->folder);
 	snprintf(w->secure, sizeof w->secure, "%s/secure", w->device);
