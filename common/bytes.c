@@ -21,6 +21,11 @@ uint32_t bytes_be32(const uint8_t p[4])
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+uint64_t bytes_be64(const uint8_t p[8])
+{
+	return (uint64_t)bytes_be32(p) << 32 | bytes_be32(p + 4);
+}
+
 bool bytes_equal(struct bytes a, struct bytes b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
@@ -103,6 +108,12 @@ void buf_be32(struct buf *b, uint32_t v)
 {
 	uint8_t be[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
 	buf_add(b, be, sizeof be);
+}
+
+void buf_be64(struct buf *b, uint64_t v)
+{
+	buf_be32(b, (uint32_t)(v >> 32));
+	buf_be32(b, (uint32_t)v);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

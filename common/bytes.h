@@ -17,8 +17,9 @@ struct bytes {
 
 struct bytes bytes_of(const void *p, size_t n);
 struct bytes bytes_str(const char *s);
-/* What buf_be32 wrote. */
+/* What buf_be32 and buf_be64 wrote. */
 uint32_t bytes_be32(const uint8_t p[4]);
+uint64_t bytes_be64(const uint8_t p[8]);
 bool bytes_equal(struct bytes a, struct bytes b);
 /* Constant time in the contents; lengths are public. */
 bool bytes_equal_ct(struct bytes a, struct bytes b);
@@ -38,6 +39,7 @@ void buf_bytes(struct buf *b, struct bytes s);
 void buf_str(struct buf *b, const char *s);
 void buf_byte(struct buf *b, uint8_t v);
 void buf_be32(struct buf *b, uint32_t v); /* big-endian */
+void buf_be64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Drops the first n bytes. */
 void buf_consume(struct buf *b, size_t n);

@@ -2,11 +2,6 @@
 
 #include <string.h>
 
-static int64_t get_be64(const uint8_t *p)
-{
-	return (int64_t)((uint64_t)bytes_be32(p) << 32 | bytes_be32(p + 4));
-}
-
 bool register_item_read(struct bytes in, struct register_item *out, size_t *size)
 {
 	if (in.n < REGISTER_PREFIX)
@@ -15,7 +10,7 @@ bool register_item_read(struct bytes in, struct register_item *out, size_t *size
 	*size = REGISTER_PREFIX + n + SHA256_SIZE;
 	if (n == 0 || n > PROVENANCE_OBJECT_MAX || in.n < *size)
 		return false;
-	out->time = get_be64(in.p + 4);
+	out->time = (int64_t)bytes_be64(in.p + 4);
 	out->object = bytes_of(in.p + REGISTER_PREFIX, n);
 	out->head = in.p + REGISTER_PREFIX + n;
 	return out->time >= 0;
@@ -56,8 +51,7 @@ void register_item_write(struct buf *out, int64_t index, int64_t time, struct by
 	register_next(head, &e, next);
 	memcpy(head, next, sizeof next);
 	buf_be32(out, (uint32_t)object.n);
-	buf_be32(out, (uint32_t)((uint64_t)time >> 32));
-	buf_be32(out, (uint32_t)time);
+	buf_be64(out, (uint64_t)time);
 	buf_bytes(out, object);
 	buf_add(out, head, SHA256_SIZE);
 }
