@@ -216,3 +216,22 @@ outcome argument_number(const struct arguments *a, const char *name, long min, l
 			      max);
 	return DONE;
 }
+
+outcome argument_numbers(const struct arguments *a, const char *name, int max, uint8_t *out, size_t room,
+			 size_t *count, struct fault *f)
+{
+	const char *text = argument(a, name), *at = text;
+	*count = 0;
+	while (at) {
+		char *end;
+		long v = strtol(at, &end, 10);
+		if (end == at || v < 1 || v > max || *count == room || (*end && *end != ',') ||
+		    (*count && v <= out[*count - 1]))
+			return refuse(f, REASON_BAD_FIELD,
+				      "--%s: 1 to %zu numbers from 1 to %d, rising, as 1,2,4; not \"%.40s\"",
+				      name, room, max, text);
+		out[(*count)++] = (uint8_t)v;
+		at = *end ? end + 1 : NULL;
+	}
+	return DONE;
+}

@@ -7,6 +7,7 @@
 #include "common/fault.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { WORDS_MAX = 256, OPTIONS_MAX = 16, REPEATS_MAX = 64 };
 
@@ -55,5 +56,9 @@ const char *argument_next(const struct arguments *a, const char *name, size_t *a
 /* A whole number in the range, `fallback` where the option was not given. */
 MUST_USE outcome argument_number(const struct arguments *a, const char *name, long min, long max,
 				 long fallback, long *out, struct fault *f);
+/* "1,2,4": numbers from 1 to `max` (at most 255), each above the one before, at most `room` of them; *count is 0 where
+ * the option was not given. */
+MUST_USE outcome argument_numbers(const struct arguments *a, const char *name, int max, uint8_t *out,
+				  size_t room, size_t *count, struct fault *f);
 
 #endif

@@ -65,21 +65,12 @@ static outcome read_instance(const char *hex, struct check *k, struct fault *f)
 }
 
 /* "10,20,30": the one variant that the device must have been through. */
-static outcome read_stages(const char *text, struct chain_rules *rules, struct fault *f)
+static outcome read_stages(const struct arguments *a, struct chain_rules *rules, struct fault *f)
 {
 	struct chain_variant *v = &rules->variants[0];
-	for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
-		char *end;
-		long stage = strtol(at, &end, 10);
-		if (v->count == STAGES_MAX || end == at || (*end && *end != ',') || stage < 1 ||
-		    stage > STAGE_NUMBER_MAX)
-			return refuse(f, REASON_BAD_FIELD,
-				      "--stages must be 1 to %d numbers from 1 to %d, with commas",
-				      STAGES_MAX, STAGE_NUMBER_MAX);
-		v->stages[v->count++] = (uint8_t)stage;
-	}
-	rules->variant_count = text != NULL;
-	return DONE;
+	outcome o = argument_numbers(a, "stages", STAGE_NUMBER_MAX, v->stages, STAGES_MAX, &v->count, f);
+	rules->variant_count = v->count > 0;
+	return o;
 }
 
 static outcome read_all(const struct arguments *a, struct check *k, struct fault *f)
@@ -88,7 +79,7 @@ static outcome read_all(const struct arguments *a, struct check *k, struct fault
 	k->rules.allow_test_keys = argument_flag(a, "allow-test-keys");
 	outcome o = read_instance(argument(a, "instance-id"), k, f);
 	if (o.ok)
-		o = read_stages(argument(a, "stages"), &k->rules, f);
+		o = read_stages(a, &k->rules, f);
 	if (o.ok)
 		o = input_read(a->words[0], 2 * CHAIN_MAX, &k->input, &form, f);
 	if (o.ok)

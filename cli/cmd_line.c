@@ -65,10 +65,11 @@ static void print_line(const struct ctl *c, const json_t *line)
 	text_field("record says", api_text(line, "record_state"));
 	if (api_flag(line, "suspended_by_operator"))
 		text_field("operator says", "suspended");
-	snprintf(text, sizeof text, "%" PRId64, api_number(line, "version"));
-	text_field("record version", text);
-	snprintf(text, sizeof text, "%" PRId64, api_number(line, "per_hour"));
-	text_field("an hour, at most", api_number(line, "per_hour") ? text : "not said");
+	text_number("record version", api_number(line, "version"));
+	if (api_number(line, "per_hour"))
+		text_number("an hour, at most", api_number(line, "per_hour"));
+	else
+		text_field("an hour, at most", "not said");
 }
 
 static int line_show(struct ctl *c, const struct arguments *a)

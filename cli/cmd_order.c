@@ -81,8 +81,7 @@ static void print_order(const json_t *o)
 	size_t i;
 	printf("order %s%s\n", api_text(o, "order"), api_flag(o, "frozen") ? ", its batch frozen" : "");
 	text_field("batch", api_text(o, "batch"));
-	snprintf(text, sizeof text, "%" PRId64, api_number(o, "stage"));
-	text_field("stage", text);
+	text_number("stage", api_number(o, "stage"));
 	text_field("line", api_text(o, "line"));
 	text_field("used", used_text(o, text));
 	text_field("from", text_time_s(api_number(o, "not_before"), when));

@@ -248,8 +248,7 @@ static void print_programme(const json_t *p)
 	snprintf(number, sizeof number, "%" PRId64 ", %" PRId64 " orders", api_number(p, "lines"),
 		 api_number(p, "orders"));
 	text_field("lines", number);
-	snprintf(number, sizeof number, "%" PRId64, api_number(p, "devices"));
-	text_field("devices", number);
+	text_number("devices", api_number(p, "devices"));
 	snprintf(number, sizeof number, "%" PRId64 " entries", api_number(p, "register_size"));
 	text_field("register", number);
 	text_field("newest entry", text_time_s(api_number(p, "register_time"), time));

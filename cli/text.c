@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,4 +107,11 @@ void text_field(const char *label, const char *value)
 	printf("  %-18s ", label);
 	text_print(value);
 	putchar('\n');
+}
+
+void text_number(const char *label, int64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof text, "%" PRId64, value);
+	text_field(label, text);
 }

@@ -27,6 +27,7 @@ enum colour text_state_colour(const char *state);
 
 /* "  label        value" */
 void text_field(const char *label, const char *value);
+void text_number(const char *label, int64_t value);
 
 /* At most 16 columns, as wide as their widest cell. Cells are copied; an empty one is "-". */
 struct table;

@@ -12,7 +12,7 @@
 static void print_record(const struct line_record *r)
 {
 	uint8_t id[KEY_ID_SIZE];
-	char hex[LINE_ID_HEX], text[TEXT_TIME_SIZE], stages[STAGES_MAX * 4 + 1] = "", number[32];
+	char hex[LINE_ID_HEX], text[TEXT_TIME_SIZE], stages[STAGES_MAX * 4 + 1] = "";
 	provenance_key_id(r->key, id);
 	line_id_hex(id, hex);
 	text_field("line", hex);
@@ -26,12 +26,9 @@ static void print_record(const struct line_record *r)
 	text_field("state", line_state_name(r->state));
 	if (r->state == LINE_REVOKED)
 		text_field("worth nothing from", text_time_s(r->revoked_from, text));
-	if (r->per_hour) {
-		snprintf(number, sizeof number, "%lld", (long long)r->per_hour);
-		text_field("per hour", number);
-	}
-	snprintf(number, sizeof number, "%lld", (long long)r->version);
-	text_field("version", number);
+	if (r->per_hour)
+		text_number("per hour", r->per_hour);
+	text_number("version", r->version);
 }
 
 static void print_record_json(const struct line_record *r)
@@ -102,8 +99,8 @@ static outcome take_terms(const struct arguments *a, struct line_record *r, stru
 	if (o.ok)
 		o = factory_need(a, "stages", &stages, f);
 	if (o.ok)
-		o = factory_numbers("stages", stages, STAGE_NUMBER_MAX, r->stages, STAGES_MAX,
-				    &r->stage_count, f);
+		o = argument_numbers(a, "stages", STAGE_NUMBER_MAX, r->stages, STAGES_MAX, &r->stage_count,
+				     f);
 	if (o.ok)
 		o = factory_need(a, "days", &days_text, f);
 	if (o.ok)

@@ -101,11 +101,9 @@ static void print_order(const struct work_order *o)
 	char text[TEXT_TIME_SIZE], id[LINE_ID_HEX], number[32];
 	line_id_hex(o->line, id);
 	text_field("batch", o->batch);
-	snprintf(number, sizeof number, "%lld", (long long)o->stage);
-	text_field("stage", number);
+	text_number("stage", o->stage);
 	text_field("line", id);
-	snprintf(number, sizeof number, "%lld", (long long)o->quota);
-	text_field("quota", number);
+	text_number("quota", o->quota);
 	text_field("from", text_time_s(o->not_before, text));
 	text_field("until", text_time_s(o->not_after, text));
 	snprintf(number, sizeof number, "%lld s later", (long long)o->register_within_s);

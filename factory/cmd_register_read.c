@@ -138,15 +138,13 @@ static int register_status(struct ctl *c, const struct arguments *a)
 {
 	struct factory_register r;
 	struct fault f;
-	char number[32];
 	outcome o = register_begin(&r, a, false, &f);
 	if (o.ok && c->json) {
 		printf("{\"entries\": %zu, \"time\": %lld}\n", r.log.count,
 		       (long long)(r.log.count ? register_log_at(&r.log, (int64_t)r.log.count).time : 0));
 	} else if (o.ok) {
 		text_field("programme", r.log.programme.name);
-		snprintf(number, sizeof number, "%zu", r.log.count);
-		text_field("entries", number);
+		text_number("entries", (int64_t)r.log.count);
 		print_head(&r);
 		o = print_orders(&r, &f);
 	}

@@ -100,26 +100,6 @@ outcome factory_time(const char *option, const char *text, int64_t now, int64_t 
 		option, text);
 }
 
-outcome factory_numbers(const char *option, const char *text, int max, uint8_t *out, size_t room,
-			size_t *count, struct fault *f)
-{
-	const char *at = text;
-	*count = 0;
-	for (;;) {
-		char *end;
-		long v = strtol(at, &end, 10);
-		if (end == at || v < 1 || v > max || *count == room || (*end && *end != ',') ||
-		    (*count && v <= out[*count - 1]))
-			return refuse(f, REASON_BAD_FIELD,
-				      "--%s: 1 to %zu numbers from 1 to %d, rising, as 1,2,4; not \"%.40s\"",
-				      option, room, max, text);
-		out[(*count)++] = (uint8_t)v;
-		if (!*end)
-			return DONE;
-		at = end + 1;
-	}
-}
-
 int factory_end(outcome r, const struct fault *f)
 {
 	return r.ok ? EXIT_DONE : ctl_fail(f);

@@ -43,9 +43,6 @@ MUST_USE outcome factory_need(const struct arguments *a, const char *name, const
 /* Unix seconds of "now", of "+12h" or "+30d" from `now` on, or of what moment_read takes. */
 MUST_USE outcome factory_time(const char *option, const char *text, int64_t now, int64_t *out,
 			      struct fault *f);
-/* "1,2,4": distinct numbers from 1 to `max`, ascending in `out`; at most `room` of them. */
-MUST_USE outcome factory_numbers(const char *option, const char *text, int max, uint8_t *out, size_t room,
-				 size_t *count, struct fault *f);
 /* What a command has come to: DONE, or the fault on standard error. */
 int factory_end(outcome r, const struct fault *f);
 

@@ -19,6 +19,7 @@ static const struct option_spec specs[] = {
 	{"state", "active|suspended", ""},
 	{"certificate", "FILE|HASH", ""},
 	{"wait", "MS", ""},
+	{"stages", "N,N", ""},
 	{NULL, NULL, NULL},
 };
 
@@ -95,9 +96,29 @@ static void test_choices_are_told_one_by_one(void **state)
 	assert_null(at);
 }
 
+static void test_a_list_of_numbers_rises_and_is_bounded(void **state)
+{
+	static const char *const wrong[] = {"", ",", "1,", "0", "256", "2,1", "1,1", "1;2", "1,2,3,4", "x"};
+	uint8_t numbers[3];
+	size_t count;
+	struct fault f;
+	(void)state;
+	assert_true(PARSE(&f, "--stages", "1,20,255").ok);
+	assert_true(argument_numbers(&parsed, "stages", 255, numbers, 3, &count, &f).ok);
+	assert_true(count == 3 && numbers[0] == 1 && numbers[1] == 20 && numbers[2] == 255);
+	assert_true(PARSE(&f, "thing").ok);
+	assert_true(argument_numbers(&parsed, "stages", 255, numbers, 3, &count, &f).ok && count == 0);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		assert_true(PARSE(&f, "--stages", wrong[i]).ok);
+		assert_false(argument_numbers(&parsed, "stages", 255, numbers, 3, &count, &f).ok);
+		assert_non_null(strstr(f.text, "--stages: 1 to 3 numbers from 1 to 255, rising"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_list_of_numbers_rises_and_is_bounded),
 		cmocka_unit_test(test_options_may_stand_anywhere_and_have_two_forms),
 		cmocka_unit_test(test_an_option_of_choices_takes_no_other_value),
 		cmocka_unit_test(test_alternatives_in_capitals_are_no_choices),
