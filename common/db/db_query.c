@@ -1,31 +1,59 @@
 #include "db_query.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { SLOTS_AT_FIRST = 64 };
 
 void conn_close(struct conn *c)
 {
-	for (size_t i = 0; i < CONN_STATEMENTS; i++)
+	for (size_t i = 0; i < c->slots; i++)
 		sqlite3_finalize(c->statements[i].statement);
+	free(c->statements);
 	sqlite3_close(c->db);
 	memset(c, 0, sizeof *c);
 }
 
-/* Open addressing by the text's address: a statement is prepared when it is first used on a connection. */
+/* Where it is, or the free slot where it would be: half of the slots are always free. */
+static struct prepared *slot_of(struct prepared *statements, size_t slots, const char *sql)
+{
+	size_t i = (uintptr_t)sql / 8 % slots;
+	while (statements[i].sql && statements[i].sql != sql)
+		i = (i + 1) % slots;
+	return &statements[i];
+}
+
+/* Makes room for one more. */
+static bool grow(struct conn *c)
+{
+	if (2 * (c->statement_count + 1) <= c->slots)
+		return true;
+	size_t slots = c->slots ? 2 * c->slots : SLOTS_AT_FIRST;
+	struct prepared *grown = calloc(slots, sizeof *grown);
+	if (!grown)
+		return false;
+	for (size_t i = 0; i < c->slots; i++)
+		if (c->statements[i].sql)
+			*slot_of(grown, slots, c->statements[i].sql) = c->statements[i];
+	free(c->statements);
+	c->statements = grown;
+	c->slots = slots;
+	return true;
+}
+
+/* NULL: the step without a statement gives the fault. */
 static sqlite3_stmt *find_statement(struct conn *c, const char *sql)
 {
-	for (size_t n = 0, i = (uintptr_t)sql / 8; n < CONN_STATEMENTS; n++, i++) {
-		size_t at = i % CONN_STATEMENTS;
-		if (c->statements[at].sql == sql)
-			return c->statements[at].statement;
-		if (c->statements[at].sql)
-			continue;
-		struct fault ignored; /* the step without a statement gives the fault */
-		if (db_prepare(c->db, sql, &c->statements[at].statement, &ignored).ok)
-			c->statements[at].sql = sql;
-		return c->statements[at].statement;
+	struct fault ignored;
+	if (!grow(c))
+		return NULL;
+	struct prepared *slot = slot_of(c->statements, c->slots, sql);
+	if (!slot->sql && db_prepare(c->db, sql, &slot->statement, &ignored).ok) {
+		slot->sql = sql;
+		c->statement_count++;
 	}
-	return NULL;
+	return slot->statement;
 }
 
 struct query query_start(struct conn *c, const char *sql)

@@ -11,15 +11,18 @@
 
 #include "db.h"
 
-enum { CONN_STATEMENTS = 128 };
+struct prepared {
+	const char *sql; /* NULL: a free slot */
+	sqlite3_stmt *statement;
+};
 
 /* For one thread at a time. All zero: closed. */
 struct conn {
 	sqlite3 *db; /* owned */
-	struct {
-		const char *sql;
-		sqlite3_stmt *statement;
-	} statements[CONN_STATEMENTS]; /* prepared when first used, found by the address of their text */
+	/* Owned: a hash table by the address of a statement's text. A statement is prepared when it is first used; the
+	 * table grows with them, so that half of its slots are always free. */
+	struct prepared *statements;
+	size_t statement_count, slots;
 };
 
 /* Closes a connection however far its opening came. */

@@ -97,6 +97,24 @@ static void test_a_statement_is_prepared_once_and_used_often(void **state)
 	assert_ptr_equal(query_start(&conn, sql_insert).statement, first);
 }
 
+/* However many statements a program has: all stay prepared, and each is found again. */
+static void test_a_connection_holds_any_number_of_statements(void **state)
+{
+	enum { MANY = 1000 };
+	static char texts[MANY][24];
+	struct fault f;
+	(void)state;
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < MANY; i++) {
+			int64_t n;
+			snprintf(texts[i], sizeof texts[i], "SELECT %d", i);
+			struct query q = query_start(&conn, texts[i]);
+			assert_true(query_number(&q, -1, &n, &f).ok);
+			assert_int_equal(n, i);
+			assert_ptr_equal(query_start(&conn, texts[i]).statement, q.statement);
+		}
+}
+
 static void test_one_number_is_read_or_its_default(void **state)
 {
 	static const char sql[] = "SELECT id FROM things WHERE name = ?";
@@ -158,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_what_is_bound_is_read_again, no_things),
 		cmocka_unit_test_setup(test_a_statement_is_prepared_once_and_used_often, no_things),
+		cmocka_unit_test_setup(test_a_connection_holds_any_number_of_statements, no_things),
 		cmocka_unit_test_setup(test_one_number_is_read_or_its_default, no_things),
 		cmocka_unit_test_setup(test_what_the_database_refuses_is_told_with_its_sql, no_things),
 		cmocka_unit_test_setup(test_a_reader_reads_and_changes_nothing, no_things),
