@@ -62,9 +62,10 @@ const struct policy_rule policy_rules[RULES + 1] = {
 			   "leave it where the document is used on AWS too"},
 	[RULE_NO_CONNECT] = {"no-connect", POLICY_NOTE, "topics are allowed, but not to connect",
 			     "allow iot:Connect, unless another policy of the certificate does"},
-	[RULE_WILL_LATE] = {"will-late", POLICY_NOTE,
-			    "a condition on the will is asked when the will is published",
-			    "leave it: an unwanted will is not published"},
+	[RULE_WILL_LATE] =
+		{"will-late", POLICY_NOTE, "a condition on the will is asked when the will is published",
+		 "leave it: an unwanted will is not published; an Allow that needs one admits nobody "
+		 "without IfExists"},
 	[RULES] = {NULL, POLICY_NOTE, NULL, NULL},
 };
 

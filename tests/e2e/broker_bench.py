@@ -64,11 +64,12 @@ class Pki:
     def path(self, name):
         return str(self.folder / name)
 
-    def issue(self, name, ca=False, server=False, lifetime_s=86400):
+    def issue(self, name, ca=False, server=False, lifetime_s=86400, subject=None):
+        """`subject` takes the place of a common name that is `name`."""
         key = self.root_key if ca else ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.utcnow()
         lifetime_s = 15 * YEAR_S if ca or server else lifetime_s
-        subject = self.root_name if ca else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        subject = self.root_name if ca else subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.root_name)
                    .public_key(key.public_key()).serial_number(x509.random_serial_number())
                    .not_valid_before(now - datetime.timedelta(days=1))
@@ -151,11 +152,11 @@ class Client:
     """A raw MQTT connection, 3.1.1 or 5: what arrives, and when, is seen as it is."""
 
     def __init__(self, broker, identity, client_id=None, version=4, clean=True, session=None, context=None,
-                 will=None, expiry=None, connect=True, **more):
+                 will=None, expiry=None, connect=True, source=None, **more):
         self.identity, self.version, self.code, self.session_present = identity, version, None, None
         self.client_id = identity.name if client_id is None else client_id
         self.context = context or tls_context(broker.pki, identity)
-        plain = socket.create_connection(("127.0.0.1", broker.port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", broker.port), timeout=10, source_address=source and (source, 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = self.context.wrap_socket(plain, server_hostname="127.0.0.1", session=session)
         self.packet, self.inbox = 0, []
