@@ -205,30 +205,50 @@ def test_things_have_awss_limits(shared, device):
 
 
 def test_a_broker_that_was_away_and_one_that_has_no_table_learn_of_everything(own, tmp_path):
-    """From the log, and from a snapshot; and without its gateway from its own journal."""
+    """From the log, and from a snapshot; and without its gateway, too, from what it has saved of either."""
     device, detached = enrolled(own, tmp_path, 2)
-    own.daemons["broker"].stop()
-    wait_until(lambda: own.ctl_json("brokers")["brokers"][0]["state"] == "lost", "its feed is lost")
-    done = own.ctl("policy", "set", "own", write(
-        tmp_path, OWN[0], allow("Publish", "topic/${iot:Connection.Thing.Attributes[room]}")), check=False)
+    document = write(tmp_path, OWN[0], allow("Publish", "topic/${iot:Connection.Thing.Attributes[room]}"), name="rooms")
+
+    def stop():
+        own.daemons["broker"].stop()
+        wait_until(lambda: own.ctl_json("brokers")["brokers"][0]["state"] == "lost", "its feed is lost")
+
+    def start():
+        """With all that the gateway knows: the command waits until the broker confirms an entry after all others."""
+        own.start("broker").ready()
+        wait_until(lambda: own.ctl_json("brokers")["brokers"][0]["state"] == "live", "its feed is back")
+        own.ctl("policy", "set", "own", document)
+
+    def look():
+        live = device.live(version=5)
+        assert is_done(live, "kitchen") and live.publish("bath") == DENIED
+        assert detached.connect(version=5).code == DENIED
+
+    def look_alone():
+        own.daemons["gateway"].stop()
+        own.daemons["broker"].stop()
+        own.start("broker")
+        wait_until(lambda: listening(own.ports["mqtt"]), "the broker listens")
+        look()
+
+    stop()
+    done = own.ctl("policy", "set", "own", document, check=False)
     assert done.returncode == 3 and "recorded; not yet effective at: broker-1 (feed lost" in done.stdout
     for words in (("policy", "attach", "own", device.name), ("policy", "set", "gone", write(tmp_path, *OWN)),
                   ("policy", "delete", "gone"), ("thing", "set", device.name, "--attribute", "room=kitchen"),
                   ("thing", "detach", detached.name)):
         assert own.ctl(*words, "--wait", "0", check=False).returncode == 3
-    def look():
-        live = device.live(version=5)
-        assert is_done(live, "kitchen") and live.publish("bath") == DENIED
-        assert detached.connect(version=5).code == DENIED
-    own.start("broker").ready()
-    wait_until(lambda: own.ctl_json("brokers")["brokers"][0]["state"] == "live", "its feed is back")
-    own.ctl("policy", "set", "own", write(tmp_path, OWN[0], allow("Publish", "topic/${iot:Connection.Thing.Attributes[room]}")))
+    start()
     look()
-    own.daemons["gateway"].stop()
-    own.daemons["broker"].stop()
-    own.start("broker")
-    wait_until(lambda: listening(own.ports["mqtt"]), "the broker listens")
+    look_alone()
+    own.start("gateway").ready()
+    stop()
+    for path in (own.folder / "broker/mooring").iterdir():
+        path.unlink()
+    start()
+    assert "the gateway sent a table of 2 certificates" in own.daemons["broker"].tail(10000)
     look()
+    look_alone()
 
 
 # -- roles ---------------------------------------------------------------------------------------------------------------
