@@ -88,6 +88,35 @@ static void print_certificates(const struct ctl *c, json_t *certificates)
 	table_end(t, c->colour, "no certificates");
 }
 
+static void print_provenance(const struct ctl *c, const json_t *built)
+{
+	static const char *const headings[] = {"STAGE", "LINE", "SITE", "BATCH", "NUMBER", "REGISTERED"};
+	const char *name = api_text(built, "name");
+	struct table *t;
+	json_t *stage;
+	size_t i;
+	if (!json_is_object(built))
+		return;
+	putchar('\n');
+	text_field("programme", name[0] ? name : api_text(built, "programme"));
+	text_field("batch", api_text(built, "batch"));
+	t = table_new(headings, 6);
+	json_array_foreach(json_object_get(built, "stages"), i, stage) {
+		char number[24], line[9], seq[24], when[TEXT_TIME_SIZE];
+		snprintf(number, sizeof number, "%" PRId64, api_number(stage, "stage"));
+		snprintf(line, sizeof line, "%.8s", api_text(stage, "line"));
+		snprintf(seq, sizeof seq, "%" PRId64, api_number(stage, "seq"));
+		const char *cells[] = {number,
+				       line,
+				       api_text(stage, "site"),
+				       api_text(stage, "batch"),
+				       seq,
+				       text_time_s(api_number(stage, "registered"), when)};
+		table_row(t, cells, 0, PLAIN);
+	}
+	table_end(t, c->colour, "no stages");
+}
+
 static void print_device(const struct ctl *c, json_t *answer)
 {
 	const json_t *d = json_object_get(answer, "device");
@@ -104,6 +133,7 @@ static void print_device(const struct ctl *c, json_t *answer)
 	text_field("instance ID", api_text(d, "instance_id"));
 	text_field("generation", generation);
 	text_field("first seen", text_time_ms(api_number(d, "first_seen_ms"), when));
+	print_provenance(c, json_object_get(answer, "provenance"));
 	putchar('\n');
 	print_certificates(c, json_object_get(answer, "certificates"));
 	puts("\nhistory");
@@ -141,9 +171,10 @@ const struct command device_commands[] = {
 	{
 		.name = "show",
 		.arguments = "THING",
-		.summary = "one device: its standing, certificates, and whole history",
-		.help = "The history is every log entry about the device, refusals included, each with\n"
-			"its rule.",
+		.summary = "one device: its standing, where it was built, certificates, and whole history",
+		.help = "Where it was built is what it has shown: programme, batch, and for each stage the\n"
+			"line, its site, and when the register got it. The history is every log entry\n"
+			"about the device, refusals included, each with its rule.",
 		.examples = "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n"
 			    "  mooringctl --json show ajv7zq2kmeuxo4wd6tgc5hyb | jq '.certificates[] | "
 			    "select(.state == \"active\")'\n",

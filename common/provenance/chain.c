@@ -118,7 +118,8 @@ outcome chain_read(struct bytes in, struct chain *out, struct fault *f)
 	if (!o.ok)
 		return o;
 	*out = (struct chain){.countersignature = parts.countersignature,
-			      .has_receipt = parts.receipt.n != 0};
+			      .has_receipt = parts.receipt.n != 0,
+			      .receipt_object = parts.receipt};
 	memcpy(out->nonce, parts.nonce, sizeof out->nonce);
 	while (o.ok && out->count < parts.count)
 		o = read_statement(&parts, out->count++, out, f);

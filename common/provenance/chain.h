@@ -22,6 +22,7 @@ struct chain {
 	struct bytes countersignature; /* 64 bytes, or a PSA token */
 	bool has_receipt;
 	struct receipt receipt;
+	struct bytes receipt_object; /* that it was read from */
 };
 
 /* Format alone: shapes, sizes, deterministic encoding; the RoT key in the first statement and no other.

@@ -1,5 +1,7 @@
 #include "admin_internal.h"
 
+#include "gateway/provenance/provenance.h"
+
 #include <stdlib.h>
 
 /* ---- lists ---- */
@@ -64,13 +66,50 @@ static json_t *certificates_json(const struct store_dossier *d)
 	return list;
 }
 
+static const char *programme_name(const struct provenance *p, int64_t programme)
+{
+	const struct provenance_classes *classes = provenance_classes(p);
+	for (size_t i = 0; i < classes->count; i++)
+		if (classes->items[i].programme_number == programme)
+			return classes->items[i].programme.name;
+	return NULL;
+}
+
+static json_t *stage_json(const struct store_built *b, size_t i, const struct book *book)
+{
+	const struct stage_statement *s = &b->chain.statements[i];
+	const struct book_line *line = book_line(book, b->programme, s->object.key_id);
+	return json_pack("{s:I, s:s, s:I, s:o, s:s?, s:I}", "stage", (json_int_t)s->stage, "batch", s->batch,
+			 "seq", (json_int_t)s->seq, "line", admin_json_hex(s->object.key_id, KEY_ID_SIZE),
+			 "site", line ? line->record.site : NULL, "registered", (json_int_t)b->times[i]);
+}
+
+/* The batch is the last stage's: that of the finished device. */
+static json_t *built_json(struct provenance *p, const struct store_built *b)
+{
+	struct book *book;
+	json_t *stages;
+	if (!b->programme)
+		return json_null();
+	book = provenance_book(p);
+	stages = json_array();
+	for (size_t i = 0; i < b->chain.count; i++)
+		json_array_append_new(stages, stage_json(b, i, book));
+	book_release(book);
+	return json_pack("{s:o, s:s?, s:s, s:o}", "programme",
+			 admin_json_hex(b->programme_id, PROGRAMME_ID_SIZE), "name",
+			 programme_name(p, b->programme), "batch",
+			 b->chain.statements[b->chain.count - 1].batch, "stages", stages);
+}
+
 static void on_device(const struct store_dossier *d, const struct fault *f, void *arg)
 {
 	struct admin_request *a = arg;
 	if (f)
 		admin_refuse(a, f);
 	else
-		admin_answer(a, json_pack("{s:o, s:o, s:o}", "device", admin_json_device(&d->device),
+		admin_answer(a, json_pack("{s:o, s:o, s:o, s:o}", "device", admin_json_device(&d->device),
+					  "provenance", built_json(a->gateway->provenance, &d->built),
 					  "certificates", certificates_json(d), "history",
 					  admin_json_entries(d->history, d->history_count)));
 }

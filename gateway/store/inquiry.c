@@ -293,6 +293,8 @@ static outcome run_dossier(struct op *op, struct conn *c, struct fault *f)
 		return op_refuse(op, REASON_NOT_FOUND,
 				 "there is no thing of this name; mooringctl devices lists them");
 	if (o.ok)
+		o = origin_load_built(op, c, id, &d->out.built, f);
+	if (o.ok)
 		o = run_certificates(d, c, id, f);
 	return o.ok ? run_history(d, c, id, f) : o;
 }

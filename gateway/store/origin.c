@@ -77,6 +77,45 @@ void store_origin(struct store *s, int64_t programme, const uint8_t instance_id[
 	op_read(&x->op);
 }
 
+/* ---- where a device was built ---- */
+
+static outcome load_used_time(struct conn *c, struct store_built *b, size_t i, struct fault *f)
+{
+	static const char sql[] =
+		"SELECT u.time FROM orders o JOIN statement_uses u ON u.order_id = o.id AND u.seq = ? WHERE "
+		"o.programme_id = ? AND o.line = ? AND o.batch = ? AND o.stage = ?";
+	const struct stage_statement *s = &b->chain.statements[i];
+	struct query q = query_start(c, sql);
+	query_int(&q, s->seq);
+	query_int(&q, b->programme);
+	query_blob(&q, s->object.key_id, KEY_ID_SIZE);
+	query_text(&q, s->batch);
+	query_int(&q, s->stage);
+	return query_number(&q, 0, &b->times[i], f);
+}
+
+outcome origin_load_built(struct op *op, struct conn *c, int64_t device, struct store_built *out,
+			  struct fault *f)
+{
+	static const char sql[] =
+		"SELECT p.id, p.programme, c.chain FROM chains c JOIN programmes p ON p.id = "
+		"c.programme_id WHERE c.device_id = ?";
+	struct query q = query_start(c, sql);
+	bool row;
+	query_int(&q, device);
+	outcome o = query_row(&q, &row, f);
+	if (!o.ok || !row)
+		return o;
+	out->programme = column_int(&q);
+	column_copy(&q, out->programme_id, PROGRAMME_ID_SIZE);
+	out->bytes = op_bytes(op, column_blob(&q));
+	query_end(&q);
+	o = chain_read(out->bytes, &out->chain, f);
+	for (size_t i = 0; o.ok && i < out->chain.count; i++)
+		o = load_used_time(c, out, i, f);
+	return o;
+}
+
 /* ---- orders ---- */
 
 struct orders_op {

@@ -364,4 +364,11 @@ outcome change_made(struct change *x, outcome o);
  * newest entry of this kind; where there was never one, the newest by which the device stands as it does. */
 MUST_USE outcome change_is_old(struct change *x, const char *kind, struct fault *f);
 
+/* ---- origin.c ---- */
+
+/* What a device has shown of where it was built; `out` is zero before, and stays so where it has shown nothing. */
+struct store_built;
+MUST_USE outcome origin_load_built(struct op *op, struct conn *c, int64_t device, struct store_built *out,
+				   struct fault *f);
+
 #endif

@@ -5,6 +5,7 @@
 #ifndef MOORING_GATEWAY_STORE_QUERY_H
 #define MOORING_GATEWAY_STORE_QUERY_H
 
+#include "common/provenance/chain.h"
 #include "store.h"
 
 struct store_certificate {
@@ -57,12 +58,23 @@ void store_devices(struct store *s, const struct store_device_query *q,
 
 /* These, one by one: `thing` is NULL where there is no such device. At most STORE_RECALL_MAX. */
 void store_lookup(struct store *s, const struct store_named *devices, size_t count,
-		  void (*done)(const struct store_device *devices, size_t count, const struct fault *f, void *arg),
+		  void (*done)(const struct store_device *devices, size_t count, const struct fault *f,
+			       void *arg),
 		  void *arg);
+
+/* Where a device was built, as it has shown. */
+struct store_built {
+	int64_t programme; /* the store's number; 0: it has shown no chain, and nothing below is set */
+	uint8_t programme_id[PROGRAMME_ID_SIZE];
+	struct bytes bytes;	   /* the chain as it was sent */
+	struct chain chain;	   /* read from them */
+	int64_t times[STAGES_MAX]; /* of the register, one a statement */
+};
 
 /* Everything about one device. */
 struct store_dossier {
 	struct store_device device;
+	struct store_built built;
 	const struct store_certificate *certificates;
 	size_t certificate_count;
 	const struct log_entry *history;

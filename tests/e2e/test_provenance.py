@@ -60,6 +60,32 @@ def test_a_device_with_its_chain_enrols(cold, factory, begin):
     assert status == 201, explained(cold, answer)
 
 
+def test_an_operator_is_shown_where_a_device_was_built(cold, factory, begin):
+    client = begin()
+    device = factory.make(published(cold)[0], 7)
+    device.chain.receipt = None
+    push(cold, factory)
+    status, _, answer = client.enrol(device)
+    assert status == 201, explained(cold, answer)
+    built = cold.ctl_json("show", answer["thing"])["provenance"]
+    assert (built["programme"], built["name"], built["batch"]) == (factory.programme.hex(), factory.name, "B1")
+    assert built["stages"] == [
+        {"stage": n, "batch": "B1", "seq": 7, "line": line.hex, "site": f"Hall {n}", "registered": time_}
+        for (n, line), (_, time_, _) in zip(factory.lines.items(), factory.entries)]
+    text = cold.ctl("show", answer["thing"]).stdout
+    row = next(line for line in text.splitlines() if "Hall 3" in line)
+    assert row.split()[0] == "3" and factory.lines[3].hex[:8] in row and "B1" in row
+    assert factory.name in text
+
+
+def test_a_device_that_has_shown_nothing_has_no_place_of_origin(cold, factory, begin):
+    client = begin(mode="optional")
+    status, _, answer = client.enrol(published(cold)[0])
+    assert status == 201
+    assert cold.ctl_json("show", answer["thing"])["provenance"] is None
+    assert "programme" not in cold.ctl("show", answer["thing"]).stdout
+
+
 def test_a_device_without_a_chain_is_refused(cold, factory, begin):
     client = begin()
     status, _, answer = client.enrol(published(cold)[0])
