@@ -237,12 +237,13 @@ static int alarms(struct ctl *c, const struct arguments *a)
 {
 	const char *kind = argument(a, "kind");
 	struct fault f = {0};
-	char tail[64];
+	char tail[64] = "";
 	int64_t since;
 	if (!moment_argument(a, "since", 0, &since, &f).ok)
 		return ctl_usage("%s", f.text);
-	snprintf(tail, sizeof tail, "%ssince=%" PRId64, kind ? "&" : "", since);
-	return api_show(c, api_target(kind ? "/v1/admin/alarms?kind=" : "/v1/admin/alarms?", kind ? kind : "", tail),
+	if (since)
+		snprintf(tail, sizeof tail, "%csince=%" PRId64, kind ? '&' : '?', since);
+	return api_show(c, api_target(kind ? "/v1/admin/alarms?kind=" : "/v1/admin/alarms", kind ? kind : "", tail),
 			print_alarms);
 }
 

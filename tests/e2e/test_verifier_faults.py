@@ -17,7 +17,7 @@ from verifier_peer import TYPES, Plan, Verifier, unsigned
 
 DEADLINE_S = 16
 STRANGER = ec.generate_private_key(ec.SECP256R1())
-NOW = int(time.time())
+NOW, DAY = int(time.time()), 86400
 HTML = b"<!doctype html><title>Welcome to nginx!</title>"
 
 
@@ -159,9 +159,9 @@ CLAIMS = {
     "no nonce": (lambda c: c.pop("eat_nonce"), 503, "ear-nonce"),
     "nonces in an array": (lambda c: c.update(eat_nonce=[c["eat_nonce"]]), 503, "ear-nonce"),
     "old": (lambda c: c.update(iat=NOW - 1000), 503, "ear-age"),
-    "of the future": (lambda c: c.update(iat=NOW + 1000), 503, "ear-age"),
+    "of the future": (lambda c: c.update(iat=NOW + DAY), 503, "ear-age"),
     "expired": (lambda c: c.update(exp=NOW - 1), 503, "ear-age"),
-    "not valid yet": (lambda c: c.update(nbf=NOW + 1000), 503, "ear-age"),
+    "not valid yet": (lambda c: c.update(nbf=NOW + DAY), 503, "ear-age"),
     "no time": (lambda c: c.pop("iat"), 503, "ear-malformed"),
     "unknown profile": (lambda c: c.update(eat_profile="tag:example.com,2030:x"), 503, "ear-malformed"),
     "two submodules": (two_submods, 503, "ear-malformed"),
