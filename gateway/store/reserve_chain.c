@@ -223,7 +223,8 @@ outcome reserve_check_chain(struct decision *x, struct fault *f)
 	if (c->lines_state != x->w->head.lines)
 		return refuse_stale(x);
 	for (size_t i = x->chain_known; o.ok && !x->settled && i < c->count; i++)
-		o = check_frozen(x, &c->statements[i], f);
+		if (i == x->chain_known || strcmp(c->statements[i].batch, c->statements[i - 1].batch) != 0)
+			o = check_frozen(x, &c->statements[i], f);
 	for (size_t i = x->chain_known; o.ok && !x->settled && i < c->count; i++)
 		o = check_unused(x, &c->statements[i], f);
 	return o.ok && !x->settled ? reserve_check_register(x, f) : o;

@@ -83,29 +83,30 @@ static outcome check_other_receipt(struct decision *x, int64_t index, struct fau
 		       : DONE;
 }
 
-static outcome check_entry(struct decision *x, size_t i, struct fault *f)
+static outcome check_entry(struct decision *x, size_t i, const struct row *known, struct fault *f)
 {
 	const struct store_chain *c = x->r->in.chain;
 	const struct store_statement *s = &c->statements[i];
 	bool last = i + 1 == c->receipt_count;
-	struct row known;
-	outcome o = find_entry(x, c->programme, s->index, &known, f);
-	if (!o.ok)
-		return o;
-	if (!known.there)
-		return last ? check_other_receipt(x, s->index, f) : DONE;
-	if (known.time != s->time || memcmp(known.object, s->sha256, SHA256_SIZE) ||
-	    (last && memcmp(known.head, c->head, SHA256_SIZE)))
+	if (known->time != s->time || memcmp(known->object, s->sha256, SHA256_SIZE) ||
+	    (last && memcmp(known->head, c->head, SHA256_SIZE)))
 		return refuse_against_copy(x, f);
 	return DONE;
 }
 
+/* The copy has no gap, and a receipt's places rise: after the first that is not there, none is. */
 outcome reserve_check_register(struct decision *x, struct fault *f)
 {
 	const struct store_chain *c = x->r->in.chain;
 	outcome o = DONE;
-	for (size_t i = 0; o.ok && !x->settled && i < c->receipt_count; i++)
-		o = check_entry(x, i, f);
+	for (size_t i = 0; o.ok && !x->settled && i < c->receipt_count; i++) {
+		struct row known;
+		o = find_entry(x, c->programme, c->statements[i].index, &known, f);
+		if (o.ok && !known.there)
+			return check_other_receipt(x, c->statements[c->receipt_count - 1].index, f);
+		if (o.ok)
+			o = check_entry(x, i, &known, f);
+	}
 	return o;
 }
 
