@@ -23,7 +23,7 @@ outcome counter_parse(struct bytes in, char batch[BATCH_SIZE], int64_t *stage, i
 {
 	char text[COUNTER_FILE_MAX], again[COUNTER_FILE_MAX];
 	long long s, u;
-	if (in.n >= sizeof text || memchr(in.p, 0, in.n))
+	if (!in.n || in.n >= sizeof text || memchr(in.p, 0, in.n))
 		return refuse(f, REASON_BAD_FIELD, "it is no counter of a line");
 	memcpy(text, in.p, in.n);
 	text[in.n] = '\0';

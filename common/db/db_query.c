@@ -148,6 +148,15 @@ struct bytes column_blob(struct query *q)
 	return bytes_of(p, (size_t)sqlite3_column_bytes(q->statement, q->at++));
 }
 
+struct bytes column_bytes(struct query *q, uint8_t *out, size_t room)
+{
+	struct bytes b = column_blob(q);
+	size_t n = b.n < room ? b.n : room;
+	if (n) /* SQLite gives NULL for an empty blob */
+		memcpy(out, b.p, n);
+	return bytes_of(out, n);
+}
+
 void column_copy(struct query *q, void *out, size_t n)
 {
 	struct bytes b = column_blob(q);

@@ -56,6 +56,8 @@ MUST_USE outcome query_number(struct query *q, int64_t otherwise, int64_t *out, 
 int64_t column_int(struct query *q);
 const char *column_text(struct query *q); /* "" for NULL */
 struct bytes column_blob(struct query *q);
+/* A blob that outlives the query, cut where it does not fit: a view of `out`. */
+struct bytes column_bytes(struct query *q, uint8_t *out, size_t room);
 void column_copy(struct query *q, void *out, size_t n);	     /* a blob of exactly n bytes, else zeros */
 void column_string(struct query *q, char *out, size_t room); /* a text, cut where it does not fit */
 

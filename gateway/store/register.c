@@ -53,9 +53,7 @@ static outcome load_word(struct pushing *x, uint8_t room[PROVENANCE_OBJECT_MAX],
 	*word = bytes_of(room, 0);
 	if (!o.ok || !row)
 		return o;
-	struct bytes stored = column_blob(&q);
-	word->n = stored.n < PROVENANCE_OBJECT_MAX ? stored.n : PROVENANCE_OBJECT_MAX;
-	memcpy(room, stored.p, word->n);
+	*word = column_bytes(&q, room, PROVENANCE_OBJECT_MAX);
 	query_end(&q);
 	return DONE;
 }
@@ -152,12 +150,9 @@ static outcome check_seen(struct pushing *x, const struct register_entry *e, str
 	outcome o = query_row(&q, &row, f);
 	if (!o.ok || !row)
 		return o;
-	struct bytes receipt = column_blob(&q);
-	receipt.n = receipt.n < sizeof room ? receipt.n : sizeof room;
-	memcpy(room, receipt.p, receipt.n);
+	struct bytes receipt = column_bytes(&q, room, sizeof room);
 	query_end(&q);
-	return refuse_history(x, e->index, bytes_of(room, receipt.n),
-			      "a receipt was given for another history", f);
+	return refuse_history(x, e->index, receipt, "a receipt was given for another history", f);
 }
 
 static outcome write_entry(struct pushing *x, const struct register_entry *e, struct fault *f)

@@ -63,12 +63,10 @@ outcome reserve_load_chain(struct decision *x, struct fault *f)
 	if (o.ok && row) {
 		uint8_t statements[STAGES_MAX * SHA256_SIZE];
 		int64_t programme = column_int(&q);
-		struct bytes recorded = column_blob(&q);
-		recorded.n = recorded.n < sizeof statements ? recorded.n : sizeof statements;
-		memcpy(statements, recorded.p, recorded.n);
+		struct bytes recorded = column_bytes(&q, statements, sizeof statements);
 		raised_at = column_int(&q);
 		query_end(&q);
-		o = compare_recorded(x, bytes_of(statements, recorded.n), programme, f);
+		o = compare_recorded(x, recorded, programme, f);
 	}
 	return o.ok && !x->settled ? check_raises(x, raised_at, f) : o;
 }

@@ -52,11 +52,9 @@ static outcome refuse_against_copy(struct decision *x, struct fault *f)
 	outcome o = query_row(&q, &row, f);
 	if (!o.ok || !row)
 		return o.ok ? refuse(f, REASON_INTERNAL, "a programme is gone") : o;
-	struct bytes word = column_blob(&q);
-	word.n = word.n < sizeof room ? word.n : sizeof room;
-	memcpy(room, word.p, word.n);
+	struct bytes word = column_bytes(&q, room, sizeof room);
 	query_end(&q);
-	return refuse_history(x, "register_word", bytes_of(room, word.n), f);
+	return refuse_history(x, "register_word", word, f);
 }
 
 static outcome check_other_receipt(struct decision *x, int64_t index, struct fault *f)
@@ -74,13 +72,9 @@ static outcome check_other_receipt(struct decision *x, int64_t index, struct fau
 	if (!o.ok || !row)
 		return o;
 	column_copy(&q, head, SHA256_SIZE);
-	struct bytes other = column_blob(&q);
-	other.n = other.n < sizeof room ? other.n : sizeof room;
-	memcpy(room, other.p, other.n);
+	struct bytes other = column_bytes(&q, room, sizeof room);
 	query_end(&q);
-	return memcmp(head, c->head, SHA256_SIZE)
-		       ? refuse_history(x, "other_receipt", bytes_of(room, other.n), f)
-		       : DONE;
+	return memcmp(head, c->head, SHA256_SIZE) ? refuse_history(x, "other_receipt", other, f) : DONE;
 }
 
 static outcome check_entry(struct decision *x, size_t i, const struct row *known, struct fault *f)
