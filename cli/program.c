@@ -49,7 +49,8 @@ static int run(const struct command *command, char *const *rest, const char **va
 	if (a.word_count < command->words_min || a.word_count > command->words_max)
 		return ctl_usage("usage: %s %s %s", the_program.name, command->name, command->arguments);
 	struct ctl c = {.json = is_given("json", values), .colour = text_wants_colour()};
-	the_program.set_up(&c, values);
+	if (the_program.set_up)
+		the_program.set_up(&c, values);
 	int code = command->run(&c, &a);
 	admin_client_free(c.client);
 	return code;

@@ -42,12 +42,6 @@ static const struct help_section sections[] = {
 	{NULL, NULL},
 };
 
-static void set_up(struct ctl *c, const char *const *values)
-{
-	(void)c;
-	(void)values;
-}
-
 const struct program the_program = {
 	.name = "mooring-factory",
 	.about = "mooring-factory is what happens to a device before it is sold: it is made, its record is "
@@ -58,7 +52,6 @@ const struct program the_program = {
 	.globals = globals,
 	.globals_hint = "",
 	.sections = sections,
-	.set_up = set_up,
 };
 
 static const struct option_spec no_options[] = {{NULL, NULL, NULL}};

@@ -110,9 +110,8 @@ outcome line_may_do(const struct line *l, int64_t stage, struct fault *f)
 	if (own->state != LINE_ACTIVE)
 		return refuse(f, own->state == LINE_REVOKED ? REASON_LINE_REVOKED : REASON_LINE_SUSPENDED,
 			      "this line is %s", line_state_name(own->state));
-	for (size_t i = 0; i < own->stage_count; i++)
-		if (own->stages[i] == stage)
-			return DONE;
+	if (line_record_may_do(own, stage))
+		return DONE;
 	return refuse(f, REASON_LINE_STAGE, "the record of this line does not name stage %lld",
 		      (long long)stage);
 }

@@ -66,9 +66,8 @@ static outcome check_line(const struct factory_register *r, struct admitted *a, 
 	outcome o = line_record_read(register_log_at(&r->log, index).object, &a->line, f);
 	if (!o.ok)
 		return o;
-	for (size_t i = 0; i < a->line.stage_count; i++)
-		if (a->line.stages[i] == s->stage)
-			return provenance_verify(&s->object, a->line.key, f);
+	if (line_record_may_do(&a->line, s->stage))
+		return provenance_verify(&s->object, a->line.key, f);
 	return refuse(f, REASON_LINE_STAGE, "stage %lld is none that line %s may do", (long long)s->stage,
 		      a->line.site);
 }

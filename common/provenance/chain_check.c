@@ -62,14 +62,6 @@ static outcome check_link(struct checking *c, size_t i, struct fault *f)
 
 /* ---- lines and orders ---- */
 
-static bool may_do(const struct line_record *line, int64_t stage)
-{
-	for (size_t i = 0; i < line->stage_count; i++)
-		if (line->stages[i] == stage)
-			return true;
-	return false;
-}
-
 static outcome check_signature(const struct checking *c, size_t i, struct fault *f)
 {
 	struct fault own = {0};
@@ -84,7 +76,7 @@ static outcome check_line(struct checking *c, size_t i, struct fault *f)
 	of->line = c->world->line(c->world->arg, of->s->object.key_id);
 	if (!of->line)
 		return refuse_statement(c, i, REASON_LINE_UNKNOWN, "no line is known by its key id", f);
-	if (!may_do(of->line, of->s->stage))
+	if (!line_record_may_do(of->line, of->s->stage))
 		return refuse_statement(c, i, REASON_LINE_STAGE, "its line's record does not have this stage",
 					f);
 	return check_signature(c, i, f);

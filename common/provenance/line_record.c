@@ -100,6 +100,14 @@ outcome line_record_sign(struct buf *out, const struct line_record *r, EVP_PKEY 
 	return o.ok ? provenance_write(out, &line_record_format, optional, &w, authority_key, f) : o;
 }
 
+bool line_record_may_do(const struct line_record *r, int64_t stage)
+{
+	for (size_t i = 0; i < r->stage_count; i++)
+		if (r->stages[i] == stage)
+			return true;
+	return false;
+}
+
 const char *line_state_name(enum line_state state)
 {
 	switch (state) {

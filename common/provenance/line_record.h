@@ -28,6 +28,8 @@ struct line_record {
 MUST_USE outcome line_record_read(struct bytes in, struct line_record *out, struct fault *f);
 MUST_USE outcome line_record_sign(struct buf *out, const struct line_record *r, EVP_PKEY *authority_key,
 				  struct fault *f);
+/* The record names this stage; whether the line may sign at all is its state's and its dates' to say. */
+bool line_record_may_do(const struct line_record *r, int64_t stage);
 /* "active", "suspended", "revoked". */
 const char *line_state_name(enum line_state state);
 
