@@ -1,11 +1,14 @@
 """What the plugin costs the broker: the same clients, the same policy, the same configuration but for who decides.
 
-Every round starts all variants anew, in an order that moves on, and measures each; a ratio is the median of the rounds'
-ratios, so that what changes on the machine meanwhile changes both sides of it. The broker's processor time and
-instructions are counted from /proc and by the kernel, of the broker's threads alone.
+Every round starts all variants anew and puts a load to one after the other, in an order that moves on and in bursts as
+short as can be, with the broker on one processor and the clients on another; a ratio is the median of the ratios of
+neighbours, so that what changes on the machine meanwhile changes both sides of it. The broker's processor time and instructions are counted from /proc and by the
+kernel, of the broker's threads alone.
 """
 
+import contextlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -15,11 +18,14 @@ from pathlib import Path
 
 from stack import ROOT, Daemon, free_port, system_program, wait_until
 
-DEVICES, CONNECTS, CONNECT_ROUNDS, MESSAGE_ROUNDS = 200, 400, 9, 9
+DEVICES, CONNECTS, CONNECT_ROUNDS = 200, 400, 9
+ROUNDS, BURSTS = 3, 25  # of messages
 DYNSEC = "usr/lib/*/mosquitto_dynamic_security.so"  # Debian's package mosquitto brings it
 SUBSCRIBER = "bench-backend"
 LOADS = [(subscribers, qos, batch) for subscribers in (1, 50) for qos in (0, 1) for batch in (1, 8)]
 BASE = "no plugin"
+CPUS = sorted(os.sched_getaffinity(0))
+BROKER_CPU, CLIENTS_CPUS = CPUS[:1], ",".join(map(str, CPUS[1:] or CPUS))
 
 
 def access_list(things):
@@ -74,6 +80,8 @@ class Variant:
     def start(self):
         self.daemon.start()
         wait_until(self.ready, f"{self.name} is ready")
+        for thread in Path(f"/proc/{self.daemon.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), BROKER_CPU)
 
     def stop(self):
         self.daemon.stop()
@@ -129,29 +137,73 @@ class Site:
         self.subscriber = back_end(self.stack, self.backend)
         self.variants = variants(self.stack, self.things)
 
-    def load(self, variant, verb, *options):
-        return self.run.tool(self.stack.build / "bench/mqttgen", verb, "--port", variant.port, "--pid", variant.daemon.pid, "--ca",
-                             self.stack.pki / "root.pem", "--identities", self.identities, *options)
+    def command(self, variant, verb, *options):
+        return ["taskset", "-c", CLIENTS_CPUS, self.stack.build / "bench/mqttgen", verb, "--port", variant.port, "--pid",
+                variant.daemon.pid, "--ca", self.stack.pki / "root.pem", "--identities", self.identities, *options]
 
-    def rounds(self, count, *loads):
-        """{(load, variant): [report of each round]}; a load is a verb with its options."""
+    def load(self, variant, verb, *options):
+        return self.run.tool(*self.command(variant, verb, *options))
+
+    def turns(self, i):
+        first = i % len(self.variants)
+        return self.variants[first:] + self.variants[:first]
+
+    @contextlib.contextmanager
+    def started(self):
+        """All variants anew, in place of the stack's own broker."""
         self.stack.daemons["broker"].stop()
         wait_until(lambda: not is_live(self.stack), "the gateway has noticed that the broker is gone")
-        reports = {(load, v.name): [] for load in loads for v in self.variants}
-        for i in range(count):
-            for variant in self.variants[i % 4:] + self.variants[:i % 4]:
-                self.measure(variant, reports, loads)
+        try:
+            for variant in self.variants:
+                variant.start()
+                self.load(variant, "connect", "--count", DEVICES)  # what is done once is done
+            yield
+        finally:
+            for variant in self.variants:
+                variant.stop()
         self.stack.start("broker").ready()
+
+    def connects(self, rounds, load):
+        """{variant: [report of each round]}"""
+        reports = {v.name: [] for v in self.variants}
+        for i in range(rounds):
+            with self.started():
+                for variant in self.turns(i):
+                    reports[variant.name].append(self.load(variant, *load))
         return reports
 
-    def measure(self, variant, reports, loads):
-        try:
-            variant.start()
-            self.load(variant, "connect", "--count", DEVICES)  # what is done once is done
-            for load in loads:
-                reports[load, variant.name].append(self.load(variant, *load))
-        finally:
-            variant.stop()
+    def bursts(self, rounds, bursts, loads):
+        """[{variant: [report of each burst]}], of each load; its clients are connected once a round."""
+        reports = [{v.name: [] for v in self.variants} for _ in loads]
+        for _ in range(rounds):
+            with self.started():
+                for load, of_load in zip(loads, reports):
+                    self.burst(bursts, load, of_load)
+        return reports
+
+    def burst(self, bursts, load, reports):
+        with contextlib.ExitStack() as ended:
+            generators = {v.name: ended.enter_context(Generator(self.command(v, "publish", *load))) for v in self.variants}
+            for i in range(bursts):
+                for variant in self.turns(i):
+                    reports[variant.name].append(generators[variant.name].next())
+
+
+class Generator(contextlib.AbstractContextManager):
+    """A load generator that stays connected and sends when told."""
+
+    def __init__(self, argv):
+        self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def next(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        if self.process.wait(timeout=30):
+            raise SystemExit("mqttgen publish failed")
 
 
 def back_end(stack, folder):
@@ -181,8 +233,8 @@ def load_average():
     return f"load average {Path('/proc/loadavg').read_text().split()[0]}"
 
 
-def ratio(reports, load, variant, base, what):
-    pairs = zip(reports[load, variant], reports[load, base])
+def ratio(reports, variant, base, what):
+    pairs = zip(reports[variant], reports[base])
     return statistics.median(what(a) / what(b) for a, b in pairs)
 
 
@@ -194,11 +246,11 @@ def instructions(report):
     return report["instructions"] + report["kernel"]
 
 
-def print_row(site, reports, load, label, limit):
-    counted = all("instructions" in report for report in reports[load, BASE])
+def print_row(site, reports, label, limit):
+    counted = all("instructions" in report for report in reports[BASE])
     for what, unit in ((cpu_us, "CPU us"), *([(instructions, "instructions")] if counted else [])):
-        ratios = {v.name: ratio(reports, load, v.name, BASE, what) for v in site.variants}
-        cells = [f"{statistics.median(what(r) for r in reports[load, v.name]):12.1f}{ratios[v.name]:7.3f}" for v in site.variants]
+        ratios = {v.name: ratio(reports, v.name, BASE, what) for v in site.variants}
+        cells = [f"{statistics.median(what(r) for r in reports[v.name]):12.1f}{ratios[v.name]:7.3f}" for v in site.variants]
         apart = ratios["Mooring"] - ratios["dynamic security"]
         target = f"<= {limit:.2f} {verdict((ratios['Mooring'], limit)):<6}, apart <= 0.03 {verdict((apart, 0.03))}" if label else ""
         print(f"    {label:<34}{unit:<13}{''.join(cells)}{apart:+9.3f}   {target}")
@@ -211,31 +263,29 @@ def heading(site, what):
 
 def connects(run):
     site = run.site()
-    load = ("connect", "--count", CONNECTS)
     print(f"\nBroker: new TLS 1.3 connections with client certificates, {CONNECTS} a run; medians of {CONNECT_ROUNDS} rounds, "
           f"variants interleaved, ratios to no plugin of the same round ({load_average()})")
-    reports = site.rounds(CONNECT_ROUNDS, load)
+    reports = site.connects(CONNECT_ROUNDS, ("connect", "--count", CONNECTS))
     heading(site, "a connection")
-    print_row(site, reports, load, "CONNECT to DISCONNECT", 1.02)
+    print_row(site, reports, "CONNECT to DISCONNECT", 1.02)
     for v in site.variants:
-        rate = statistics.median(r["connections"] / r["wall_s"] for r in reports[load, v.name])
-        print(f"      {v.name:<20}{rate:8.0f} connections/s (wall clock, generator on the same cores)")
+        rate = statistics.median(r["connections"] / r["wall_s"] for r in reports[v.name])
+        print(f"      {v.name:<20}{rate:8.0f} connections/s (wall clock)")
 
 
 def messages(run):
     site = run.site()
-    loads = {}
+    loads = []
     for subscribers, qos, batch in LOADS:
-        count = {1: 20000, 50: 800}[subscribers] // (2 if qos else 1)
-        loads["publish", "--publishers", 50, "--subscribers", subscribers, "--qos", qos, "--batch", batch, "--count", count,
-              "--subscriber", site.subscriber] = (subscribers, qos, batch)
-    print(f"\nBroker: messages of 64 bytes of 50 publishers; medians of {MESSAGE_ROUNDS} rounds, variants interleaved, ratios to "
-          f"no plugin of the same round ({load_average()})")
-    reports = site.rounds(MESSAGE_ROUNDS, *loads)
+        count = {1: 2500, 50: 100}[subscribers] // (2 if qos else 1)
+        loads.append(("--publishers", 50, "--subscribers", subscribers, "--qos", qos, "--batch", batch, "--count", count,
+                      "--subscriber", site.subscriber))
+    print(f"\nBroker: messages of 64 bytes of 50 publishers; medians of {ROUNDS} rounds of {BURSTS} bursts, variants interleaved, "
+          f"ratios to no plugin's burst beside it ({load_average()})")
     heading(site, "a message published")
-    for load, (subscribers, qos, batch) in loads.items():
+    for (subscribers, qos, batch), reports in zip(LOADS, site.bursts(ROUNDS, BURSTS, loads)):
         label = f"QoS {qos}, {batch} a write, {subscribers} subscriber{'s' * (subscribers > 1)}"
-        print_row(site, reports, load, label, 1.05 if batch == 1 else 1.10)
+        print_row(site, reports, label, 1.05 if batch == 1 else 1.10)
     print("    (apart: Mooring's ratio less dynamic security's)")
 
 

@@ -3,7 +3,8 @@
  *
  *   mqttgen connect --count N --concurrency C          new connections: CONNECT, CONNACK, DISCONNECT
  *   mqttgen publish --publishers P --subscribers S --qos Q --batch B --count N
- *       each publisher sends B messages in one write and waits until all of them are where they go
+ *       each publisher sends B messages in one write and waits until all of them are where they go;
+ *       N messages once to warm up, and again for each line on standard input
  *   mqttgen hold                                       connects, says so, and prints which session ended when
  *   mqttgen pulse --publishers P --pause MS            steady traffic; a line on standard input asks how it went
  *

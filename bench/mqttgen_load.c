@@ -175,6 +175,18 @@ static void run_messages(struct mqttgen *g, long count)
 	MQTTGEN_UNTIL(g, x->settled == x->sent);
 }
 
+static void run_burst(struct mqttgen *g)
+{
+	struct publishing *x = g->verb;
+	struct counted before = {0};
+	if (g->counters)
+		before = counters_read(g->counters);
+	int64_t start = clock_monotonic_us();
+	run_messages(g, g->o->count);
+	json_t *report = json_pack("{s:I, s:f}", "messages", (json_int_t)x->sent, "wall_s", since_s(start));
+	mqttgen_report(g, report, &before, (double)x->sent);
+}
+
 void mqttgen_publish(struct mqttgen *g)
 {
 	struct publishing x = {
@@ -182,21 +194,17 @@ void mqttgen_publish(struct mqttgen *g)
 		.subscribers = mqttgen_room((size_t)g->o->subscribers, sizeof *x.subscribers),
 	};
 	struct mqtt_identity reader;
-	struct counted before = {0};
 	struct fault f;
+	char asked[8];
 	if (!mqtt_identity_load(g->o->subscriber, &reader, &f).ok)
 		mqttgen_die("subscriber", &f);
 	g->verb = &x;
 	g->packet = on_traffic;
 	g->ended = on_traffic_ended;
 	open_all(g, &reader);
-	run_messages(g, g->o->count / 4);
-	if (g->counters)
-		before = counters_read(g->counters);
-	int64_t start = clock_monotonic_us();
 	run_messages(g, g->o->count);
-	json_t *report = json_pack("{s:I, s:f}", "messages", (json_int_t)x.sent, "wall_s", since_s(start));
-	mqttgen_report(g, report, &before, (double)x.sent);
+	while (fgets(asked, sizeof asked, stdin))
+		run_burst(g);
 	for (long i = 0; i < g->o->publishers; i++)
 		mqtt_close(x.publishers[i].client);
 	for (long i = 0; i < g->o->subscribers; i++)
