@@ -3,9 +3,9 @@
  *
  *   chains --keys FILE --dir FOLDER [--stages N]
  *
- * FOLDER gets programme.json, line-K.record and line-K.order for each stage K, and chains: a struct prepared_chain for
- * each device of FILE, with the countersignature of its Root of Trust and the register's receipt. The register has
- * the statements in the order of devices. The answer is one JSON object: devices, stages, and the bytes of a chain.
+ * FOLDER gets programme.json, line-K.record and line-K.order for each stage K, register.ndjson as it is shown to gateways,
+ * and chains: a struct prepared_chain for each device of FILE, with the countersignature of its Root of Trust and the
+ * register's receipt. The register has the statements in the order of devices. The answer is one JSON object: devices, stages, and the bytes of a chain.
  */
 #include "common/clock.h"
 #include "common/file.h"
@@ -22,7 +22,7 @@
 
 #define BATCH "BENCH"
 
-enum { AGO_S = 600, DAY_S = 86400, PER_HOUR = 100000 };
+enum { AGO_S = 600, DAY_S = 86400, PER_HOUR = 100000, EXPORT_ENTRIES = 1000 };
 
 struct line {
 	EVP_PKEY *key;
@@ -37,6 +37,7 @@ struct supply {
 	struct line lines[STAGES_MAX];
 	struct register_entry newest;
 	uint8_t head[SHA256_SIZE];
+	FILE *export; /* of the register */
 	size_t bytes; /* of all chains */
 };
 
@@ -129,6 +130,35 @@ struct built {
 	struct chain_parts parts;
 };
 
+/* A line of the export ends with the register's word for what it says so far. */
+static void end_export_line(struct supply *s)
+{
+	struct register_head word = {.size = s->newest.index, .time = clock_wall_s()};
+	char text[BASE64_SIZE(PROVENANCE_OBJECT_MAX)];
+	struct buf object = {0};
+	struct fault f;
+	memcpy(word.programme, s->programme.id, PROGRAMME_ID_SIZE);
+	memcpy(word.head, s->head, SHA256_SIZE);
+	must(register_head_sign(&object, &word, s->register_key, &f).ok, "the register's word", &f);
+	base64url_encode(buf_view(&object), text);
+	fprintf(s->export, "], \"head\": \"%s\"}\n", text);
+	buf_free(&object);
+}
+
+static void export_entry(struct supply *s)
+{
+	const struct register_entry *e = &s->newest;
+	char hex[HEX_SIZE(SHA256_SIZE)];
+	bool begins = e->index % EXPORT_ENTRIES == 1;
+	if (begins)
+		fprintf(s->export, "{\"first\": %lld, \"entries\": [", (long long)e->index);
+	hex_encode(bytes_of(e->object, SHA256_SIZE), hex);
+	fprintf(s->export, "%s{\"time\": %lld, \"object\": \"%s\"}", begins ? "" : ", ", (long long)e->time,
+		hex);
+	if (e->index % EXPORT_ENTRIES == 0)
+		end_export_line(s);
+}
+
 static void register_statement(struct supply *s, struct built *b, size_t i)
 {
 	uint8_t head[SHA256_SIZE];
@@ -137,6 +167,7 @@ static void register_statement(struct supply *s, struct built *b, size_t i)
 	sha256(buf_view(&b->objects[i]), s->newest.object);
 	register_next(s->head, &s->newest, head);
 	memcpy(s->head, head, SHA256_SIZE);
+	export_entry(s);
 	b->receipt.at[i].index = s->newest.index;
 	b->receipt.at[i].time = s->newest.time;
 }
@@ -208,9 +239,17 @@ static void build(struct supply *s, const struct prepared *p, long number, FILE 
 	EVP_PKEY_free(b.rot);
 }
 
-static void make(struct supply *s, const char *keys_path)
+static FILE *open_file(const struct supply *s, const char *name)
 {
 	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/%s", s->folder, name);
+	FILE *file = fopen(path, "w");
+	must(file, path, NULL);
+	return file;
+}
+
+static void make(struct supply *s, const char *keys_path)
+{
 	struct buf keys;
 	struct fault f;
 	must(file_read(keys_path, (size_t)1 << 32, &keys, &f).ok, "keys", &f);
@@ -222,12 +261,13 @@ static void make(struct supply *s, const char *keys_path)
 		certify(s, i);
 		place_order(s, i);
 	}
-	snprintf(path, sizeof path, "%s/chains", s->folder);
-	FILE *file = fopen(path, "w");
-	must(file, path, NULL);
+	FILE *file = open_file(s, "chains");
+	s->export = open_file(s, "register.ndjson");
 	for (long i = 0; i < s->devices; i++)
 		build(s, &prepared[i], i, file);
-	must(fclose(file) == 0, path, NULL);
+	if (s->newest.index % EXPORT_ENTRIES)
+		end_export_line(s);
+	must(fclose(file) == 0 && fclose(s->export) == 0, "write", NULL);
 	buf_free(&keys);
 }
 

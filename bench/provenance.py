@@ -9,7 +9,8 @@ COUNT, PAIRS, CONCURRENCY, STAGES, TARGET_US = 1000, 5, 32, 5, 600
 
 
 def prepare(bench, runs):
-    """Devices, their supply chain, and a gateway that knows it: a chain is checked where one is shown, and may be left out."""
+    """Devices, their supply chain, and a gateway that knows its lines, orders and register: a chain is checked where one is
+    shown, and may be left out."""
     stack, folder = bench.stack, bench.stack.folder / "provenance"
     folder.mkdir()
     keys = bench.prepare(COUNT * runs, "provenance")
@@ -19,6 +20,7 @@ def prepare(bench, runs):
                              mode="optional")
     stack.start("gateway").ready()
     stack.ctl("provenance", "add", *sorted(folder.glob("line-*")))
+    stack.ctl("provenance", "push", folder / "register.ndjson")
     return keys, folder / "chains", made["bytes"]
 
 

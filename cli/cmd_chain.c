@@ -148,7 +148,8 @@ static outcome step_orders(struct check *k, struct fault *f)
 /* Without --stages, whatever stages the chain has are those that the device should have. */
 static outcome step_chain(struct check *k, struct fault *f)
 {
-	const struct chain_world world = {find_line, find_order, NULL, k->programme.register_key, k};
+	const struct chain_world world = {
+		.line = find_line, .order = find_order, .register_key = k->programme.register_key, .arg = k};
 	struct chain_rules rules = k->rules;
 	if (!rules.variant_count) {
 		rules.variant_count = 1;

@@ -174,7 +174,7 @@ static outcome refuse_equivocation(struct decision *x, const struct store_statem
 
 /* ---- what is new of it ---- */
 
-static outcome check_frozen(struct decision *x, const struct store_statement *s, struct fault *f)
+static outcome check_batch(struct decision *x, const struct store_statement *s, struct fault *f)
 {
 	static const char sql[] = "SELECT 1 FROM frozen_batches WHERE programme_id = ? AND batch = ?";
 	struct query q = query_start(&x->w->conn, sql);
@@ -189,6 +189,19 @@ static outcome check_frozen(struct decision *x, const struct store_statement *s,
 				 "batch release)",
 				 f)
 		       : o;
+}
+
+/* Of what is new; almost always no batch at all is frozen. */
+static outcome check_frozen(struct decision *x, struct fault *f)
+{
+	static const char sql[] = "SELECT 1 FROM frozen_batches LIMIT 1";
+	const struct store_chain *c = chain_of(x);
+	struct query q = query_start(&x->w->conn, sql);
+	int64_t any;
+	outcome o = query_number(&q, 0, &any, f);
+	for (size_t i = x->chain_known; o.ok && any && !x->settled && i < c->count; i++)
+		o = check_batch(x, &c->statements[i], f);
+	return o;
 }
 
 static outcome check_unused(struct decision *x, const struct store_statement *s, struct fault *f)
@@ -210,7 +223,7 @@ static outcome refuse_stale(struct decision *x)
 outcome reserve_check_chain(struct decision *x, struct fault *f)
 {
 	const struct store_chain *c = chain_of(x);
-	outcome o = DONE;
+	outcome o;
 	if (c && x->chain_is_cut)
 		return reserve_refuse(x, REASON_CHAIN_USED,
 				      "this device has shown more of its chain than this, which leaves out "
@@ -220,9 +233,7 @@ outcome reserve_check_chain(struct decision *x, struct fault *f)
 		return DONE;
 	if (c->lines_state != x->w->head.lines)
 		return refuse_stale(x);
-	for (size_t i = x->chain_known; o.ok && !x->settled && i < c->count; i++)
-		if (i == x->chain_known || strcmp(c->statements[i].batch, c->statements[i - 1].batch) != 0)
-			o = check_frozen(x, &c->statements[i], f);
+	o = check_frozen(x, f);
 	for (size_t i = x->chain_known; o.ok && !x->settled && i < c->count; i++)
 		o = check_unused(x, &c->statements[i], f);
 	return o.ok && !x->settled ? reserve_check_register(x, f) : o;

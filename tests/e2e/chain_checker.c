@@ -90,7 +90,10 @@ static void do_world(char **words)
 	rules = (struct chain_rules){0};
 	take_hex(words[1], rules.programme, sizeof rules.programme);
 	struct bytes key = take_hex(words[2], known.register_key, sizeof known.register_key);
-	world = (struct chain_world){find_line, find_order, find_time, key.n ? key.p : NULL, NULL};
+	world = (struct chain_world){.line = find_line,
+				     .order = find_order,
+				     .registered = find_time,
+				     .register_key = key.n ? key.p : NULL};
 }
 
 static void do_line(char **words)

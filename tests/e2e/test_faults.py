@@ -288,7 +288,7 @@ def test_an_older_copy_of_the_records_is_noticed_and_lifts_nothing(services):
     records = services.folder / "attestd/state"
     services.daemons["attestd"].stop()
     shutil.copytree(records, services.folder / "copy")
-    services.start("attestd")
+    services.start("attestd").services_ready()
     tell("resume", 0)
     tell("suspend", 1)
     tell("suspend", 2)
@@ -300,7 +300,7 @@ def test_an_older_copy_of_the_records_is_noticed_and_lifts_nothing(services):
     shutil.copytree(services.folder / "copy", records)
     for path in (records, *records.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid)
-    services.start("attestd")
+    services.start("attestd").services_ready()
     tell("suspend", 3)
     states(["suspended", "suspended", "suspended", "suspended"])  # 0 again, as the copy has it; 1 and 2 as was said since
     assert len(alarms("withdrawals-rolled-back")) == 1

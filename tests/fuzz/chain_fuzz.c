@@ -97,7 +97,10 @@ static void check_parts(struct bytes in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct chain_world world = {find_line, find_order, find_time, register_key, NULL};
+	static const struct chain_world world = {.line = find_line,
+						 .order = find_order,
+						 .registered = find_time,
+						 .register_key = register_key};
 	struct bytes in = bytes_of(data, size);
 	struct chain c;
 	struct chain_shown shown;

@@ -170,7 +170,11 @@ static inline void site_make(struct site *s, size_t stages)
 	memcpy(s->rules.programme, s->programme, PROGRAMME_ID_SIZE);
 	s->rules.variants[0].count = stages;
 	s->rules.variant_count = 1;
-	s->world = (struct chain_world){site_line, site_order, site_registered, s->register_point, s};
+	s->world = (struct chain_world){.line = site_line,
+					.order = site_order,
+					.registered = site_registered,
+					.register_key = s->register_point,
+					.arg = s};
 	memcpy(s->receipt.programme, s->programme, PROGRAMME_ID_SIZE);
 	s->receipt.count = stages;
 	for (size_t i = 0; i < stages; i++) {
