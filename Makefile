@@ -164,7 +164,7 @@ test: setup-test ## set-up, unit, e2e, fuzz, and the suites again under ASan and
 
 e2e: setup-test ## end-to-end tests alone (T='-k name' picks)
 	@$(MAKE) --no-print-directory -j$(JOBS) all e2e-programs
-	@MOORING_BUILD=$(B) $(PYTHON) -m pytest -q -n $(JOBS) tests/e2e $(T)
+	@MOORING_BUILD=$(B) $(PYTHON) -m pytest -q -n $$((2 * $(JOBS))) tests/e2e $(T)
 
 asan-broker: setup-test ## the broker's tests against Debian's Mosquitto, built from its source package with ASan
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=1 B=$(B)-asan $(B)-asan/mosquitto_mooring.so

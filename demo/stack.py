@@ -6,6 +6,7 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import pwd
@@ -32,11 +33,25 @@ class StackError(Exception):
     """A part did not do what it must; the message holds the end of its log."""
 
 
+def _ports():
+    """Below the range that clients' connections take theirs from, none twice, and from another place in every process."""
+    first, count = 10000, 20000
+    for i in itertools.count(os.getpid() * 101):
+        yield first + i % count
+
+
+_untried = _ports()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in _untried:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def system_program(name):

@@ -72,9 +72,10 @@ def fuzz(program, build, seconds):
 
 
 def end_to_end(build, environment, jobs, label):
+    """Two tests a processor: they wait for daemons more than they compute."""
     report = build / f"e2e-{label}.xml"
     report.unlink(missing_ok=True)
-    code, output, seconds = run([sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist=loadgroup", f"--junitxml={report}", "-rfEs",
+    code, output, seconds = run([sys.executable, "-m", "pytest", "-q", "-n", 2 * jobs, f"--junitxml={report}", "-rfEs",
                                  "-p", "no:cacheprovider", "tests/e2e"],
                                 {**environment, "MOORING_BUILD": str(build)}, 1500)
     passed = failed = skipped = 0

@@ -18,17 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 import stack as stacks
+from stack import free_port
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MOORING_BUILD") or REPO / "build").resolve()
 YEAR_S = 365 * 86400
 DEFAULT_POLICY = json.loads((REPO / "config/policy-default.json").read_text())
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Identity:

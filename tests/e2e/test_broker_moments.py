@@ -16,9 +16,10 @@ import time
 import pytest
 
 import stack as stacks
-from broker_bench import free_port, text, tls_context
+from broker_bench import text, tls_context
 from feed_peer import ACTIVE, INACTIVE, REVOKED, SERVICE
 from plugin_bench import allow, put_default
+from stack import free_port
 
 VERSIONS = pytest.mark.parametrize("version", [4, 5])
 EVERYTHING = [allow(action, "*") for action in ("Connect", "Publish", "RetainPublish", "Subscribe", "Receive")]
