@@ -1,6 +1,7 @@
 """An attestation service that can lie, stall and break off, in the place of the real one: with its TLS certificate and its result key."""
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import hmac
@@ -127,6 +128,23 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     service = None
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.connections = set()
+
+    def process_request_thread(self, request, client_address):
+        self.connections.add(request)
+        super().process_request_thread(request, client_address)
+        self.connections.discard(request)
+
+    def end(self):
+        """Connections that a client keeps are not served on."""
+        self.shutdown()
+        self.server_close()
+        for connection in tuple(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request, client_address):
         """Connections end in every way here."""
 
@@ -153,8 +171,7 @@ class Verifier:
 
     def __exit__(self, *_):
         self.stopped.set()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.end()
 
     def discovery(self):
         return {"service-state": "READY", "version": "1", "media-types": TYPES, "api-endpoints": {}}
