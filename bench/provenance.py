@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import broker
 
-COUNT, PAIRS, CONCURRENCY, STAGES, TARGET_US = 1000, 5, 32, 5, 600
+COUNT, PAIRS, CONCURRENCY, STAGES, TARGET_US = 250, 25, 32, 5, 600
 
 
 def prepare(bench, runs):
