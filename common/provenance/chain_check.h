@@ -40,9 +40,6 @@ struct chain_world {
 	bool (*registered)(void *arg, const uint8_t statement[SHA256_SIZE], int64_t *time);
 	const uint8_t *register_key; /* its point; NULL: no receipt is believed */
 	void *arg;
-	/* The receipt's signature is not asked for: the caller holds what it says against a copy of the register
-	 * before anything comes of it. */
-	bool receipt_is_compared;
 };
 
 /* What a chain that is accepted, or refused as diverted, has shown. */

@@ -145,13 +145,11 @@ static outcome take_word(struct pushing *p, const json_t *body, struct fault *f)
 static void on_pushed(const struct store_changed *answer, const struct fault *f, void *arg)
 {
 	struct pushing *p = arg;
-	if (f) {
+	if (f)
 		admin_refuse(p->request, f);
-		return;
-	}
-	provenance_register_grew(p->request->gateway->provenance, p->push.programme, p->head.size);
-	admin_answer(p->request, json_pack("{s:I, s:I}", "size", (json_int_t)p->head.size, "added",
-					   (json_int_t)answer->count));
+	else
+		admin_answer(p->request, json_pack("{s:I, s:I}", "size", (json_int_t)p->head.size, "added",
+						   (json_int_t)answer->count));
 }
 
 static outcome take_push(struct pushing *p, struct fault *f)

@@ -97,8 +97,6 @@ static enum step judge(const struct enrol *seen, struct provenance_out *mine, st
 		.chain = &seen->csr.chain,
 		.chain_bytes = seen->request.chain,
 		.times = mine->asked ? mine->origin.times : NULL,
-		.register_size = provenance_register_size(seen->gateway->provenance,
-							  mine->class->programme_number),
 	};
 	outcome o = provenance_judge(&c, seen->attest.evidence.instance_id, &mine->use, &mine->story, f);
 	book_release(book);

@@ -75,22 +75,13 @@ static void use_statement(const struct provenance_case *c, const struct chain_sh
 	memcpy(out->sha256, s->object.sha256, SHA256_SIZE);
 }
 
-static void take_receipt(const struct provenance_case *c, bool is_proven, struct store_chain *use)
+static void take_receipt(const struct chain *chain, struct store_chain *use)
 {
-	const struct chain *chain = c->chain;
 	if (!chain->has_receipt)
 		return;
 	use->receipt = chain->receipt_object;
 	use->receipt_count = chain->receipt.count;
-	use->receipt_is_unproven = !is_proven;
 	memcpy(use->head, chain->receipt.head, SHA256_SIZE);
-	memcpy(use->register_key, c->class->programme.register_key, P256_POINT_SIZE);
-}
-
-static bool is_in_copy(const struct provenance_case *c)
-{
-	const struct receipt *r = &c->chain->receipt;
-	return c->chain->has_receipt && r->at[r->count - 1].index <= c->register_size;
 }
 
 outcome provenance_judge(const struct provenance_case *c, const uint8_t instance_id[INSTANCE_ID_SIZE],
@@ -98,20 +89,14 @@ outcome provenance_judge(const struct provenance_case *c, const uint8_t instance
 {
 	const struct programme *programme = &c->class->programme;
 	struct chain_shown shown;
-	struct chain_world world = {
+	const struct chain_world world = {
 		.line = find_line,
 		.order = find_order,
 		.registered = find_time,
 		.register_key = programme->register_key,
 		.arg = (void *)(uintptr_t)c,
-		.receipt_is_compared = is_in_copy(c),
 	};
 	outcome o = chain_check(c->chain, instance_id, &c->class->rules, &world, &shown, f);
-	if (!o.ok && world.receipt_is_compared) {
-		/* A refusal says nothing that rests on a receipt which nobody looked at. */
-		world.receipt_is_compared = false;
-		o = chain_check(c->chain, instance_id, &c->class->rules, &world, &shown, f);
-	}
 	tell(c, &shown, story);
 	if (!o.ok)
 		return o;
@@ -126,6 +111,6 @@ outcome provenance_judge(const struct provenance_case *c, const uint8_t instance
 	for (size_t i = 0; i < use->count; i++)
 		use_statement(c, &shown, i, &use->statements[i]);
 	memcpy(use->rot_key, c->chain->statements[0].rot_key, P256_POINT_SIZE);
-	take_receipt(c, !world.receipt_is_compared, use);
+	take_receipt(c->chain, use);
 	return DONE;
 }

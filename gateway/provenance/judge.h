@@ -14,7 +14,6 @@ struct provenance_case {
 	struct bytes chain_bytes;
 	const int64_t *
 		times; /* of the register, one a statement, where the chain has none; -1: not registered. NULL: unknown */
-	int64_t register_size; /* entries of it that the store has; 0: none */
 };
 
 /* How far it is told of a device: its last stage that holds. For operators. */
@@ -28,8 +27,7 @@ struct provenance_story {
 	int64_t time; /* of the register; 0: it did not come to that */
 };
 
-/* chain_check's reasons. `use` is what the store takes for it; both are filled from `c`, whose bytes they view. A receipt
- * whose entries the store has is left to it (`receipt_is_unproven`), unless the chain is refused. */
+/* chain_check's reasons. `use` is what the store takes for it; both are filled from `c`, whose bytes they view. */
 MUST_USE outcome provenance_judge(const struct provenance_case *c,
 				  const uint8_t instance_id[INSTANCE_ID_SIZE], struct store_chain *use,
 				  struct provenance_story *story, struct fault *f);

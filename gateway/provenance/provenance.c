@@ -15,7 +15,6 @@ struct provenance {
 	pthread_mutex_t
 		lock; /* of the pointer, and of who makes the next book; held for no longer than that */
 	struct book *book;
-	_Atomic int64_t register_sizes[CLASSES_MAX]; /* of the programme of the class in this place */
 	pthread_mutex_t alarm_lock;
 	struct {
 		uint64_t about;
@@ -106,31 +105,9 @@ outcome provenance_apply(struct provenance *p, const struct store_added *added, 
 	}
 }
 
-/* ---- the register's copy ---- */
-
-int64_t provenance_register_size(const struct provenance *p, int64_t programme)
-{
-	for (size_t i = 0; i < p->classes.count; i++)
-		if (p->classes.items[i].programme_number == programme)
-			return p->register_sizes[i];
-	return 0;
-}
-
-void provenance_register_grew(struct provenance *p, int64_t programme, int64_t size)
-{
-	for (size_t i = 0; i < p->classes.count; i++) {
-		int64_t known = p->register_sizes[i];
-		if (p->classes.items[i].programme_number != programme)
-			continue;
-		while (known < size && !atomic_compare_exchange_weak(&p->register_sizes[i], &known, size))
-			;
-	}
-}
-
 /* ---- out of the store, at start ---- */
 
 struct loading {
-	struct provenance *p;
 	struct book *book;
 	sem_t done;
 	outcome result;
@@ -177,18 +154,6 @@ static void on_orders(const struct store_order *orders, size_t count, const stru
 	sem_post(&l->done);
 }
 
-static void on_state(const struct store_provenance_state *programmes, size_t count,
-		     const struct store_frozen *frozen, size_t frozen_count, const struct fault *f, void *arg)
-{
-	struct loading *l = arg;
-	(void)frozen;
-	(void)frozen_count;
-	l->result = f ? refuse(l->fault, f->reason, "%s", f->text) : DONE;
-	for (size_t i = 0; l->result.ok && i < count; i++)
-		provenance_register_grew(l->p, programmes[i].id, programmes[i].register_size);
-	sem_post(&l->done);
-}
-
 static void load_programmes(struct provenance *p, struct store *s, struct loading *l)
 {
 	for (size_t i = 0; l->result.ok && i < p->classes.count; i++) {
@@ -196,10 +161,6 @@ static void load_programmes(struct provenance *p, struct store *s, struct loadin
 		wait_for(l);
 		p->classes.items[i].programme_number = l->number;
 	}
-	if (!l->result.ok || !p->classes.count)
-		return;
-	store_provenance_state(s, on_state, l);
-	wait_for(l);
 }
 
 static void load_book(struct store *s, struct loading *l)
@@ -218,7 +179,7 @@ static void load_book(struct store *s, struct loading *l)
 
 outcome provenance_begin(struct provenance *p, struct store *s, struct fault *f)
 {
-	struct loading l = {.p = p, .book = p->book, .result = DONE, .fault = f};
+	struct loading l = {.book = p->book, .result = DONE, .fault = f};
 	sem_init(&l.done, 0, 0);
 	load_programmes(p, s, &l);
 	load_book(s, &l);

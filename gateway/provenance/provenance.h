@@ -39,10 +39,6 @@ MUST_USE outcome provenance_read_object(const struct provenance *p, struct bytes
 MUST_USE outcome provenance_read_word(const struct provenance *p, struct bytes in, struct register_head *out,
 				      int64_t *programme, struct fault *f);
 
-/* How many entries of a programme's register, by the store's number, it has a copy of: at least so many, any thread. */
-int64_t provenance_register_size(const struct provenance *p, int64_t programme);
-void provenance_register_grew(struct provenance *p, int64_t programme, int64_t size);
-
 /* Whether an alarm of this reason about this line and batch is due: at most one in an hour, so that a line that goes
  * wrong is told once and not once a device. Any thread; monotonic milliseconds. */
 bool provenance_alarm_is_due(struct provenance *p, enum reason reason, const uint8_t line[KEY_ID_SIZE],

@@ -32,8 +32,7 @@ struct decision {
 	size_t chain_known; /* statements of the chain that this device used before */
 	bool chain_is_cut;  /* it used more of it than this */
 	bool chain_raises;  /* the generation: it ends with a stage that allows it, and has not done so yet */
-	bool receipt_is_proven; /* by the copy of the register, or by its signature */
-	bool receipt_is_ahead;	/* of the copy of the register: it is kept */
+	bool receipt_is_ahead; /* of the copy of the register: it is kept */
 	bool settled;	       /* answered or refused: no check follows */
 };
 
@@ -50,9 +49,7 @@ MUST_USE outcome reserve_load_chain(struct decision *x, struct fault *f);
 MUST_USE outcome reserve_check_chain(struct decision *x, struct fault *f);
 /* what is kept of it. x->device is there. */
 MUST_USE outcome reserve_write_chain(struct decision *x, struct fault *f);
-/* What its receipt says of the register (reserve_register.c): whether it is the register's, where nobody has looked yet; */
-MUST_USE outcome reserve_prove_receipt(struct decision *x, struct fault *f);
-/* whether the register says the same to all; what is kept of it. */
+/* What its receipt says of the register (reserve_register.c). */
 MUST_USE outcome reserve_check_register(struct decision *x, struct fault *f);
 MUST_USE outcome reserve_write_register(struct decision *x, struct fault *f);
 

@@ -77,62 +77,30 @@ static outcome check_other_receipt(struct decision *x, int64_t index, struct fau
 	return memcmp(head, c->head, SHA256_SIZE) ? refuse_history(x, "other_receipt", other, f) : DONE;
 }
 
-static bool is_as_copied(const struct store_chain *c, size_t i, const struct row *known)
+static outcome check_entry(struct decision *x, size_t i, const struct row *known, struct fault *f)
 {
+	const struct store_chain *c = x->r->in.chain;
 	const struct store_statement *s = &c->statements[i];
 	bool last = i + 1 == c->receipt_count;
-	return known->time == s->time && !memcmp(known->object, s->sha256, SHA256_SIZE) &&
-	       !(last && memcmp(known->head, c->head, SHA256_SIZE));
+	if (known->time != s->time || memcmp(known->object, s->sha256, SHA256_SIZE) ||
+	    (last && memcmp(known->head, c->head, SHA256_SIZE)))
+		return refuse_against_copy(x, f);
+	return DONE;
 }
-
-enum agreement { AGREES, CONTRADICTS, IS_AHEAD };
 
 /* The copy has no gap, and a receipt's places rise: after the first that is not there, none is. */
-static outcome compare_with_copy(struct decision *x, enum agreement *out, struct fault *f)
-{
-	const struct store_chain *c = x->r->in.chain;
-	outcome o = DONE;
-	*out = AGREES;
-	for (size_t i = 0; o.ok && *out == AGREES && i < c->receipt_count; i++) {
-		struct row known;
-		o = find_entry(x, c->programme, c->statements[i].index, &known, f);
-		if (o.ok && !known.there)
-			*out = IS_AHEAD;
-		else if (o.ok && !is_as_copied(c, i, &known))
-			*out = CONTRADICTS;
-	}
-	return o;
-}
-
-/* What is not in the copy, word for word, may still be the register's: then its signature says so, and it is for the
- * check below. */
-outcome reserve_prove_receipt(struct decision *x, struct fault *f)
-{
-	const struct store_chain *c = x->r->in.chain;
-	struct receipt r;
-	enum agreement agreement;
-	struct fault own;
-	if (!c || !c->receipt_is_unproven)
-		return DONE;
-	outcome o = compare_with_copy(x, &agreement, f);
-	x->receipt_is_proven = o.ok && agreement == AGREES;
-	if (!o.ok || x->receipt_is_proven)
-		return o;
-	o = receipt_read(c->receipt, &r, &own);
-	if (o.ok)
-		o = provenance_verify(&r.object, c->register_key, &own);
-	return o.ok ? o : reserve_refuse(x, REASON_RECEIPT_SIGNATURE, own.text, f);
-}
-
 outcome reserve_check_register(struct decision *x, struct fault *f)
 {
 	const struct store_chain *c = x->r->in.chain;
-	enum agreement agreement = AGREES;
-	outcome o = x->receipt_is_proven ? DONE : compare_with_copy(x, &agreement, f);
-	if (o.ok && agreement == CONTRADICTS)
-		return refuse_against_copy(x, f);
-	if (o.ok && agreement == IS_AHEAD)
-		return check_other_receipt(x, c->statements[c->receipt_count - 1].index, f);
+	outcome o = DONE;
+	for (size_t i = 0; o.ok && !x->settled && i < c->receipt_count; i++) {
+		struct row known;
+		o = find_entry(x, c->programme, c->statements[i].index, &known, f);
+		if (o.ok && !known.there)
+			return check_other_receipt(x, c->statements[c->receipt_count - 1].index, f);
+		if (o.ok)
+			o = check_entry(x, i, &known, f);
+	}
 	return o;
 }
 

@@ -138,10 +138,8 @@ struct store_chain {
 	size_t count;
 	struct bytes chain; /* as it was sent; kept */
 	uint8_t rot_key[P256_POINT_SIZE];
-	struct bytes receipt; /* empty: none */
-	size_t receipt_count; /* statements, from the first on, that it is about */
-	bool receipt_is_unproven; /* its signature was not looked at: the copy of the register has to bear it out */
-	uint8_t register_key[P256_POINT_SIZE];
+	struct bytes receipt;	   /* empty: none */
+	size_t receipt_count;	   /* statements, from the first on, that it is about */
 	uint8_t head[SHA256_SIZE]; /* after the last of them */
 	bool raises_generation;	   /* by its last statement, once */
 	bool freeze;		   /* the batch, on an equivocation */

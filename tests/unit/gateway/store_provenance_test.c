@@ -449,106 +449,6 @@ static void test_a_receipt_s_head_is_kept_until_its_entry_comes(void **state)
 	assert_int_equal(count_rows("SELECT count(*) FROM register_heads"), 0);
 }
 
-/* ---- a receipt whose signature nobody has looked at ---- */
-
-/* By the register's key, or by no key at all. */
-static struct store_chain unproven(const struct history *h, int64_t seq, EVP_PKEY *key, struct buf *object)
-{
-	struct store_chain c = receipted(h, seq);
-	struct receipt r = {.count = 2};
-	struct fault f;
-	memcpy(r.programme, programme_id, PROGRAMME_ID_SIZE);
-	memcpy(r.statement, c.statements[1].sha256, SHA256_SIZE);
-	memcpy(r.head, c.head, SHA256_SIZE);
-	for (size_t i = 0; i < 2; i++) {
-		r.at[i].index = c.statements[i].index;
-		r.at[i].time = c.statements[i].time;
-	}
-	c.receipt_is_unproven = true;
-	if (key) {
-		assert_true(receipt_sign(object, &r, key, &f).ok);
-		assert_true(provenance_point(key, c.register_key));
-		c.receipt = buf_view(object);
-	}
-	return c;
-}
-
-static int64_t alarms(void)
-{
-	return count_rows("SELECT count(*) FROM log WHERE kind = 'alarm'");
-}
-
-static void test_a_receipt_that_the_copy_bears_out_needs_no_signature(void **state)
-{
-	struct history h;
-	(void)state;
-	write_history(&h, 50);
-	struct store_chain c = unproven(&h, 1, NULL, NULL);
-	is_pushed(&h, 1, ENTRIES, T0 + 10);
-	is_reserved(1, &c);
-	assert_int_equal(uses(), 2);
-}
-
-static void test_a_receipt_against_the_copy_that_nobody_signed_says_nothing_of_the_register(void **state)
-{
-	struct history h, other;
-	(void)state;
-	write_history(&h, 50);
-	write_history(&other, 60);
-	struct store_chain c = unproven(&other, 1, NULL, NULL);
-	is_pushed(&h, 1, ENTRIES, T0 + 10);
-	struct got g = reserve_with(1, &c);
-	assert_refused(&g, REASON_RECEIPT_SIGNATURE);
-	assert_int_equal(alarms(), 0);
-	assert_int_equal(uses(), 0);
-}
-
-static void test_a_receipt_against_the_copy_that_the_register_signed_is_another_history(void **state)
-{
-	struct history h, other;
-	struct buf object = {0};
-	EVP_PKEY *key = p256_key_generate();
-	(void)state;
-	write_history(&h, 50);
-	write_history(&other, 60);
-	struct store_chain c = unproven(&other, 1, key, &object);
-	is_pushed(&h, 1, ENTRIES, T0 + 10);
-	is_another_history(reserve_with(1, &c));
-	buf_free(&object);
-	EVP_PKEY_free(key);
-}
-
-static void test_a_receipt_ahead_of_the_copy_needs_its_signature(void **state)
-{
-	struct history h;
-	struct buf object = {0};
-	EVP_PKEY *key = p256_key_generate();
-	(void)state;
-	write_history(&h, 50);
-	struct store_chain forged = unproven(&h, 1, NULL, NULL), signed_one = unproven(&h, 1, key, &object);
-	is_pushed(&h, 1, 1, T0 + 10);
-	struct got g = reserve_with(1, &forged);
-	assert_refused(&g, REASON_RECEIPT_SIGNATURE);
-	is_reserved(1, &signed_one);
-	assert_int_equal(count_rows("SELECT count(*) FROM register_heads"), 1);
-	buf_free(&object);
-	EVP_PKEY_free(key);
-}
-
-/* Whatever comes of it rests on the times: a chain that is known, a certificate that is there. */
-static void test_a_receipt_is_proven_for_a_known_chain_too(void **state)
-{
-	struct history h;
-	(void)state;
-	write_history(&h, 50);
-	struct store_chain c = unproven(&h, 1, NULL, NULL);
-	is_pushed(&h, 1, ENTRIES, T0 + 10);
-	is_enrolled(1, &c);
-	c.statements[0].time--;
-	struct got g = reserve_with(1, &c);
-	assert_refused(&g, REASON_RECEIPT_SIGNATURE);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, fixture_teardown)
 
 int main(void)
@@ -575,11 +475,6 @@ int main(void)
 		TEST(test_two_receipts_of_two_histories_are_told_apart_before_any_push),
 		TEST(test_a_push_against_a_receipt_that_was_seen_is_another_history),
 		TEST(test_a_receipt_s_head_is_kept_until_its_entry_comes),
-		TEST(test_a_receipt_that_the_copy_bears_out_needs_no_signature),
-		TEST(test_a_receipt_against_the_copy_that_nobody_signed_says_nothing_of_the_register),
-		TEST(test_a_receipt_against_the_copy_that_the_register_signed_is_another_history),
-		TEST(test_a_receipt_ahead_of_the_copy_needs_its_signature),
-		TEST(test_a_receipt_is_proven_for_a_known_chain_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
