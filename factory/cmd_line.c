@@ -182,17 +182,17 @@ static void print_own_record(const struct line *l)
 
 static outcome print_counter(void *arg, const char *path, struct fault *f)
 {
-	char batch[BATCH_SIZE], text[64];
-	int64_t stage, used;
+	struct counter c;
+	char text[64];
 	struct buf in = {0};
 	(void)arg;
 	outcome r = file_read(path, COUNTER_FILE_MAX, &in, f);
 	if (r.ok)
-		r = counter_parse(buf_view(&in), batch, &stage, &used, f);
+		r = counter_parse(buf_view(&in), &c, f);
 	if (r.ok) {
-		snprintf(text, sizeof text, "stage %lld: %lld numbers used", (long long)stage,
-			 (long long)used);
-		text_field(batch, text);
+		snprintf(text, sizeof text, "stage %lld: %lld of %lld numbers used", (long long)c.stage,
+			 (long long)c.used, (long long)c.quota);
+		text_field(c.batch, text);
 	}
 	buf_free(&in);
 	return r;

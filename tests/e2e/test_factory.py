@@ -92,6 +92,19 @@ def test_an_order_that_is_used_up_stops_the_line(two):
     assert sign(line, further, two.fresh[2]) == 1
 
 
+def test_a_line_counts_against_one_order_for_a_batch_and_stage(two):
+    line = two.lines["chips"]
+    first, greater = two.order(line, 1, quota=2), two.order(line, 1, quota=5, name="greater.order")
+    assert sign(line, first, two.fresh[0]) == 1
+    said = refused("conflict", two.run, "stage", "sign", "--line", line.folder, "--order", greater, "--device", two.fresh[1])
+    name = json.loads(two.run("--json", "order", "show", first).stdout)["sha256"][:8]
+    assert f"under another order ({name}, for 2): go on with that one; a further quantity is a further batch" in said
+    assert not chain_of(two.fresh[1])
+    assert "stage 1: 1 of 2 numbers used" in two.run("line", "status", "--dir", line.folder).stdout
+    assert sign(line, first, two.fresh[1]) == 2
+    assert sign(line, two.order(line, 1, batch="B2", quota=5), two.fresh[2]) == 1
+
+
 def test_what_must_not_be_signed_is_not(two):
     chips, boards = two.lines["chips"], two.lines["boards"]
     first, second = two.order(chips, 1), two.order(boards, 2)

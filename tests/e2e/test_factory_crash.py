@@ -102,7 +102,7 @@ def test_a_file_half_replaced_stops_no_line(line):
         left = [f for f in (line.folder / folder).iterdir() if len(f.suffix) == 7]
         assert len(left) == 1
         left[0].write_bytes(b"")  # as a file system that had its name before its contents has it
-        assert "1 numbers used" in line.supply.run("line", "status", "--dir", line.folder).stdout
+        assert "1 of 1000 numbers used" in line.supply.run("line", "status", "--dir", line.folder).stdout
         assert not left[0].exists()
 
 

@@ -25,11 +25,11 @@ static void check(bool right)
 
 static void read_counter(struct bytes in)
 {
-	char batch[BATCH_SIZE];
-	int64_t stage, used;
+	struct counter c;
 	struct fault f;
-	if (counter_parse(in, batch, &stage, &used, &f).ok)
-		check(provenance_batch_valid(batch) && stage >= 1 && stage <= STAGE_NUMBER_MAX && used >= 1);
+	if (counter_parse(in, &c, &f).ok)
+		check(provenance_batch_valid(c.batch) && c.stage >= 1 && c.stage <= STAGE_NUMBER_MAX &&
+		      c.used >= 1 && c.used <= c.quota);
 }
 
 static void read_request(struct bytes in)

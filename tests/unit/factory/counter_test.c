@@ -12,8 +12,11 @@
 
 #include <cmocka.h>
 
+#define ORDER "abcd000000000000000000000000000000000000000000000000000000000000"
+
 static char folder[64];
-static const struct work_order order = {.batch = "2026-47", .stage = 3, .quota = 4};
+static const struct work_order order = {
+	.batch = "2026-47", .stage = 3, .quota = 4, .object.sha256 = {0xab, 0xcd}};
 
 static int make(void **state)
 {
@@ -80,14 +83,34 @@ static void test_a_counter_behind_the_outbox_is_refused(void **state)
 	assert_int_equal(f.reason, REASON_CONFLICT);
 }
 
+static void test_another_order_for_what_was_begun_is_refused(void **state)
+{
+	struct work_order greater = order;
+	struct counter c;
+	struct fault f;
+	int64_t seq;
+	(void)state;
+	greater.quota = 400;
+	greater.object.sha256[0] ^= 1;
+	assert_true(counter_open(folder, &greater, 0, &c, &f).ok); /* nothing has begun */
+	assert_true(counter_open(folder, &order, 0, &c, &f).ok);
+	assert_true(counter_take(&c, &seq, &f).ok);
+	assert_false(counter_open(folder, &greater, 1, &c, &f).ok);
+	assert_int_equal(f.reason, REASON_CONFLICT);
+	assert_non_null(strstr(f.text, "under another order (abcd0000, for 4)"));
+	assert_true(counter_open(folder, &order, 1, &c, &f).ok);
+}
+
 static void test_what_is_not_a_counter_of_this_order_is_refused(void **state)
 {
 	static const char *const wrong[] = {
 		"",
 		"mooring-counter/1 2026-47 3 1 00000000\n",
-		"mooring-counter/2 2026-47 3 1 00000000\n",
-		"mooring-counter/1 2026-47 3 99999999999 00000000\n",
-		"mooring-counter/1 12345678901234567 3 1 00000000\n",
+		"mooring-counter/1 2026-47 3 " ORDER " 4 1 00000000\n",
+		"mooring-counter/2 2026-47 3 " ORDER " 4 1 00000000\n",
+		"mooring-counter/1 2026-47 3 " ORDER " 4 99999999999 00000000\n",
+		"mooring-counter/1 2026-47 3 abcd 4 1 00000000\n",
+		"mooring-counter/1 12345678901234567 3 " ORDER " 4 1 00000000\n",
 	};
 	struct counter c;
 	struct fault f;
@@ -127,6 +150,7 @@ int main(void)
 		TEST(test_numbers_rise_through_restarts_and_end_at_the_quota),
 		TEST(test_a_counter_that_was_lost_goes_on_after_the_outbox),
 		TEST(test_a_counter_behind_the_outbox_is_refused),
+		TEST(test_another_order_for_what_was_begun_is_refused),
 		TEST(test_what_is_not_a_counter_of_this_order_is_refused),
 		TEST(test_a_changed_digit_is_found_out),
 	};
