@@ -39,7 +39,7 @@ class Line:
         self.supply, self.name, self.stages, self.after = supply, name, list(stages), list(after)
         self.folder = supply.folder / name
         self.record = supply.folder / f"{name}.record"
-        self.orders = {}
+        self.version, self.orders = 1, {}
 
     @property
     def outbox(self):
@@ -52,7 +52,10 @@ class Line:
 
     def change(self, state, *words):
         """state: suspend, resume, revoke (--from TIME) or whatever `line` can do with a record. The next version is the record."""
-        self.supply.run("line", state, "--programme", self.supply.programme, "--record", self.record, "--out", self.record, *words)
+        self.version += 1
+        latest = self.supply.folder / f"{self.name}.{self.version}.record"
+        self.supply.run("line", state, "--programme", self.supply.programme, "--record", self.record, "--out", latest, *words)
+        self.record = latest
         return self.record
 
     def sign(self, order, *devices, countersign="cose", check=True, **options):

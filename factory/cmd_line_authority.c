@@ -125,7 +125,7 @@ static int line_certify(struct ctl *c, const struct arguments *a)
 	(void)c;
 	outcome o = factory_need(a, "request", &request, &f);
 	if (o.ok)
-		o = factory_need(a, "out", &out, &f);
+		o = factory_new_file(a, &out, &f);
 	if (o.ok)
 		o = programme_open(a, LINE_AUTHORITY_KEY_FILE, &p, &key, &f);
 	if (!o.ok)
@@ -168,7 +168,7 @@ static int change(const struct arguments *a, enum line_state state, const char *
 	const char *record, *out = NULL;
 	outcome o = factory_need(a, "record", &record, &f);
 	if (o.ok)
-		o = factory_need(a, "out", &out, &f);
+		o = factory_new_file(a, &out, &f);
 	if (o.ok)
 		o = programme_open(a, LINE_AUTHORITY_KEY_FILE, &p, &key, &f);
 	if (!o.ok)
@@ -238,20 +238,20 @@ static const struct option_spec certify_options[] = {
 	{"from", "TIME", "from when on (now)"},
 	{"per-hour", "N", "what the line can physically do; more raises an alarm at the gateway"},
 	{"replaces", "RECORD", "the record that this one follows: for another 90 days, or other stages"},
-	{"out", "FILE", "where to write the record"},
+	{"out", "FILE", "where to write the record; must not exist"},
 	{NULL, NULL, NULL},
 };
 static const struct option_spec revoke_options[] = {
 	{"programme", "DIR", "the programme's folder, with the line authority key"},
 	{"record", "FILE", "the line's latest record"},
 	{"from", "TIME", "the register's time from which on its statements are worth nothing (now)"},
-	{"out", "FILE", "where to write the next version of the record"},
+	{"out", "FILE", "where to write the next version of the record; must not exist"},
 	{NULL, NULL, NULL},
 };
 static const struct option_spec state_options[] = {
 	{"programme", "DIR", "the programme's folder, with the line authority key"},
 	{"record", "FILE", "the line's latest record"},
-	{"out", "FILE", "where to write the next version of the record"},
+	{"out", "FILE", "where to write the next version of the record; must not exist"},
 	{NULL, NULL, NULL},
 };
 static const struct option_spec show_options[] = {

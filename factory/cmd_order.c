@@ -146,7 +146,7 @@ static int order_place(struct ctl *c, const struct arguments *a)
 	EVP_PKEY *key;
 	const char *file = NULL;
 	(void)c;
-	outcome r = factory_need(a, "out", &file, &f);
+	outcome r = factory_new_file(a, &file, &f);
 	if (r.ok)
 		r = programme_open(a, PROGRAMME_KEY_FILE, &p, &key, &f);
 	if (!r.ok)
@@ -205,7 +205,7 @@ static const struct option_spec place_options[] = {
 	{"first", NULL, "chains begin at this stage; stage 1 is always one"},
 	{"register-within", "SECONDS",
 	 "how long after --until a statement may still reach the register (604800)"},
-	{"out", "FILE", "where to write the order"},
+	{"out", "FILE", "where to write the order; must not exist"},
 	{NULL, NULL, NULL},
 };
 static const struct option_spec show_options[] = {

@@ -159,7 +159,7 @@ static const struct option_spec dir_options[] = {
 static const struct option_spec export_options[] = {
 	{"dir", "DIR", "the register's folder"},
 	{"after", "N", "what the gateway has already: entries 1 to N (0)"},
-	{"out", "FILE", "where to write them"},
+	{"out", "FILE", "where to write them; what is there is replaced"},
 	{NULL, NULL, NULL},
 };
 

@@ -75,6 +75,16 @@ outcome factory_need(const struct arguments *a, const char *name, const char **o
 	return *out && (*out)[0] ? DONE : refuse(f, REASON_BAD_FIELD, "--%s is needed", name);
 }
 
+outcome factory_new_file(const struct arguments *a, const char **out, struct fault *f)
+{
+	outcome r = factory_need(a, "out", out, f);
+	if (!r.ok || access(*out, F_OK))
+		return r;
+	return refuse(f, REASON_CONFLICT,
+		      "--out %.200s exists already, and is left as it is: give another name, or move it away",
+		      *out);
+}
+
 static bool take_relative(const char *text, int64_t now, int64_t *out)
 {
 	char *end;

@@ -40,6 +40,8 @@ MUST_USE outcome factory_own_key(const char *path, EVP_PKEY **out, struct fault 
 MUST_USE outcome factory_load_key(const char *uri, EVP_PKEY **out, struct fault *f);
 /* The option's value, or a refusal that names it. */
 MUST_USE outcome factory_need(const struct arguments *a, const char *name, const char **out, struct fault *f);
+/* The path in --out, where nothing is yet: REASON_CONFLICT else. What was signed is never written over. */
+MUST_USE outcome factory_new_file(const struct arguments *a, const char **out, struct fault *f);
 /* Unix seconds of "now", of "+12h" or "+30d" from `now` on, or of what moment_read takes. */
 MUST_USE outcome factory_time(const char *option, const char *text, int64_t now, int64_t *out,
 			      struct fault *f);

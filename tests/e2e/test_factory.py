@@ -156,6 +156,21 @@ def test_orders_and_records_of_another_programme_are_refused(two, tmp_path):
             stranger.folder / "request.json", "--site", "x", "--stages", "1", "--days", "9", "--out", tmp_path / "x")
 
 
+def test_what_was_signed_is_never_written_over(two):
+    chips, boards = two.lines["chips"], two.lines["boards"]
+    order = two.order(boards, 2)
+    kept = {path: path.read_bytes() for path in (chips.record, order)}
+    for path in kept:
+        said = refused("conflict", two.order, chips, 1, "B9", 1, "+1d", path.name)
+        assert f"--out {path} exists already, and is left as it is: give another name, or move it away" in said
+        refused("conflict", two.run, "line", "certify", "--programme", two.programme, "--request", boards.folder / "request.json", "--site", "x",
+                "--stages", "2", "--days", "9", "--out", path)
+        for state in ("suspend", "resume", "revoke"):
+            refused("conflict", two.run, "line", state, "--programme", two.programme, "--record", chips.record, "--out", path)
+    assert kept == {path: path.read_bytes() for path in kept}
+    assert two.export() == two.export(), "what can be made again is"
+
+
 def test_a_request_needs_the_private_key(two, tmp_path):
     mine, theirs = (json.loads((two.lines[name].folder / "request.json").read_text()) for name in ("chips", "boards"))
     forged = tmp_path / "request.json"
