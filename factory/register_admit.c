@@ -29,8 +29,12 @@ static outcome check_record(const struct factory_register *r, struct bytes objec
 	o = line_record_read(register_log_at(&r->log, index).object, &last, f);
 	if (o.ok && last.version >= record.version)
 		o = refuse(f, REASON_CONFLICT,
-			   "version %lld of the line's record is in the register, this is %lld",
-			   (long long)last.version, (long long)record.version);
+			   "version %lld of the line's record is in the register, this is %sversion %lld: "
+			   "make the change again from the latest record, version %lld (line suspend, "
+			   "resume, revoke "
+			   "--record, or line certify --replaces)",
+			   (long long)last.version, last.version == record.version ? "another " : "",
+			   (long long)record.version, (long long)last.version);
 	if (o.ok && last.state == LINE_REVOKED)
 		o = refuse(f, REASON_LINE_REVOKED, "the line is revoked, and revoked is final");
 	return o;

@@ -146,7 +146,7 @@ static outcome add_line(struct add_op *a, struct conn *c, const struct store_obj
 	if (o.ok && found && version >= object->line->version)
 		return op_refuse(&a->change.op, REASON_CONFLICT,
 				 "line %.32s: version %" PRId64 " of its record is here, and %" PRId64
-				 " is no later one",
+				 " is no later one: make the change again from the latest record",
 				 object->line->site, version, object->line->version);
 	if (o.ok)
 		o = write_line(c, object, key_id, out, f);
@@ -219,7 +219,7 @@ static outcome add_order(struct add_op *a, struct conn *c, const struct store_ob
 	if (o.ok && known.n)
 		return op_refuse(&a->change.op, REASON_CONFLICT,
 				 "batch %s, stage %" PRId64 ": there is another order for this line, and "
-							    "orders do not change: a further quantity is "
+				 "orders do not change: a further quantity is "
 				 "a further batch",
 				 object->order->batch, object->order->stage);
 	if (o.ok)

@@ -208,6 +208,24 @@ def test_the_register_keeps_two_statements_with_one_number(two, tmp_path):
     assert first == (line.outbox / "B1.1").read_bytes() and second == (twin / "outbox/B1.1").read_bytes()
 
 
+def test_two_changes_of_one_record_are_told_apart_and_how_to_go_on(two):
+    line = two.lines["chips"]
+    first, renewed = line.record, two.folder / "renewed.record"
+    two.run("line", "certify", "--programme", two.programme, "--request", line.folder / "request.json", "--site", "chips", "--stages", "1",
+            "--days", "9", "--replaces", first, "--out", renewed)
+    two.register(first, renewed)
+    said = refused("conflict", two.run, "register", "add", "--dir", two.register_folder, line.change("suspend"))
+    assert ("version 2 of the line's record is in the register, this is another version 2: make the change again from the latest record, version 2 "
+            "(line suspend, resume, revoke --record, or line certify --replaces)") in said
+    line.record = renewed
+    assert two.register(line.change("suspend"))["new"] == 1
+    older = two.lines["boards"].record
+    two.register(older, two.lines["boards"].change("suspend"), two.lines["boards"].change("resume"))
+    two.run("line", "suspend", "--programme", two.programme, "--record", older, "--out", two.folder / "late.record")
+    assert "version 3 of the line's record is in the register, this is version 2: " in refused(
+        "conflict", two.run, "register", "add", "--dir", two.register_folder, two.folder / "late.record")
+
+
 def test_the_register_takes_only_what_follows(two):
     chips, boards = two.lines["chips"], two.lines["boards"]
     devices = two.build(two.fresh)

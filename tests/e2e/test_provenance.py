@@ -381,6 +381,7 @@ def test_older_records_and_other_orders_are_refused(cold, factory, begin):
     for item in (older, factory.order(1, quota=200)):
         status, answer = ask(cold, "POST", "/v1/admin/provenance/objects", {"objects": [b64url(item)]})
         assert (status, answer["code"]) == (409, "conflict"), answer
+        assert ("make the change again from the latest record" in json.dumps(answer)) == (item is older)
     forged = Key().seal(3, {2: factory.programme, 3: 9, 4: line.key.point, 5: "x", 6: b"\x01", 7: 0, 8: 86400, 9: 1})
     status, answer = ask(cold, "POST", "/v1/admin/provenance/objects", {"objects": [b64url(forged)]})
     assert answer["reason"] == "provenance-signature"
