@@ -51,13 +51,26 @@ static void print_record_json(const struct line_record *r)
 	json_decref(out);
 }
 
+/* A request is for the programme that is given; without one, for the one that it names. */
+static outcome check_request(const char *path, struct bytes text, const struct programme *p,
+			     struct line_request *out, struct fault *f)
+{
+	outcome o = line_request_read(text, path, out, f);
+	if (o.ok && p && memcmp(out->programme, p->id, PROGRAMME_ID_SIZE) != 0)
+		o = refuse(f, REASON_CHAIN_PROGRAMME, "%s: it asks for another programme", path);
+	return o;
+}
+
 static outcome read_request(const char *path, const struct programme *p, struct line_record *r,
 			    struct fault *f)
 {
+	struct line_request request;
 	struct buf text = {0};
 	outcome o = file_read(path, LINE_REQUEST_MAX, &text, f);
 	if (o.ok)
-		o = line_request_read(buf_view(&text), path, p->id, r->key, f);
+		o = check_request(path, buf_view(&text), p, &request, f);
+	if (o.ok)
+		memcpy(r->key, request.key, sizeof r->key);
 	buf_free(&text);
 	return o;
 }
@@ -205,27 +218,63 @@ static int line_resume(struct ctl *c, const struct arguments *a)
 	return change(a, LINE_ACTIVE, NULL);
 }
 
+static outcome show_request(const struct ctl *c, const char *path, struct bytes text,
+			    const struct programme *p, struct fault *f)
+{
+	struct line_request request;
+	uint8_t id[KEY_ID_SIZE];
+	char line[LINE_ID_HEX], programme[HEX_SIZE(PROGRAMME_ID_SIZE)];
+	outcome o = check_request(path, text, p, &request, f);
+	if (!o.ok)
+		return o;
+	provenance_key_id(request.key, id);
+	line_id_hex(id, line);
+	hex_encode(bytes_of(request.programme, sizeof request.programme), programme);
+	if (c->json) {
+		printf("{\"programme\": \"%s\", \"line\": \"%s\", \"state\": \"requested\"}\n", programme,
+		       line);
+		return DONE;
+	}
+	text_field("line", line);
+	text_field("programme", p ? p->name : programme);
+	text_field("state", "requested: line certify says site, stages and dates");
+	text_field("signature", "the line's: whoever asks has the key");
+	return DONE;
+}
+
+static outcome show_record(const struct ctl *c, const char *path, struct bytes object,
+			   const struct programme *p, struct fault *f)
+{
+	struct line_record r;
+	struct fault own;
+	outcome o = p ? programme_line_record(p, object, &r, &own) : line_record_read(object, &r, &own);
+	if (!o.ok)
+		return refuse(f, own.reason, "%.120s: %s", path, own.text);
+	if (c->json) {
+		print_record_json(&r);
+		return DONE;
+	}
+	print_record(&r);
+	text_field("signature", p ? "the line authority's" : "not looked at: give --programme");
+	return DONE;
+}
+
 static int line_show(struct ctl *c, const struct arguments *a)
 {
-	struct programme p;
-	struct held_record held = {0};
+	struct programme programme, *p = NULL;
+	struct buf file = {0};
 	struct fault f;
-	const char *programme = argument(a, "programme");
-	outcome o = programme ? programme_load(programme, &p, &f) : DONE;
-	if (o.ok && programme)
-		o = held_record_load(a->words[0], &p, &held, &f);
+	const char *path = a->words[0], *public_file = argument(a, "programme");
+	outcome o = public_file ? programme_load(public_file, &programme, &f) : DONE;
+	if (o.ok && public_file)
+		p = &programme;
+	if (o.ok)
+		o = file_read(path, PROVENANCE_OBJECT_MAX, &file, &f);
+	if (o.ok && file.n && file.p[0] == '{')
+		o = show_request(c, path, buf_view(&file), p, &f);
 	else if (o.ok)
-		o = file_read(a->words[0], PROVENANCE_OBJECT_MAX, &held.bytes, &f);
-	if (o.ok && !programme)
-		o = line_record_read(buf_view(&held.bytes), &held.record, &f);
-	if (o.ok && c->json)
-		print_record_json(&held.record);
-	else if (o.ok) {
-		print_record(&held.record);
-		text_field("signature",
-			   programme ? "the line authority's" : "not looked at: give --programme");
-	}
-	buf_free(&held.bytes);
+		o = show_record(c, path, buf_view(&file), p, &f);
+	buf_free(&file);
 	return factory_end(o, &f);
 }
 
@@ -265,9 +314,9 @@ const struct command line_authority_commands[] = {
 		.arguments = "--programme DIR --request FILE --site S --stages N,N --days N --out FILE ...",
 		.summary = "make a line known: a record of its key, for at most 90 days",
 		.help = "Checks that whoever asks has the key, and signs the line's record with the line\n"
-			"authority key. Compare the line's id with the people at the line, by telephone, "
-			"before\n"
-			"you give the record out.",
+			"authority key. Compare the line's id (line show) with the people at the line, by "
+			"telephone,\n"
+			"before you give the record out.",
 		.examples = "  mooring-factory line certify --programme programme --request "
 			    "line-1/request.json \\\n"
 			    "      --site 'Shenzhen B2' --stages 1,2 --days 90 --out line-1.record\n",
@@ -317,12 +366,14 @@ const struct command line_authority_commands[] = {
 	},
 	{
 		.name = "line show",
-		.arguments = "RECORD [--programme PROGRAMME.json]",
-		.summary = "what a record says of a line",
+		.arguments = "RECORD|REQUEST [--programme PROGRAMME.json]",
+		.summary = "what a record says of a line, or whose key a request is about",
 		.help = "Shows the record; with --programme also checks that the line authority has signed "
-			"it.",
-		.examples =
-			"  mooring-factory line show line-1.record --programme programme/programme.json\n",
+			"it.\n"
+			"Of a request it shows the line's id, which is compared with the people at the line\n"
+			"before `line certify`, and checks that whoever asks has the key.",
+		.examples = "  mooring-factory line show line-1.record --programme programme/programme.json\n"
+			    "  mooring-factory line show line-1/request.json\n",
 		.options = show_options,
 		.words_min = 1,
 		.words_max = 1,

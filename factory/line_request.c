@@ -40,37 +40,33 @@ outcome line_request_write(struct buf *out, const uint8_t programme[PROGRAMME_ID
 	return out->failed ? refuse(f, REASON_NO_MEMORY, "no memory for a request") : DONE;
 }
 
-static outcome check(const char *what, const uint8_t *asked, const uint8_t *programme, const uint8_t *point,
-		     const uint8_t *signature, struct fault *f)
+static outcome check(const char *what, const struct line_request *r, const uint8_t *signature,
+		     struct fault *f)
 {
 	struct signed_part s;
-	EVP_PKEY *key = p256_key_from_point(point, point + P256_POINT_SIZE / 2);
-	bool good = key && ecdsa_verify_raw(key, signed_bytes(&s, asked, point),
+	EVP_PKEY *key = p256_key_from_point(r->key, r->key + P256_POINT_SIZE / 2);
+	bool good = key && ecdsa_verify_raw(key, signed_bytes(&s, r->programme, r->key),
 					    bytes_of(signature, P256_SIGNATURE_SIZE));
 	EVP_PKEY_free(key);
-	if (!good)
-		return refuse(f, REASON_PROVENANCE_SIGNATURE,
-			      "%s: whoever asks has not shown that the key is theirs: the signature does not "
-			      "verify",
-			      what);
-	if (memcmp(asked, programme, PROGRAMME_ID_SIZE) != 0)
-		return refuse(f, REASON_CHAIN_PROGRAMME, "%s: it asks for another programme", what);
-	return DONE;
+	if (good)
+		return DONE;
+	return refuse(f, REASON_PROVENANCE_SIGNATURE,
+		      "%s: whoever asks has not shown that the key is theirs: the signature does not verify",
+		      what);
 }
 
-outcome line_request_read(struct bytes in, const char *what, const uint8_t programme[PROGRAMME_ID_SIZE],
-			  uint8_t key[P256_POINT_SIZE], struct fault *f)
+outcome line_request_read(struct bytes in, const char *what, struct line_request *out, struct fault *f)
 {
 	json_t *o = NULL;
-	uint8_t asked[PROGRAMME_ID_SIZE], signature[P256_SIGNATURE_SIZE];
+	uint8_t signature[P256_SIGNATURE_SIZE];
 	outcome r = json_read_object(in, what, &o, f);
 	if (r.ok)
 		r = json_read_members(o, members, f);
-	if (r.ok && (!json_read_hex(json_object_get(o, "programme"), asked, sizeof asked) ||
-		     !json_read_hex(json_object_get(o, "line_key"), key, P256_POINT_SIZE) ||
+	if (r.ok && (!json_read_hex(json_object_get(o, "programme"), out->programme, sizeof out->programme) ||
+		     !json_read_hex(json_object_get(o, "line_key"), out->key, sizeof out->key) ||
 		     !json_read_hex(json_object_get(o, "signature"), signature, sizeof signature)))
 		r = refuse(f, REASON_BAD_FIELD,
 			   "%s: programme, line_key and signature are 32, 128 and 128 hex digits", what);
 	json_decref(o);
-	return r.ok ? check(what, asked, programme, key, signature, f) : r;
+	return r.ok ? check(what, out, signature, f) : r;
 }

@@ -13,11 +13,15 @@
 
 enum { LINE_REQUEST_MAX = 1024 };
 
+struct line_request {
+	uint8_t programme[PROGRAMME_ID_SIZE];
+	uint8_t key[P256_POINT_SIZE];
+};
+
 MUST_USE outcome line_request_write(struct buf *out, const uint8_t programme[PROGRAMME_ID_SIZE],
 				    EVP_PKEY *key, struct fault *f);
-/* Format, programme and proof; `what` begins the sentence of a refusal. */
-MUST_USE outcome line_request_read(struct bytes in, const char *what,
-				   const uint8_t programme[PROGRAMME_ID_SIZE], uint8_t key[P256_POINT_SIZE],
+/* Format and proof; `what` begins the sentence of a refusal. */
+MUST_USE outcome line_request_read(struct bytes in, const char *what, struct line_request *out,
 				   struct fault *f);
 
 #endif

@@ -179,6 +179,20 @@ def test_a_request_needs_the_private_key(two, tmp_path):
             "--stages", "1", "--days", "9", "--out", tmp_path / "x")
 
 
+def test_a_request_says_whose_it_is_before_anything_is_certified(two, tmp_path):
+    line, request = two.lines["chips"], two.lines["chips"].folder / "request.json"
+    programme = json.loads(two.public.read_text())["programme"]
+    assert json.loads(two.run("--json", "line", "show", request).stdout) == {"programme": programme, "line": line.id, "state": "requested"}
+    shown = two.run("line", "show", request, "--programme", two.public).stdout
+    assert line.id in shown and "Thermo 2026" in shown and "whoever asks has the key" in shown
+    other = SupplyChain(tmp_path / "other", FACTORY, name="Another", environment=QUIET)
+    refused("chain-of-another-programme", two.run, "line", "show", request, "--programme", other.public)
+    text = request.read_text()
+    for broken, reason in ((text.replace(programme, "0" * 32), "provenance-signature"), ("{", "json-malformed"), ("", "cbor-truncated")):
+        (tmp_path / "broken").write_text(broken)
+        assert str(tmp_path / "broken") in refused(reason, two.run, "line", "show", tmp_path / "broken")
+
+
 def test_an_old_copy_of_a_counter_is_found_out(two):
     line = two.lines["chips"]
     order = two.order(line, 1)

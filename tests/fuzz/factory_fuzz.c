@@ -34,10 +34,10 @@ static void read_counter(struct bytes in)
 
 static void read_request(struct bytes in)
 {
-	uint8_t key[P256_POINT_SIZE];
+	struct line_request r;
 	struct fault f;
-	if (in.n <= LINE_REQUEST_MAX && line_request_read(in, "it", programme, key, &f).ok)
-		check(provenance_point_on_curve(key));
+	if (in.n <= LINE_REQUEST_MAX && line_request_read(in, "it", &r, &f).ok)
+		check(provenance_point_on_curve(r.key));
 }
 
 static void read_objects(struct bytes in)
