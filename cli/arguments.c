@@ -119,7 +119,7 @@ outcome arguments_parse_globals(char *const *argv, const struct option_spec *glo
 	return DONE;
 }
 
-static bool may_repeat(const struct option_spec *spec)
+bool option_may_repeat(const struct option_spec *spec)
 {
 	size_t n = spec->value ? strlen(spec->value) : 0;
 	return n > 3 && !strcmp(spec->value + n - 3, "...");
@@ -129,7 +129,7 @@ static outcome take_own(char *const **at, const struct option_spec *spec, struct
 			struct fault *f)
 {
 	const char *value = NULL;
-	if (!may_repeat(spec))
+	if (!option_may_repeat(spec))
 		return take_option(at, spec, &out->values[spec - out->specs], f);
 	if (out->repeat_count == REPEATS_MAX)
 		return refuse(f, REASON_BAD_FIELD, "--%s is given more than %d times", spec->name,

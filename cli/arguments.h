@@ -35,6 +35,8 @@ struct arguments {
  * at the end); its length is returned, and the text is not terminated. */
 bool option_is_choice(const struct option_spec *option);
 size_t option_next_choice(const char **at, const char **choice);
+/* Its value is named with "..." at the end. */
+bool option_may_repeat(const struct option_spec *option);
 
 /* --name VALUE, --name=VALUE, --name; "--" ends options. An option whose value is named with "..." at its end may be
  * given again. What `specs` lacks is looked for in `globals` (both

@@ -347,7 +347,8 @@ const struct command chain_commands[] = {
 			"  mooringctl chain check chain.cbor\n"
 			"  mooringctl chain check chain.cbor --programme programme.json --instance-id 01a4… "
 			"\\\n"
-			"      --line a.line --line b.line --order a.order --order b.order --stages 10,20\n",
+			"      --line line-1.record --line line-2.record \\\n"
+			"      --order line-1.order --order line-2.order --stages 1,2\n",
 		.options = chain_options,
 		.words_min = 1,
 		.words_max = 1,

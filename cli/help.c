@@ -32,10 +32,20 @@ static void print_commands(const struct command *commands, const char *only)
 
 enum { OPTION_COLUMN = 26, CHOICES_END = 78 };
 
+/* "  --name VALUE [--name VALUE]…": of an option that may be given again each value has the name before it. */
+static size_t print_again(const struct option_spec *o)
+{
+	int n = (int)strlen(o->value) - 3;
+	int printed = printf("  --%s %.*s [--%s %.*s]…", o->name, n, o->value, o->name, n, o->value);
+	return (size_t)printed - (strlen("…") - 1);
+}
+
 /* "  --name VALUE"; choices that fill more than a line go on below the first. Returns the column after it. */
 static size_t print_left(const struct option_spec *o)
 {
 	const char *at = o->value, *choice;
+	if (option_may_repeat(o))
+		return print_again(o);
 	size_t indent = (size_t)printf("  --%s%s", o->name, at ? " " : ""), column = indent;
 	while (at) {
 		size_t n = option_next_choice(&at, &choice);
