@@ -267,7 +267,9 @@ static void print_state(const struct ctl *c, json_t *answer)
 				       api_text(one, "programme"), id[0] ? id : "(all others)"};
 		table_row(t, cells, 0, PLAIN);
 	}
-	table_end(t, c->colour, "no class of devices is configured: provenance is asked of none");
+	table_end(t, c->colour,
+		  "no class of devices is configured: provenance is asked of none.\n"
+		  "To ask, name a class file under provenance: in gateway.yaml, then restart the gateway");
 	json_array_foreach(json_object_get(answer, "programmes"), i, one) {
 		putchar('\n');
 		print_programme(one);
@@ -299,7 +301,7 @@ const struct command provenance_commands[] = {
 			"not. A line record that is older than what the gateway has is refused, and so is "
 			"another\n"
 			"order for the same line, batch and stage: a further quantity is a further batch.",
-		.examples = "  mooringctl provenance add lines/*.record orders/*.order\n",
+		.examples = "  mooringctl provenance add *.record *.order\n",
 		.words_min = 1,
 		.words_max = WORDS_MAX,
 		.run = provenance_add,

@@ -88,6 +88,17 @@ static void raise_alarm(const struct enrol *seen, const struct provenance_out *m
 	json_decref(detail);
 }
 
+/* With the ID as a class file has it: it is what the operator has to put into one. */
+static outcome no_class(const struct evidence *e, struct fault *f)
+{
+	char id[HEX_SIZE(sizeof e->implementation_id)];
+	if (e->type != EVIDENCE_PSA_TOKEN)
+		return refuse(f, REASON_DEVICE_CLASS,
+			      "evidence without an implementation ID, and no class of devices is for it");
+	hex_encode(bytes_of(e->implementation_id, sizeof e->implementation_id), id);
+	return refuse(f, REASON_DEVICE_CLASS, "no class of devices is for implementation ID %s", id);
+}
+
 static enum step judge(const struct enrol *seen, struct provenance_out *mine, struct fault *f)
 {
 	struct book *book = provenance_book(seen->gateway->provenance);
@@ -146,9 +157,7 @@ enum step s5_provenance(const struct enrol *seen, struct provenance_out *mine, s
 		return STEP_NEXT;
 	mine->class = provenance_class_of(provenance_classes(p), &seen->attest.evidence);
 	if (!mine->class)
-		return step_of(refuse(
-			f, REASON_DEVICE_CLASS,
-			"no class of devices is for this evidence: for its implementation ID, or for none"));
+		return step_of(no_class(&seen->attest.evidence, f));
 	if (mine->class->mode == CLASS_OFF)
 		return STEP_NEXT;
 	mine->verdict = PROVENANCE_UNSETTLED;

@@ -201,7 +201,9 @@ static const struct provenance_class *find_programme(const struct provenance *p,
 	for (size_t i = 0; i < p->classes.count; i++)
 		if (!memcmp(p->classes.items[i].programme.id, id, PROGRAMME_ID_SIZE))
 			return &p->classes.items[i];
-	refuse(f, REASON_CHAIN_PROGRAMME, "it is of a programme that no class of devices is configured with");
+	refuse(f, REASON_CHAIN_PROGRAMME,
+	       "it is of a programme that no class of devices is configured with: name a class file for it "
+	       "under provenance: in gateway.yaml, then restart the gateway");
 	return NULL;
 }
 

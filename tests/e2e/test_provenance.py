@@ -196,6 +196,30 @@ def test_a_batch_is_released_for_the_programme_that_was_looked_into(cold, factor
     assert refused(cold, client, good[1], kind=kinds[1])[0] == "batch-frozen"
 
 
+def test_a_device_of_no_class_is_explained_by_its_implementation_id(cold, factory, begin):
+    client = begin(implementation_id="ab" * 32)
+    device = factory.make(published(cold)[0], 7)
+    status, _, answer = client.enrol(device)
+    assert (status, answer["code"]) == (403, "provenance-refused")
+    assert IMPLEMENTATION.hex() not in json.dumps(answer)
+    done = cold.ctl("explain", answer["request_id"])
+    assert "device-class-unknown" in done.stdout and IMPLEMENTATION.hex() in done.stdout
+    status, _, answer = client.enrol(device, kind="cose-csr")
+    assert (status, answer["code"]) == (403, "provenance-refused")
+    assert cold.explain(answer["request_id"])[0] == "device-class-unknown"
+
+
+def test_an_operator_without_a_class_file_is_told_to_name_one(services, factory, tmp_path):
+    remedy = "class file", "provenance: in gateway.yaml", "restart the gateway"
+    said = services.ctl("provenance", "status").stdout
+    assert "no class of devices is configured" in said and all(words in said for words in remedy)
+    record = tmp_path / "line-1.record"
+    record.write_bytes(factory.line_records()[0])
+    refused_ = services.ctl("provenance", "add", record, check=False)
+    assert refused_.returncode == 1 and "no class of devices is configured with" in refused_.stderr
+    assert all(words in refused_.stderr for words in remedy)
+
+
 def test_a_line_revoked_from_a_time_on_is_believed_before_it(cold, factory, begin):
     client = begin()
     devices = published(cold, 4)
