@@ -24,7 +24,7 @@ def how_to_talk(stack):
     return f"""
 Mooring is up. In another terminal:
 
-  cd {shlex.quote(str(stack.folder.parent))} && . {run}/env    # PATH, and what mooringctl needs to know
+  cd {shlex.quote(str(stack.folder.parent))} && . {run}/env    # PATH, and where everything is
   mooringctl devices
   mooringctl --help
 
@@ -48,17 +48,6 @@ Mooring is up. In another terminal:
 
 Logs: {stack.folder}/log. Ctrl-C ends it, `make run` goes on from there, `rm -r {stack.folder}` forgets it.
 """
-
-
-def write_env(stack):
-    """What a shell needs, to be read with `.`."""
-    values = {
-        "MOORING_ENDPOINT": stack.admin,
-        "MOORING_CA": stack.pki / "root.pem",
-        "MOORING_KEY": stack.pki / "admin.json",
-    }
-    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in values.items()]
-    (stack.folder / "env").write_text("\n".join((f'export PATH={shlex.quote(str(stack.build))}:"$PATH"', *lines, "")))
 
 
 def check(where):
@@ -90,7 +79,7 @@ def up(stack):
     else:
         shutil.rmtree(stack.folder, ignore_errors=True)
         stack.prepare()
-    write_env(stack)
+    stack.write_env()
     stack.start().ready()
     register_back_end(stack)
 

@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import queue
+import shlex
 import shutil
 import signal
 import socket
@@ -280,6 +281,23 @@ class Stack:
     def issue(self, name, *arguments, out, ca="oem-ca"):
         self.run(self.program("mooring-ca"), "issue-service", name, "--dir", self.folder / ca, *arguments, "--out", out)
 
+    def write_env(self):
+        """What a shell needs to talk to all of it, to be read with `.`; the file."""
+        values = {
+            "MOORING_ENDPOINT": self.admin,
+            "MOORING_CA": self.pki / "root.pem",
+            "MOORING_KEY": self.pki / "admin.json",
+            "MOORING_ATTESTATION_ENDPOINT": self.attestation,
+            "MOORING_ATTESTATION_CA": self.pki / "attestation-ca.pem",
+            "MOORING_ATTESTATION_KEY": self.pki / "vendor-admin.json",
+            "MOORING_ORIGIN": self.origin,
+            "MOORING_CONFIG": self.folder / "config",
+        }
+        lines = [f"export {name}={shlex.quote(str(value))}" for name, value in values.items()]
+        env = self.folder / "env"
+        env.write_text("\n".join((f'export PATH={shlex.quote(str(self.build))}:"$PATH"', *lines, "")))
+        return env
+
     def hand_over(self):
         """Each daemon's folder becomes its own uid's; nobody else may look inside."""
         if not ROOT:
@@ -317,8 +335,9 @@ class Stack:
         nginx_user = "user www-data;" if ROOT else ""
         plugin = conf / "mosquitto_mooring.so"
         shutil.copy(self.program("mosquitto_mooring.so"), plugin)
+        shutil.copy(CONFIG / "class-thermometer.json", conf)  # what gateway.yaml names for a beginning
         self.render("gateway.yaml.in", conf / "gateway.yaml", RUN=run, EDGE_UID=edge_uid, ORIGIN=self.origin,
-                    STATE=folder / "gateway/state", PKI=folder / "gateway/pki", CONFIG=public,
+                    STATE=folder / "gateway/state", PKI=folder / "gateway/pki", CONFIG=public, CLASSES=conf,
                     TRUST_DOMAIN=self.TRUST_DOMAIN, ATTESTATION_URL=self.attestation, GATEWAY_UID=UIDS["gateway"])
         self.render("signer.yaml.in", conf / "signer.yaml", RUN=run, STATE=folder / "signer/state",
                     PKI=folder / "signer/pki", ORIGIN=self.origin, TRUST_DOMAIN=self.TRUST_DOMAIN,

@@ -43,12 +43,25 @@ static outcome read_implementation(const struct reading *r, const json_t *value,
 	return wrong(r, f, "implementation_id", "64 hexadecimal digits are required, as evidence has them");
 }
 
+/* A relative path begins where the class file is, so that the two move together. */
+static bool beside(const char *file, const char *name, char out[PATH_MAX])
+{
+	char folder[PATH_MAX];
+	file_folder_of(file, folder);
+	int n = name[0] == '/' ? snprintf(out, PATH_MAX, "%s", name)
+			       : snprintf(out, PATH_MAX, "%s/%s", folder, name);
+	return n < PATH_MAX;
+}
+
 static outcome read_programme(const struct reading *r, const json_t *value, struct fault *f)
 {
 	struct fault own = {0};
+	char path[PATH_MAX];
 	if (!json_is_string(value))
 		return wrong(r, f, "programme", "the path of a programme.json is required");
-	if (!programme_load(json_string_value(value), &r->into->programme, &own).ok)
+	if (!beside(r->path, json_string_value(value), path))
+		return wrong(r, f, "programme", "the path is too long");
+	if (!programme_load(path, &r->into->programme, &own).ok)
 		return wrong(r, f, "programme", own.text);
 	memcpy(r->into->rules.programme, r->into->programme.id, PROGRAMME_ID_SIZE);
 	return DONE;
