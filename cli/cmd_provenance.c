@@ -88,7 +88,7 @@ struct push {
 	FILE *file;
 	off_t bytes;
 	int64_t known; /* entries that the gateway has; -1: not asked yet */
-	int64_t size, added, skipped;
+	int64_t size, added;
 	size_t line;
 	bool terminal;
 };
@@ -141,10 +141,8 @@ static int send_batch(struct push *p, json_t *batch, bool is_last)
 	int code = p->known < 0 ? ask_known(p, batch) : EXIT_DONE;
 	if (code != EXIT_DONE)
 		return code;
-	if (last_of(batch) <= p->known && !is_last) {
-		p->skipped++;
+	if (last_of(batch) <= p->known && !is_last)
 		return EXIT_DONE;
-	}
 	code = api_call(p->ctl, "POST", "/v1/admin/provenance/register", json_incref(batch), &answer);
 	if (code == EXIT_DONE) {
 		p->size = api_number(answer, "size");

@@ -60,7 +60,8 @@ static size_t ignore(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-CURL *feed_http_post(const struct options *options, const char *path, CURLSH *connections)
+/* `connections` keeps the connection, and none but those of the stream's other posts. */
+static CURL *post(const struct options *options, const char *path, CURLSH *connections)
 {
 	CURL *easy = request(options, path);
 	if (!easy)
@@ -72,7 +73,7 @@ CURL *feed_http_post(const struct options *options, const char *path, CURLSH *co
 	return easy;
 }
 
-void feed_http_set_body(CURL *easy, struct bytes body)
+static void set_body(CURL *easy, struct bytes body)
 {
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *)body.p);
@@ -83,14 +84,14 @@ static bool make_ready(struct feed_post *p, CURLSH **connections, const struct o
 	if (!*connections)
 		*connections = curl_share_init();
 	if (*connections && !p->easy)
-		p->easy = feed_http_post(options, p->path, *connections);
+		p->easy = post(options, p->path, *connections);
 	return p->easy && !p->body.failed;
 }
 
 bool feed_http_send(struct feed_post *p, CURLM *multi, CURLSH **connections, const struct options *options)
 {
 	if (make_ready(p, connections, options)) {
-		feed_http_set_body(p->easy, buf_view(&p->body));
+		set_body(p->easy, buf_view(&p->body));
 		p->busy = curl_multi_add_handle(multi, p->easy) == CURLM_OK;
 	}
 	if (!p->busy)

@@ -16,13 +16,8 @@ CURL *feed_http_stream(const struct options *options, const struct table_positio
 		       feed_http_write *write, void *arg);
 #define FEED_HTTP_RECEIPTS "/v1/feed/receipts"
 #define FEED_HTTP_SESSIONS "/v1/feed/sessions"
-/* POST to this path; feed_http_set_body before each use. `connections` keeps its connection, and none but those of the
- * stream's other posts. NULL when out of memory. */
-CURL *feed_http_post(const struct options *options, const char *path, CURLSH *connections);
-/* `body` must outlive the transfer. */
-void feed_http_set_body(CURL *easy, struct bytes body);
 
-/* What is sent to one path, one at a time. */
+/* What is posted to one path, one at a time. */
 struct feed_post {
 	const char *path;
 	CURL *easy; /* kept as long as the stream */

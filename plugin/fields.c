@@ -50,11 +50,6 @@ void fields_free(struct fields *f)
 	free(f);
 }
 
-size_t fields_count(const struct fields *f)
-{
-	return f->count;
-}
-
 static struct known **place_of(const struct fields *f, const uint8_t *fingerprint)
 {
 	uint64_t hash;

@@ -16,7 +16,6 @@ struct fields;
 
 struct fields *fields_new(void); /* NULL when out of memory */
 void fields_free(struct fields *f);
-size_t fields_count(const struct fields *f); /* certificates */
 
 /* Those of this certificate; NULL where they are not known and the connection has none to read, or without memory.
  * Good until the next call. */

@@ -12,8 +12,7 @@
 #include "plugin/sessions.h"
 
 enum {
-	ROSTER_WAITING_MAX = 32, /* questions; what comes then is left unanswered */
-	ROSTER_ROWS_MAX = FEED_SESSIONS_MAX,
+	ROSTER_WAITING_MAX = 32,  /* questions; what comes then is left unanswered */
 	ROSTER_BODY_MAX = 200000, /* bytes; the rest of the page is for another question */
 	ROSTER_CLIENT_ID_SIZE = 129,
 	ROSTER_ADDRESS_SIZE = 64,

@@ -29,7 +29,7 @@ struct evidence {
 	uint8_t implementation_id[32];
 	int64_t client_id;
 	uint16_t lifecycle;
-	struct bytes boot_seed, certification_reference, verification_service;
+	struct bytes boot_seed;
 	struct sw_component components[SW_COMPONENTS_MAX];
 	size_t component_count;
 };

@@ -125,16 +125,14 @@ static outcome read_certification(struct evidence *e, struct cbor_reader *value,
 	if (o.ok && !is_certification_reference(item.bytes, e->profile == PROFILE_PSA_IOT_1))
 		return refuse(f, REASON_CLAIM_RANGE,
 			      "RFC 9783 4.2.3: the certification reference is no EAN-13 and version");
-	e->certification_reference = item.bytes;
 	return o;
 }
 
 static outcome read_verification_service(struct evidence *e, struct cbor_reader *value, struct fault *f)
 {
 	struct cbor_item item;
-	outcome o = evidence_take(value, CBOR_TSTR, "verification service indicator", &item, f);
-	e->verification_service = item.bytes;
-	return o;
+	(void)e;
+	return evidence_take(value, CBOR_TSTR, "verification service indicator", &item, f);
 }
 
 static outcome component_field(void *arg, struct cbor_label label, struct cbor_reader *value, struct fault *f)

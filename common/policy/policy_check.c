@@ -33,7 +33,8 @@ static struct policy_scope scope_of(const struct policy_binding *binding, const 
 	return (struct policy_scope){b->policy, b->values, binding->region, binding->account};
 }
 
-bool policy_bound_conditions(const struct policy_binding *binding, const struct policy_bound *b,
+/* The other half of a statement, after policy_bound_resources. */
+static bool bound_conditions(const struct policy_binding *binding, const struct policy_bound *b,
 			     const struct policy_statement *s, const struct policy_asked *a)
 {
 	const struct policy_scope scope = scope_of(binding, b);
@@ -57,7 +58,7 @@ static bool any_matches(const struct policy_binding *binding, const struct polic
 	for (; bits; bits &= bits - 1) {
 		const struct policy_statement *s = &b->policy->statements[__builtin_ctzll(bits)];
 		bool waits = b->waiting & bits & -bits;
-		if (policy_bound_resources(b, s, a) && (!waits || policy_bound_conditions(binding, b, s, a)))
+		if (policy_bound_resources(b, s, a) && (!waits || bound_conditions(binding, b, s, a)))
 			return true;
 	}
 	return false;

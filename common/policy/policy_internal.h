@@ -325,10 +325,8 @@ struct policy_asked {
 /* False where nothing can allow it. */
 MUST_USE bool policy_asked_set(struct policy_asked *a, const struct policy_question *q);
 
-/* The two halves of a statement. The check goes through them, and so does its explanation. */
+/* A statement without its conditions. The check goes through it, and so does its explanation. */
 MUST_USE bool policy_bound_resources(const struct policy_bound *b, const struct policy_statement *s,
 				     struct policy_asked *a);
-MUST_USE bool policy_bound_conditions(const struct policy_binding *binding, const struct policy_bound *b,
-				      const struct policy_statement *s, const struct policy_asked *a);
 
 #endif

@@ -131,7 +131,7 @@ static const json_t *list_at(const json_t *value, size_t i)
 	return json_is_array(value) ? json_array_get(value, i) : value;
 }
 
-void policy_lint_actions(struct linting *l, size_t statement)
+static void lint_actions(struct linting *l, size_t statement)
 {
 	static const char *const names[] = {"Action", "NotAction"};
 	const json_t *s = list_at(json_object_get(l->document, "Statement"), statement);
@@ -223,7 +223,7 @@ outcome policy_lint(struct bytes json, void (*found)(void *arg, const struct pol
 	if (document)
 		judge_version(&l);
 	for (size_t i = 0; document && i < p->statement_count; i++) {
-		policy_lint_actions(&l, i);
+		lint_actions(&l, i);
 		policy_lint_resources(&l, i);
 		policy_lint_conditions(&l, i);
 		policy_lint_reach(&l, i);

@@ -44,7 +44,6 @@ void policy_lint_report(struct linting *l, enum policy_rule_number rule, const c
 			...) __attribute__((format(printf, 4, 5)));
 
 /* Everything that one statement says; in the files that they name. */
-void policy_lint_actions(struct linting *l, size_t statement);	  /* policy_lint.c */
 void policy_lint_resources(struct linting *l, size_t statement);  /* policy_lint_resources.c */
 void policy_lint_conditions(struct linting *l, size_t statement); /* policy_lint_conditions.c */
 void policy_lint_reach(struct linting *l, size_t statement);	  /* policy_cover.c */
@@ -59,8 +58,6 @@ bool policy_glob_is_any(const struct policy *p, struct policy_glob g);
 
 /* ---- policy_lint_resources.c ---- */
 
-/* A key by which one device differs from another. */
-bool policy_key_is_identity(const struct policy_key *k);
 /* A key that a connection may be without. */
 bool policy_key_may_be_absent(const struct policy_key *k);
 

@@ -10,7 +10,8 @@ enum {
 	ALL = (1 << POLICY_ACTIONS) - 1,
 };
 
-bool policy_key_is_identity(const struct policy_key *k)
+/* A key by which one device differs from another. */
+static bool is_identity(const struct policy_key *k)
 {
 	return k->source == KEY_THING_NAME || k->source == KEY_CERTIFICATE_ID ||
 	       k->source == KEY_CERTIFICATE_FIELD;
@@ -69,7 +70,7 @@ static bool names_identity(const struct policy *p, const struct policy_arn *arn)
 {
 	for (size_t i = 0; i < arn->name.count; i++) {
 		const struct policy_key *k = key_of(p, &p->texts.tokens[arn->name.first + i]);
-		if (k && policy_key_is_identity(k))
+		if (k && is_identity(k))
 			return true;
 	}
 	return false;
@@ -221,7 +222,7 @@ static void check_prefix(struct subject *x)
 		const struct policy_key *k = key_of(x->l->p, &x->tokens[i]);
 		bool before = i > 0 && is_wild(&x->tokens[i - 1]);
 		bool behind = i + 1 < x->count && is_wild(&x->tokens[i + 1]);
-		if (!k || !(policy_key_is_identity(k) || k->source == KEY_CLIENT_ID) || !(before || behind))
+		if (!k || !(is_identity(k) || k->source == KEY_CLIENT_ID) || !(before || behind))
 			continue;
 		policy_lint_report(x->l, RULE_PREFIX_HOLE, x->place,
 				   "\"%s\": a wildcard touches the name, so that \"lamp\" also gets what is "
@@ -315,10 +316,11 @@ static void check_mqtt_wildcards(struct subject *x)
 static void check_values_here(struct subject *x)
 {
 	if (names_source(x->l->p, x->arn, KEY_DOMAIN_NAME))
-		policy_lint_report(x->l, RULE_NO_VALUE_HERE, x->place,
-				   "\"%s\" never matches: brokers do not know the server name that was asked for "
-				   "(Mosquitto does not tell it)",
-				   x->text);
+		policy_lint_report(
+			x->l, RULE_NO_VALUE_HERE, x->place,
+			"\"%s\" never matches: brokers do not know the server name that was asked for "
+			"(Mosquitto does not tell it)",
+			x->text);
 }
 
 /* ---- all of it ---- */

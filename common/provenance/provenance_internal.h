@@ -7,7 +7,7 @@
 #include "common/cbor/cbor_fields.h"
 #include "provenance.h"
 
-enum { PROVENANCE_KEYS_MAX = 12, PROVENANCE_FORMAT_VERSION = 1 };
+enum { PROVENANCE_FORMAT_VERSION = 1 };
 
 /* What goes for the value of a key: of a number itself, of text and bytes their length. */
 struct provenance_limit {

@@ -39,8 +39,8 @@ struct broker {
 	int64_t contested_ms;  /* monotonic: when another was last refused its name; 0: not lately */
 	bool gone;	       /* it was taken off: nothing waits for it, unless it comes again */
 	int64_t alarmed_ms;    /* monotonic: when there was last an alarm about that; 0: never */
-	int64_t epoch, told;  /* last number sent on its stream */
-	int64_t seq;	      /* of its last receipt in this epoch */
+	int64_t epoch, told;   /* last number sent on its stream */
+	int64_t seq;	       /* of its last receipt in this epoch */
 	struct {
 		int64_t seq, at_us;
 	} receipts[FEED_RECEIPTS]; /* a ring, newest at receipt_count - 1 */
@@ -66,7 +66,7 @@ struct wait {
 /* Who asks: a service certificate of the role "broker" (handlers.c). */
 MUST_USE outcome broker_authenticate(struct gateway *g, const struct scgi_request *r, struct peer *out,
 				     struct fault *f);
-struct broker *broker_get(struct feed *feed, const char *name); /* made where there is none */
+struct broker *broker_get(struct feed *feed, const char *name);	 /* made where there is none */
 struct broker *broker_find(struct feed *feed, const char *name); /* NULL where there is none */
 /* This is its stream; this is it no longer, if it was. */
 void broker_connected(struct broker *b, struct stream *s);
@@ -97,8 +97,8 @@ struct broker *claim_check(struct feed *feed, const struct peer *peer, const uin
 void revoked_load(struct feed *feed); /* as the store has them */
 void revoked_free(struct feed *feed);
 /* REASON_BROKER_REVOKED. */
-MUST_USE outcome revoked_check(const struct feed *feed, const char *name, const uint8_t spki_sha256[SHA256_SIZE],
-			       struct fault *f);
+MUST_USE outcome revoked_check(const struct feed *feed, const char *name,
+			       const uint8_t spki_sha256[SHA256_SIZE], struct fault *f);
 /* Any thread. One has tried, and was refused: log, metric, alarm. */
 void revoked_report(struct feed *feed, const char *request_id, const char *name, const struct fault *why);
 
@@ -114,7 +114,7 @@ struct stream {
 	enum stream_state state;
 	uint8_t spki_sha256[SHA256_SIZE]; /* of the certificate that opened it */
 	int64_t version;		  /* of the feed, that its reader understands */
-	uint8_t id[FEED_STREAM_SIZE]; /* what its receipts name: only who reads the stream knows it */
+	uint8_t id[FEED_STREAM_SIZE];	  /* what its receipts name: only who reads the stream knows it */
 	int64_t heard_ms; /* monotonic: of its last receipt; before the first, when the edge last took something */
 	bool receipted;
 	int64_t epoch;
@@ -137,7 +137,8 @@ struct stream_start {
 	int64_t version; /* that the reader understands */
 	struct store_head head;
 };
-void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b, const struct stream_start *start);
+void stream_open(struct feed *feed, struct outlet *outlet, struct broker *b,
+		 const struct stream_start *start);
 void stream_commit(struct stream *s, const struct store_commit *c, const struct buf *records);
 void stream_taken(struct stream *s, unsigned frames);
 void stream_heartbeat(struct stream *s);
@@ -164,8 +165,8 @@ struct page {
 void page_free(struct page *p);
 
 /* A broker's answer; REASON_NOT_FOUND where nobody waits for it: the page stays the caller's. */
-MUST_USE outcome question_take(struct feed *feed, const struct broker *b, const uint8_t id[FEED_QUESTION_SIZE],
-			       struct page *page, struct fault *f);
+MUST_USE outcome question_take(struct feed *feed, const struct broker *b,
+			       const uint8_t id[FEED_QUESTION_SIZE], struct page *page, struct fault *f);
 /* Its broker can be asked now what could not be asked before; it is gone. */
 void questions_stream_live(struct stream *s);
 void questions_stream_gone(struct feed *feed, const struct broker *b);
@@ -194,8 +195,6 @@ void outlet_begin(struct outlet *o, const uint8_t id[FEED_STREAM_SIZE]);
 /* The buffer is taken over. */
 void outlet_send(struct outlet *o, struct buf *frame);
 void outlet_end(struct outlet *o);
-/* On the feed's thread, as the last thing: frees it on its loop. */
-void outlet_free(struct outlet *o);
 
 /* ---- the feed (feed.c) ---- */
 

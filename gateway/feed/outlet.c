@@ -43,12 +43,18 @@ static void run_taken(void *arg)
 		stream_taken(o->stream, taken);
 }
 
+static void run_free(void *arg)
+{
+	free(arg);
+}
+
+/* The last thing: freed on its loop. */
 static void run_left(void *arg)
 {
 	struct outlet *o = arg;
 	if (o->stream)
 		stream_left(o->stream);
-	outlet_free(o);
+	loop_post(o->loop, run_free, o);
 }
 
 /* ---- on the worker's loop ---- */
@@ -127,11 +133,6 @@ static void run_end(void *arg)
 	loop_post(o->feed->loop, run_left, o);
 }
 
-static void run_free(void *arg)
-{
-	free(arg);
-}
-
 /* ---- from the feed's thread ---- */
 
 void outlet_begin(struct outlet *o, const uint8_t id[FEED_STREAM_SIZE])
@@ -153,9 +154,4 @@ void outlet_send(struct outlet *o, struct buf *frame)
 void outlet_end(struct outlet *o)
 {
 	loop_post(o->loop, run_end, o);
-}
-
-void outlet_free(struct outlet *o)
-{
-	loop_post(o->loop, run_free, o);
 }

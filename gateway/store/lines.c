@@ -69,8 +69,6 @@ struct line_op {
 	void *arg;
 };
 
-enum { PROGRAMMES_OF_A_LINE_MAX = STORE_PAGE_MAX };
-
 static outcome load_lines(struct line_op *l, struct conn *c, struct fault *f)
 {
 	static const char sql[] = "SELECT " LINE_COLUMNS " FROM lines WHERE line = ? ORDER BY id LIMIT 500";

@@ -83,6 +83,25 @@ void op_finish(struct op *op)
 		give_answer(op);
 }
 
+static bool is_gathered(const struct queue *q)
+{
+	return q->length >= q->wanted || q->urgent || q->closing;
+}
+
+static void queue_put(struct queue *q, struct op *op)
+{
+	pthread_mutex_lock(&q->lock);
+	op->next = NULL;
+	*q->last = op;
+	q->last = &op->next;
+	q->length++;
+	q->urgent += op->urgent;
+	bool wake = is_gathered(q);
+	pthread_mutex_unlock(&q->lock);
+	if (wake)
+		pthread_cond_signal(&q->more);
+}
+
 void op_write(struct op *op)
 {
 	queue_put(&op->store->writes, op);
@@ -99,25 +118,6 @@ void queue_init(struct queue *q)
 	thread_cond_init(&q->more);
 	q->last = &q->first;
 	q->wanted = 1;
-}
-
-static bool is_gathered(const struct queue *q)
-{
-	return q->length >= q->wanted || q->urgent || q->closing;
-}
-
-void queue_put(struct queue *q, struct op *op)
-{
-	pthread_mutex_lock(&q->lock);
-	op->next = NULL;
-	*q->last = op;
-	q->last = &op->next;
-	q->length++;
-	q->urgent += op->urgent;
-	bool wake = is_gathered(q);
-	pthread_mutex_unlock(&q->lock);
-	if (wake)
-		pthread_cond_signal(&q->more);
 }
 
 struct op *queue_take(struct queue *q)

@@ -87,12 +87,12 @@ struct writer {
 	struct conn conn;
 	struct writer_head {
 		int64_t epoch;
-		int64_t seq; /* of the last entry */
+		int64_t seq;   /* of the last entry */
 		int64_t lines; /* how often, since the start, a line changed in what it allows */
 		uint8_t hash[SHA256_SIZE];
 	} head, durable; /* with what the transaction has written so far; as it was at the last commit */
 	int64_t now_ms;	 /* wall clock at the transaction's start */
-	int64_t changes;	   /* of the connection, at the transaction's start */
+	int64_t changes; /* of the connection, at the transaction's start */
 	int64_t probe_next_ms;	   /* monotonic; where nothing can be written, when to try again */
 	int64_t supersede_next_ms; /* monotonic; when to look for certificates whose time to end has come */
 	struct store_feed_record *records; /* of this transaction */
@@ -135,7 +135,6 @@ struct store {
 };
 
 void queue_init(struct queue *q);
-void queue_put(struct queue *q, struct op *op);
 /* The next operation, NULL where there is none now. */
 struct op *queue_take(struct queue *q);
 /* Waits for an operation until the monotonic time `until_ms` (0: without end). False when the queue is
@@ -272,13 +271,13 @@ MUST_USE outcome device_apply(struct writer *w, const struct device *d, const st
 /* A device's new standing, with log entry and what follows for its certificates, of which *count gets how
  * many changed (standing.c). It is not revoked yet, or has a grant; not suspended by an operator yet, and
  * not revoked. */
-MUST_USE outcome standing_revoke(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
-				 struct fault *f);
-MUST_USE outcome standing_suspend(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
-				  struct fault *f);
+MUST_USE outcome standing_revoke(struct writer *w, struct device *d, const struct cause *cause,
+				 int64_t *count, struct fault *f);
+MUST_USE outcome standing_suspend(struct writer *w, struct device *d, const struct cause *cause,
+				  int64_t *count, struct fault *f);
 /* Its certificates end, and it may enrol once more: it is not revoked, and has no grant yet. */
-MUST_USE outcome standing_reattest(struct writer *w, struct device *d, const struct cause *cause, int64_t *count,
-				   struct fault *f);
+MUST_USE outcome standing_reattest(struct writer *w, struct device *d, const struct cause *cause,
+				   int64_t *count, struct fault *f);
 /* The name of RFC 5280 5.3.1 that a revocation needs; false where the operation is refused for it. */
 MUST_USE bool standing_check_reason(struct op *op, const char *reason);
 /* Revokes a renewed certificate. */
@@ -339,7 +338,8 @@ struct change_op {
 	store_changed_done *done;
 	void *arg;
 	int64_t count;
-	struct store_changed answer; /* what `run` has to say in it; numbers and times are filled in after the commit */
+	struct store_changed
+		answer; /* what `run` has to say in it; numbers and times are filled in after the commit */
 	const char *actor, *request_id, *name, *reason;
 };
 struct change_op *change_new(struct store *s, size_t size, const struct store_caller *who, const char *name,

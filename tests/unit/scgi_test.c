@@ -57,7 +57,6 @@ struct site {
 	struct scgi_server *server;
 	sem_t arrived, left, drained;
 	struct scgi_request *parked;
-	struct event *poll_left;
 	int left_count, started, stopped;
 	bool fail_start;
 };
@@ -84,7 +83,8 @@ static void echo(struct scgi_request *r, void *arg)
 	char x[32];
 	const char *name, *value;
 	(void)arg;
-	buf_printf(&out, "%s|%s|%s|%s|", scgi_method(r), scgi_path(r), scgi_query(r), scgi_header(r, "x-AMZ-date"));
+	buf_printf(&out, "%s|%s|%s|%s|", scgi_method(r), scgi_path(r), scgi_query(r),
+		   scgi_header(r, "x-AMZ-date"));
 	buf_printf(&out, "%s|", scgi_query_get(r, "x", x, sizeof x) ? x : "-");
 	for (size_t i = 0; i < scgi_header_count(r); i++) {
 		scgi_header_at(r, i, &name, &value);
@@ -104,15 +104,25 @@ static void test_a_handler_sees_the_request_as_sent(void **state)
 {
 	(void)state;
 	struct site s;
-	const char *const extra[] = {"HTTP_X_AMZ_DATE", "20261122T000000Z", "CONTENT_TYPE", "text/x", "HTTP_HOST", "h",
-				     "HTTP_CONTENT_TYPE", "text/x", "CLIENT_CERT", "-----BEGIN%20C%2B%0A", NULL};
+	const char *const extra[] = {"HTTP_X_AMZ_DATE",
+				     "20261122T000000Z",
+				     "CONTENT_TYPE",
+				     "text/x",
+				     "HTTP_HOST",
+				     "h",
+				     "HTTP_CONTENT_TYPE",
+				     "text/x",
+				     "CLIENT_CERT",
+				     "-----BEGIN%20C%2B%0A",
+				     NULL};
 	start(&s, &one_worker, echo);
 	char *a = ask("POST", "/v1/a%20b?x=1%2B2&y", bytes_str("body"), extra);
 	assert_true(!strncmp(a, "Status: 200 OK\r\nX-Request-Id: ", 30));
 	expect_in(a, "\r\nContent-Type: text/plain\r\n");
 	expect_in(a, "\r\nX-Extra: yes\r\n");
 	assert_null(strstr(a, "Cookie"));
-	expect_in(a, "\r\n\r\nPOST|/v1/a%20b|x=1%2B2&y|20261122T000000Z|1+2|content-length=4;x-amz-date=20261122T000000Z;"
+	expect_in(a, "\r\n\r\nPOST|/v1/"
+		     "a%20b|x=1%2B2&y|20261122T000000Z|1+2|content-length=4;x-amz-date=20261122T000000Z;"
 		     "content-type=text/x;host=h;|-----BEGIN C+\n|body");
 	free(a);
 	scgi_stop(s.server, 1000);
@@ -132,9 +142,11 @@ static void test_query_parameters_are_taken_once_whole_and_decoded(void **state)
 	(void)state;
 	struct site s;
 	static const char *const cases[][2] = {
-		{"/?x=a+b", "\r\n\r\na b"}, {"/?xx=1", "\r\n\r\nabsent"}, {"/?x", "Content-Length: 0"},
-		{"/?y=1&x=%41", "\r\n\r\nA"}, {"/?x=1&x=2", "\r\n\r\nrefused"}, {"/?x=%zz", "\r\n\r\nrefused"},
-		{"/?x=12345678", "\r\n\r\nrefused"}, {"/", "\r\n\r\nabsent"}, {"/?&&x=1&", "\r\n\r\n1"},
+		{"/?x=a+b", "\r\n\r\na b"},	     {"/?xx=1", "\r\n\r\nabsent"},
+		{"/?x", "Content-Length: 0"},	     {"/?y=1&x=%41", "\r\n\r\nA"},
+		{"/?x=1&x=2", "\r\n\r\nrefused"},    {"/?x=%zz", "\r\n\r\nrefused"},
+		{"/?x=12345678", "\r\n\r\nrefused"}, {"/", "\r\n\r\nabsent"},
+		{"/?&&x=1&", "\r\n\r\n1"},
 	};
 	start(&s, &one_worker, answer_query);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -48,7 +48,6 @@ static void test_fields_outlive_the_connection(void **state)
 	struct mosquitto offline = {0};
 	char name[16];
 	assert_null(common_name(fields, 0, &offline));
-	assert_int_equal(fields_count(fields), 0);
 	for (unsigned n = 0; n < MANY; n++) {
 		struct mosquitto client = {.cert = certificate(n)};
 		assert_non_null(common_name(fields, n, &client));
@@ -59,7 +58,6 @@ static void test_fields_outlive_the_connection(void **state)
 		assert_string_equal(common_name(fields, n, &offline), name);
 	}
 	assert_null(common_name(fields, MANY, &offline));
-	assert_int_equal(fields_count(fields), MANY);
 	assert_int_equal(ERR_peek_error(), 0);
 	fields_free(fields);
 }
@@ -82,24 +80,22 @@ static void test_what_is_no_longer_active_is_forgotten(void **state)
 	struct fields *fields = fields_new();
 	struct table *t = table_new(&retire);
 	struct mosquitto offline = {0};
-	size_t active = 0;
 	for (unsigned n = 0; n < MANY; n++) {
 		struct mosquitto client = {.cert = certificate(n)};
 		if (n >= 10)
 			put(t, n, n % 3 == 1 ? FEED_REVOKED : FEED_ACTIVE, n % 3 == 2 ? 99 : 100);
-		active += n >= 10 && n % 3 == 0;
 		fields_of(fields, fingerprint(n), &client);
 		X509_free(client.cert);
 	}
 	fields_sweep(fields, NULL, 100);
-	assert_int_equal(fields_count(fields), MANY);
-	fields_sweep(fields, t, 100);
-	assert_int_equal(fields_count(fields), active);
 	for (unsigned n = 0; n < MANY; n++)
-		assert_true((common_name(fields, n, &offline) != NULL) == (n >= 10 && n % 3 == 0));
-	/* Not again before they have doubled. */
-	fields_sweep(fields, t, 101);
-	assert_int_equal(fields_count(fields), active);
+		assert_non_null(common_name(fields, n, &offline));
+	/* The second time they have not doubled yet, and nothing is looked at. */
+	for (int64_t now = 100; now <= 101; now++) {
+		fields_sweep(fields, t, now);
+		for (unsigned n = 0; n < MANY; n++)
+			assert_true((common_name(fields, n, &offline) != NULL) == (n >= 10 && n % 3 == 0));
+	}
 	fields_free(fields);
 	table_free(t);
 }
