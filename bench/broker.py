@@ -28,7 +28,7 @@ CPUS = sorted(os.sched_getaffinity(0))
 BROKER_CPU, CLIENTS_CPUS = CPUS[:1], ",".join(map(str, CPUS[1:] or CPUS))
 
 
-def access_list(things):
+def access_list():
     """A device may publish below dt/NAME and read cmd/NAME; the back end reads all of dt."""
     return f"user {SUBSCRIBER}\ntopic read dt/#\n\npattern write dt/%u/#\npattern read cmd/%u/#\n"
 
@@ -119,7 +119,7 @@ def variants(stack, things):
     by_name = "use_identity_as_username true"
     return [
         Variant(stack, BASE, lambda v: ["use_subject_as_username true"]),
-        Variant(stack, "ACL file", lambda v: [by_name, f"acl_file {v.file('acl', access_list(things))}"]),
+        Variant(stack, "ACL file", lambda v: [by_name, f"acl_file {v.file('acl', access_list())}"]),
         Variant(stack, "dynamic security", lambda v: [
             by_name, f"plugin {dynsec}", f"plugin_opt_config_file {v.file('dynsec.json', dynamic_security(things))}"]),
         Mooring(stack),

@@ -26,7 +26,7 @@ def prepare(stack, tell):
     return supply
 
 
-def announce(stack, supply, *files):
+def announce(stack, *files):
     """The OEM's office gives the gateway what it has signed."""
     stack.ctl("provenance", "add", *files)
 
@@ -35,7 +35,7 @@ def place_orders(stack, tell, supply, quota):
     chips, boards, assembly, hall_2 = supply.lines.values()
     for line, stage, count in (chips, 1, 100), (boards, 2, 100), (assembly, 3, quota), (hall_2, 3, 100):
         supply.order(line, stage, BATCH, count, until=FOUR_WEEKS)
-    announce(stack, supply, *(line.record for line in supply.lines.values()), *supply.orders)
+    announce(stack, *(line.record for line in supply.lines.values()), *supply.orders)
     tell.line(True, f"work orders signed and known to the gateway: the assembly in hall 1 may make {quota} devices, not one more")
 
 
@@ -56,7 +56,7 @@ def register(supply, *devices):
     supply.register(*(line.record for line in supply.lines.values()), *supply.orders, *outboxes(supply), devices=devices)
 
 
-def built(stack, tell, supply, devices):
+def built(tell, supply, devices):
     """Three, and a fourth that the order does not allow."""
     *three, fourth = devices
     build(supply, devices, "chips", "boards")
@@ -140,7 +140,7 @@ def line_revoked(stack, tell, supply):
     wait_until(lambda: time.time() >= since, "the register's next second")
     build(supply, [after], "hall-2")
     register(supply, after)
-    announce(stack, supply, line.change("revoke", "--from", since))
+    announce(stack, line.change("revoke", "--from", since))
     device = stack.device(before)
     event = device.wait_for("refused", "enrolled")
     held = tell.line(event["event"] == "enrolled", "a line is revoked from a time on: what was registered before enrols as ever")

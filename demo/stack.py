@@ -13,7 +13,6 @@ import pwd
 import queue
 import shlex
 import shutil
-import signal
 import socket
 import ssl
 import subprocess

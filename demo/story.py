@@ -129,7 +129,7 @@ def made_in_the_factory(stack, tell, supply, folders):
     devices = stack.make_devices(4, "B1")
     folders["kitchen"], folders["cellar"], folders["attic"], _ = devices
     tell.line(True, "RoT keys injected into four chips, their records published to the attestation service")
-    folders["surplus"] = origin.built(stack, tell, supply, devices)
+    folders["surplus"] = origin.built(tell, supply, devices)
     (folders["suspect"],) = stack.make_devices(1, "B2")
     stack.run(stack.program("mooring-factory"), "make", "--count", 1, "--dir", stack.folder / "factory/GHOST",
               "--batch", "GHOST")

@@ -51,7 +51,7 @@ class Pki:
         self.root = self.issue("root", ca=True)
         self.edge = self.issue("edge", server=True)
         self.broker = self.issue("broker", server=True)
-        self.broker_client = self.issue("broker-client", lifetime_s=15 * YEAR_S)
+        self.issue("broker-client", lifetime_s=15 * YEAR_S)
         self.feed_key = ec.generate_private_key(ec.SECP256R1())
         Path(self.path("feed.pub.pem")).write_bytes(self.feed_key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 ORDER, STATEMENT, LINE, RECEIPT, HEAD = 1, 2, 3, 4, 5
 ACTIVE, SUSPENDED, REVOKED = 1, 2, 3
 SPKI_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
-CURVE_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 DAY = 86400
 
 
@@ -33,8 +32,6 @@ class Key:
         protected = b"\xa2\x01\x26\x04\x50" + self.id
         payload = cbor2.dumps({0: 1, 1: kind, **dict(sorted((k, v) for k, v in fields.items() if v is not None))})
         signature = raw_signature(self.private, cbor2.dumps(["Signature1", protected, b"", payload]))
-        s = int.from_bytes(signature[32:], "big")
-        signature = signature[:32] + min(s, CURVE_ORDER - s).to_bytes(32, "big")
         return cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature]))
 
 

@@ -4,12 +4,10 @@ import contextlib
 import os
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
-from attester import Attester, Client, b64, b64url, make_csr, published
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from pathlib import Path
+from attester import Attester, Client, b64, b64url
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors/derived"
 

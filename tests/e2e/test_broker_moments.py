@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import ssl
-import struct
 import threading
 import time
 
@@ -17,7 +16,7 @@ import pytest
 
 import stack as stacks
 from broker_bench import text, tls_context
-from feed_peer import ACTIVE, INACTIVE, REVOKED, SERVICE
+from feed_peer import ACTIVE, INACTIVE, REVOKED
 from plugin_bench import allow, put_default
 from stack import free_port
 

@@ -11,7 +11,7 @@ import pytest
 
 import stack as stacks
 from feed_peer import ACTIVE, INACTIVE, REVOKED
-from plugin_bench import allow, put_default
+from plugin_bench import put_default
 from preload import Clock
 from test_broker_moments import EVERYTHING, reload, revoke
 

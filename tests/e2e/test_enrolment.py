@@ -2,14 +2,13 @@
 
 import concurrent.futures
 import hashlib
-import json
 import time
 
 import pytest
 from attester import Attester, Client, b64, binding, make_csr, published
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from stack import wait_until
 

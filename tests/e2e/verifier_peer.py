@@ -11,7 +11,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from urllib.parse import parse_qs, urlsplit
 
 import cbor2
