@@ -4,11 +4,12 @@ import copy
 import subprocess
 
 import cbor2
+from attester import P256_ORDER
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from provenance_reference import ORDER, World, head, key_id, sha256, string
+from provenance_reference import World, head, key_id, sha256, string
 
 T0 = 1_700_000_000
 DAY = 86400
@@ -23,7 +24,7 @@ class Key:
     def sign(self, protected, payload):
         message = b"\x84\x6aSignature1" + string(protected) + b"\x40" + string(payload)
         r, s = decode_dss_signature(self.private.sign(message, ec.ECDSA(hashes.SHA256())))
-        return head(r, 32) + head(min(s, ORDER - s), 32)
+        return head(r, 32) + head(min(s, P256_ORDER - s), 32)
 
 
 def encode(item):

@@ -8,6 +8,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from attester import P256_ORDER
 from cddl import Cddl, Malformed, decode, spans
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -15,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 FORMATS = Cddl((Path(__file__).resolve().parents[2] / "docs/provenance.cddl").read_text())
-ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 BATCH = re.compile(r"[A-Za-z0-9._-]{1,16}\Z")
 
@@ -66,7 +66,7 @@ class Signed:
         if len(data) > 512:
             raise Malformed("more than 512 bytes")
         self.protected, _, self.payload, self.signature = FORMATS.matches(kind, data).item
-        if int.from_bytes(self.signature[32:], "big") > ORDER // 2:
+        if int.from_bytes(self.signature[32:], "big") > P256_ORDER // 2:
             raise Malformed("the larger s")
         self.fields, self.name, self.key_id = decode(self.payload), sha256(data), decode(self.protected)[4]
 

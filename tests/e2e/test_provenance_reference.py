@@ -11,9 +11,10 @@ import random
 from pathlib import Path
 
 import pytest
+from attester import P256_ORDER
 from cddl import decode
 from provenance_maker import DAY, T0, Checker, Key, Site, encode, write
-from provenance_reference import ORDER, check, sha256, string
+from provenance_reference import check, sha256, string
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MOORING_BUILD", REPO / "build")).resolve()
@@ -268,7 +269,7 @@ def signature_altered(case):
 
 def signature_of_the_larger_s(case):
     statement = case.device.statements[-1]
-    case.device.statements[-1] = statement[:-32] + (ORDER - int.from_bytes(statement[-32:], "big")).to_bytes(32, "big")
+    case.device.statements[-1] = statement[:-32] + (P256_ORDER - int.from_bytes(statement[-32:], "big")).to_bytes(32, "big")
 
 
 AFTER = [signature_altered, signature_of_the_larger_s, statements_change_places, statement_omitted, statement_twice, statement_of_a_twin, other_nonce]
@@ -369,7 +370,7 @@ def other_signatures(a):
     """(r, n - s) for (r, s), of each object: it verifies as well, and anyone can make it."""
     for i, part in enumerate(parts(a)):
         if i != len(a.statements) and i != len(a.statements) + 1:
-            s = ORDER - int.from_bytes(part[-32:], "big")
+            s = P256_ORDER - int.from_bytes(part[-32:], "big")
             yield assemble([part[:-32] + s.to_bytes(32, "big") if k == i else own for k, own in enumerate(parts(a))])
 
 
