@@ -47,6 +47,17 @@ static int line_list(struct ctl *c, const struct arguments *a)
 	return api_show(c, api_target("/v1/admin/lines", "", ""), print_lines);
 }
 
+/* A suspension, or a revocation from a time on, or both. */
+static void print_word(const char *label, const char *state, const json_t *revoked_from)
+{
+	char text[64], when[TEXT_TIME_SIZE];
+	bool revoked = json_is_integer(revoked_from);
+	snprintf(text, sizeof text, "%s%s%s%s", state, revoked && *state ? ", " : "",
+		 revoked ? "revoked from " : "",
+		 revoked ? text_time_s(json_integer_value(revoked_from), when) : "");
+	text_field(label, *text ? text : "nothing");
+}
+
 static void print_line(const struct ctl *c, const json_t *line)
 {
 	char text[64], when[TEXT_TIME_SIZE];
@@ -62,9 +73,11 @@ static void print_line(const struct ctl *c, const json_t *line)
 	text_field("valid until", text_time_s(api_number(line, "not_after"), when));
 	if (json_is_integer(json_object_get(line, "revoked_from")))
 		text_field("revoked from", text_time_s(api_number(line, "revoked_from"), when));
-	text_field("record says", api_text(line, "record_state"));
-	if (api_flag(line, "suspended_by_operator"))
-		text_field("operator says", "suspended");
+	const char *said = api_text(line, "record_state");
+	print_word("record says", strcmp(said, "revoked") ? said : "",
+		   json_object_get(line, "record_revoked_from"));
+	print_word("operator says", api_flag(line, "suspended_by_operator") ? "suspended" : "",
+		   json_object_get(line, "operator_revoked_from"));
 	text_number("record version", api_number(line, "version"));
 	if (api_number(line, "per_hour"))
 		text_number("an hour, at most", api_number(line, "per_hour"));

@@ -89,9 +89,9 @@
  *                how many sessions it has, whatever was asked), silent, lost, or outdated (a plugin that cannot say)
  *   programme    programme, name, lines, orders, devices (with a chain on record), register_size (of the copy),
  *                register_time (of its newest entry), register_said (time of the register's newest word, 0: none)
- *   line         line (key id), programme, site, state (in force: active, suspended, revoked), record_state (the line
- *                authority's), suspended_by_operator, revoked_from (null: not), stages, version, not_before, not_after,
- *                per_hour (0: not said)
+ *   line         line (key id), programme, site, state (in force: active, suspended, revoked), revoked_from (in force;
+ *                null: not), record_state and record_revoked_from (the line authority's), suspended_by_operator and
+ *                operator_revoked_from, stages, version, not_before, not_after, per_hour (0: not said)
  *   order        order (hash), programme, batch, stage, line, quota, used, frozen, not_before, not_after,
  *                register_within_s, previous: [line]
  *   policy       name, document (text), shipped (a reset is possible), edited (and would change it), things (how many

@@ -17,18 +17,26 @@ static json_t *stages_json(const struct line_record *r)
 	return list;
 }
 
+static json_t *time_or_null(bool there, int64_t time)
+{
+	return there ? json_integer(time) : json_null();
+}
+
+/* What is in force, and the two words that it is the stricter of: neither hides the other. */
 static json_t *line_json(const struct book_line *l)
 {
-	const struct line_record *r = &l->record;
-	bool revoked = r->state == LINE_REVOKED;
-	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:b, s:o, s:o, s:I, s:I, s:I, s:I}", "line",
+	const struct line_record *r = &l->record, *signed_record = &l->signed_record;
+	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:s, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:I}", "line",
 			 admin_json_hex(l->line, KEY_ID_SIZE), "programme",
 			 admin_json_hex(r->programme, PROGRAMME_ID_SIZE), "site", r->site, "state",
-			 line_state_name(r->state), "record_state", line_state_name(l->signed_record.state),
-			 "suspended_by_operator", l->held, "revoked_from",
-			 revoked ? json_integer(r->revoked_from) : json_null(), "stages", stages_json(r),
-			 "version", (json_int_t)r->version, "not_before", (json_int_t)r->not_before,
-			 "not_after", (json_int_t)r->not_after, "per_hour", (json_int_t)r->per_hour);
+			 line_state_name(r->state), "revoked_from",
+			 time_or_null(r->state == LINE_REVOKED, r->revoked_from), "record_state",
+			 line_state_name(signed_record->state), "record_revoked_from",
+			 time_or_null(signed_record->state == LINE_REVOKED, signed_record->revoked_from),
+			 "suspended_by_operator", l->held, "operator_revoked_from",
+			 time_or_null(l->revoked, l->revoked_from), "stages", stages_json(r), "version",
+			 (json_int_t)r->version, "not_before", (json_int_t)r->not_before, "not_after",
+			 (json_int_t)r->not_after, "per_hour", (json_int_t)r->per_hour);
 }
 
 void admin_line_list(struct admin_request *a)

@@ -9,7 +9,7 @@ import pytest
 from attester import IMPLEMENTATION, Client, b64url, b64url_decode, published
 from conftest import configure, start_services
 from cryptography.hazmat.primitives.asymmetric import ec
-from supply_chain import Factory, Key, sha256
+from supply_chain import REVOKED, SUSPENDED, Factory, Key, sha256
 from test_ctl_live import signed
 
 
@@ -234,6 +234,29 @@ def test_a_line_revoked_from_a_time_on_is_believed_before_it(cold, factory, begi
     listed = cold.ctl("--json", "line", "devices", line, "--since", times[1]).stdout.splitlines()
     assert [json.loads(d)["instance_id"] for d in listed] == [devices[1].instance.hex()]
     assert ask(cold, "POST", f"/v1/admin/lines/{line}/revoke", {"reason": "later", "from": times[3]})[0] == 409
+
+
+def test_what_operator_and_line_authority_say_of_a_line_both_stand(cold, factory, begin):
+    begin()
+    line = factory.lines[3]
+
+    def shown():
+        of = cold.ctl_json("line", "show", line.hex)
+        says = [row.split(maxsplit=2)[2] for row in cold.ctl("line", "show", line.hex).stdout.splitlines() if " says " in row]
+        return (of["state"], of["revoked_from"], of["record_state"], of["record_revoked_from"], of["suspended_by_operator"],
+                of["operator_revoked_from"], *says)
+
+    assert shown() == ("active", None, "active", None, False, None, "active", "nothing")
+    cold.ctl("line", "revoke", line.hex, "--from", 1000, "--reason", "key gone")
+    gone = "revoked from 1970-01-01 00:16:40"
+    assert shown() == ("revoked", 1000, "active", None, False, 1000, "active", gone)
+    add(cold, line.record(SUSPENDED))
+    assert shown() == ("suspended", None, "suspended", None, False, 1000, "suspended", gone)
+    cold.ctl("line", "suspend", line.hex, "--reason", "more than that")
+    add(cold, line.record(REVOKED, revoked_from=2000))
+    assert shown() == ("suspended", None, "revoked", 2000, True, 1000, "revoked from 1970-01-01 00:33:20", f"suspended, {gone}")
+    cold.ctl("line", "resume", line.hex)
+    assert shown() == ("revoked", 1000, "revoked", 2000, False, 1000, "revoked from 1970-01-01 00:33:20", gone)
 
 
 def test_a_suspended_line_makes_nothing_until_it_is_resumed(cold, factory, begin):
