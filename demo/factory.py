@@ -45,6 +45,10 @@ class Line:
     def outbox(self):
         return self.folder / "outbox"
 
+    def signed(self, batch, stage, folder=None):
+        """What was signed under an order: the outbox file of the line, or of a copy of its folder."""
+        return (folder or self.folder) / f"outbox/{batch}.{stage}.{self.id[:8]}"
+
     @property
     def id(self):
         """32 hex digits."""

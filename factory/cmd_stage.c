@@ -230,9 +230,10 @@ const struct command stage_commands[] = {
 			    "  mooring-factory stage sign --line line-1 --order chips.order --device "
 			    "factory/7 \\\n"
 			    "      --countersign psa-token\n",
-		.files = "  LINE/counters/<batch>.<stage>   numbers used; on disk before each signature\n"
-			 "  LINE/outbox/<batch>.<stage>     the statements, for the register\n"
-			 "  DEVICE/normal/chain.cbor        the device's provenance chain\n",
+		.files =
+			"  LINE/counters/<batch>.<stage>        numbers used; on disk before each signature\n"
+			"  LINE/outbox/<batch>.<stage>.<line>   the statements, for the register\n"
+			"  DEVICE/normal/chain.cbor             the device's provenance chain\n",
 		.options = sign_options,
 		.run = stage_sign_command,
 		.offline = true,

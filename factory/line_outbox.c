@@ -75,10 +75,12 @@ outcome line_outbox_open(const char *folder, const struct work_order *order, str
 			 bool *torn, struct fault *f)
 {
 	struct buf in = {0};
+	char line[LINE_ID_HEX];
 	*out = (struct line_outbox){.fd = -1};
 	*torn = false;
-	if ((size_t)snprintf(out->path, sizeof out->path, "%s/%s.%lld", folder, order->batch,
-			     (long long)order->stage) >= sizeof out->path)
+	line_id_hex(order->line, line);
+	if ((size_t)snprintf(out->path, sizeof out->path, "%s/%s.%lld.%.8s", folder, order->batch,
+			     (long long)order->stage, line) >= sizeof out->path)
 		return file_fault(f, ENAMETOOLONG, "open", folder);
 	outcome r = open_file(out, f);
 	if (r.ok)

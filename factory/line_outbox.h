@@ -1,6 +1,7 @@
 /*
- * line_outbox.h - what a line has signed under one order: OUTBOX/<batch>.<stage>, statements one after the other
- * (a CBOR sequence, RFC 8742), only ever appended to. It goes to the register, by whatever way there is.
+ * line_outbox.h - what a line has signed under one order: OUTBOX/<batch>.<stage>.<line>, statements one after the
+ * other (a CBOR sequence, RFC 8742), only ever appended to. It goes to the register, by whatever way there is; with the
+ * first 8 digits of the line's id in its name, so that the files of several lines can lie in one folder.
  */
 #ifndef MOORING_FACTORY_LINE_OUTBOX_H
 #define MOORING_FACTORY_LINE_OUTBOX_H

@@ -79,7 +79,7 @@ class Oem:
         self.add(*(line.record for line in lines), *(line.orders[batch, line.stages[0]] for line in lines))
         if register:
             self.register(devices, *(line.record for line in lines),
-                          *(path for line in lines for path in (line.orders[batch, line.stages[0]], line.outbox / f"{batch}.{line.stages[0]}")))
+                          *(path for line in lines for path in (line.orders[batch, line.stages[0]], line.signed(batch, line.stages[0]))))
         return devices
 
     def make(self, batch, count=1, **options):

@@ -93,20 +93,20 @@ def test_attack_03_contract_manufacturer_uses_a_number_twice(oem):
     assert cbor2.loads(cbor2.loads(statements_of(chain_of(devices[1]))[2]).value[2])[5] == 1, "it has used number 1 again"
     forgetful = oem.fork_of_the_register("R03-forgetful")  # has not seen the first of the two
     with pytest.raises(FactoryError, match="equivocation: number 1 of batch R03, stage 3 was signed for another device"):
-        oem.register([], twin / "outbox/R03.3")
+        oem.register([], oem.final.signed("R03", 3, twin))
     assert (oem.supply.register_folder / "proofs" / f"{oem.final.id}-R03-3-1").is_dir()
     enrolled(oem.enrol(devices[0]))
     oem.refuses_for_its_origin(oem.enrol(devices[1]), "chain-unregistered")
 
     shutil.rmtree(forgetful)  # and if the register is the line's friend
     forgetful = restore_register(oem, "R03-friend", without=statements_of(chain_of(devices[0]))[2])
-    oem.register([devices[1]], twin / "outbox/R03.3", register=forgetful)
+    oem.register([devices[1]], oem.final.signed("R03", 3, twin), register=forgetful)
     oem.refuses(oem.enrol(devices[1]), "equivocation")
     (alarm,) = [a for a in oem.alarms("equivocation") if a["batch"] == "R03"]
     assert (alarm["statement_used"], alarm["statement_shown"]) == tuple(b64url(statements_of(chain_of(d))[2]) for d in devices[:2])
 
     oem.final.sign(order, devices[2])  # honest, of the same batch: frozen with it, until somebody has looked
-    oem.register([devices[2]], oem.final.outbox / "R03.3")
+    oem.register([devices[2]], oem.final.signed("R03", 3))
     oem.refuses(oem.enrol(devices[2]), "batch-frozen")
     oem.stack.ctl("batch", "release", "R03", "--reason", "the line is closed, this one was counted by hand")
     enrolled(oem.enrol(devices[2]))
@@ -170,12 +170,12 @@ def test_attack_07_stolen_line_key_outside_the_factory(oem):
     oem.refuses_for_its_origin(oem.enrol(devices[4]), "order-route")
 
     oem.supply.run(*sign, devices[1])  # a stolen module, under a number that was free, registered in time: it gets in
-    oem.register([devices[1]], stolen / "outbox/R07.3")
+    oem.register([devices[1]], mine.signed("R07", 3, stolen))
     enrolled(oem.enrol(devices[1]))
 
     since = next_second(oem, statements_of(chain_of(devices[1]))[2])  # the theft is found out: nothing counts from here on
     oem.supply.run(*sign, devices[2])
-    oem.register([devices[2]], stolen / "outbox/R07.3")
+    oem.register([devices[2]], mine.signed("R07", 3, stolen))
     oem.add(mine.change("revoke", "--from", since))
     oem.refuses_for_its_origin(oem.enrol(devices[2]), "line-revoked")
     assert any(alarm.get("line") == oem.modules.id for alarm in oem.alarms("line-revoked"))
@@ -247,7 +247,7 @@ def test_attack_10_both_a_line_key_and_the_programme_key(oem):
     before = len(oem.entries())
     order = oem.order_of(oem.supply.programme, mine.record, "R10", 3, 1000, oem.modules.record)
     oem.supply.run("stage", "sign", "--line", stolen, "--order", order, "--device", devices[0], "--device", devices[1])
-    oem.register(devices[:1], order, stolen / "outbox/R10.3")
+    oem.register(devices[:1], order, mine.signed("R10", 3, stolen))
     oem.refuses_for_its_origin(oem.enrol(devices[0]), "order-missing")  # until an operator brings the order that nobody placed
     assert any(alarm.get("batch") == "R10" for alarm in oem.alarms("order-missing"))
     oem.add(order)
@@ -408,7 +408,7 @@ def test_attack_18_used_device_is_refurbished(oem):
     assert "line-stage" in oem.supply.run("stage", "sign", "--line", oem.final.folder, "--order", oem.supply.order(oem.final, 6, "R18", previous=["final"]),
                                           "--device", new_owner, check=False).stderr, "not by a line that may not"
     oem.refurbishing.sign(order, new_owner)
-    oem.register([new_owner], oem.refurbishing.record, order, oem.refurbishing.outbox / "R18.6")
+    oem.register([new_owner], oem.refurbishing.record, order, oem.refurbishing.signed("R18", 6))
     second = enrolled(oem.enrol(new_owner))
     shown = oem.stack.show(first["thing"])
     assert (second["thing"], shown["generation"], shown["state"]) == (first["thing"], 2, "active")

@@ -219,7 +219,7 @@ def test_the_register_keeps_two_statements_with_one_number(two, tmp_path):
     (proof,) = (two.register_folder / "proofs").iterdir()
     assert proof.name == f"{line.id}-B1-1-1"
     first, second = ((proof / name).read_bytes() for name in ("1.cose", "2.cose"))
-    assert first == (line.outbox / "B1.1").read_bytes() and second == (twin / "outbox/B1.1").read_bytes()
+    assert first == line.signed("B1", 1).read_bytes() and second == line.signed("B1", 1, twin).read_bytes()
 
 
 def test_two_changes_of_one_record_are_told_apart_and_how_to_go_on(two):
@@ -238,6 +238,17 @@ def test_two_changes_of_one_record_are_told_apart_and_how_to_go_on(two):
     two.run("line", "suspend", "--programme", two.programme, "--record", older, "--out", two.folder / "late.record")
     assert "version 3 of the line's record is in the register, this is version 2: " in refused(
         "conflict", two.run, "register", "add", "--dir", two.register_folder, two.folder / "late.record")
+
+
+def test_outboxes_of_lines_that_share_a_stage_lie_in_one_folder(two, tmp_path):
+    lines = [two.lines["chips"], two.line("chips-2", 1)]
+    for line, device in zip(lines, two.fresh):
+        line.sign(two.order(line, 1), device)
+    (tmp_path / "outboxes").mkdir()
+    for line in lines:
+        for file in line.outbox.iterdir():
+            shutil.copy(file, tmp_path / "outboxes")
+    assert two.register(*(line.record for line in lines), *two.orders, tmp_path / "outboxes", devices=two.fresh[:2])["new"] == 6
 
 
 def test_the_register_takes_only_what_follows(two):

@@ -78,13 +78,13 @@ def test_a_line_never_uses_a_number_twice(line, call, effect):
     def check(devices):
         again = line.sign(line.order_file, *devices)  # the same command again, and all is well
         assert not [d for d in again["devices"] if "reason" in d]
-        numbers = [statement[5] for statement in statements_of(line.outbox / "B1.1")]
+        numbers = [statement[5] for statement in statements_of(line.signed("B1", 1))]
         assert len(numbers) == len(set(numbers)) and max(numbers) <= again["used"]
 
     hits = sweep(effect, call, prepare, words, check)
     assert hits >= 1
     # Every chain's statement is in the outbox, each device has a number of its own, and the register finds nothing wrong.
-    outbox = (line.outbox / "B1.1").read_bytes()
+    outbox = line.signed("B1", 1).read_bytes()
     carried = [cbor2.loads(chain_of(device))[0][0] for device in seen]
     numbers = [cbor2.loads(statement.value[2])[5] for statement in carried]
     assert len(set(numbers)) == len(seen) and all(cbor2.dumps(statement) in outbox for statement in carried)

@@ -37,7 +37,8 @@ static int make(void **state)
 	if (!mkdtemp(folder) || !key || !provenance_point(key, point))
 		return -1;
 	provenance_key_id(point, order.line);
-	snprintf(path, sizeof path, "%s/B1.2", folder);
+	snprintf(path, sizeof path, "%s/B1.2.%02x%02x%02x%02x", folder, order.line[0], order.line[1],
+		 order.line[2], order.line[3]);
 	for (int i = 0; i < STATEMENTS; i++)
 		sign(i + 1, &statements[i]);
 	return 0;
@@ -148,7 +149,7 @@ static void test_damage_in_the_middle_and_statements_of_others_are_refused(void 
 	assert_false(line_outbox_open(folder, &order, &o, &torn, &f).ok);
 	assert_int_equal(f.reason, REASON_REGISTER_HISTORY);
 	write_file(2, (struct bytes){0});
-	other.line[0] ^= 1;
+	other.line[KEY_ID_SIZE - 1] ^= 1; /* which the name does not tell */
 	assert_false(line_outbox_open(folder, &other, &o, &torn, &f).ok);
 	assert_int_equal(f.reason, REASON_REGISTER_HISTORY);
 	check_contents(2);
