@@ -192,7 +192,7 @@ static int stage_sign_command(struct ctl *c, const struct arguments *a)
 static const struct option_spec sign_options[] = {
 	{"line", "DIR", "the line's folder"},
 	{"order", "FILE", "the work order for this line, stage and batch"},
-	{"device", "DIR...", "the device on the bench; may be given again"},
+	{"device", "DIR...", "the device on the bench, a folder as `make` leaves it; may be given again"},
 	{"all", "FOLDER", "each device in this folder"},
 	{"count", "N", "sign for N devices at most"},
 	{"countersign", "cose|psa-token", "what its Root of Trust can make (cose)"},

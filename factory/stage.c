@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* The device on the bench. */
 struct bench {
@@ -29,6 +30,10 @@ static outcome power_on(struct bench *b, const char *device_folder, const struct
 	outcome r = factory_path(device_folder, "secure", folder, f);
 	const struct secure_world_options options = {
 		.folder = folder, .insecure = run->insecure, .quiet = run->quiet};
+	if (r.ok && access(folder, F_OK) && errno == ENOENT)
+		r = refuse(f, REASON_BAD_FIELD,
+			   "it is no device: that is a folder with its secure world in secure/, as "
+			   "`mooring-factory make` leaves it");
 	if (r.ok)
 		r = store_create(device_folder, &b->store, f);
 	if (r.ok)

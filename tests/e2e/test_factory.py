@@ -121,6 +121,16 @@ def test_what_must_not_be_signed_is_not(two):
     assert sign(late, two.order(late, 2, previous=[], first=True), two.fresh[1]) == "order-route"  # chains begin there
 
 
+def test_a_folder_that_is_no_device_is_told_what_one_is(two, tmp_path):
+    line, board = two.lines["chips"], tmp_path / "board"
+    order = two.order(line, 1)
+    board.mkdir()
+    for folder in (board, tmp_path / "nowhere"):
+        said = refused("field-invalid", two.run, "stage", "sign", "--line", line.folder, "--order", order, "--device", folder)
+        assert f"{folder}: field-invalid: it is no device: that is a folder with its secure world in secure/, as `mooring-factory make` leaves it" in said
+    assert not list(board.iterdir()), "nothing is left in it"
+
+
 def test_a_chain_of_another_device_is_refused(two):
     chips, boards = two.lines["chips"], two.lines["boards"]
     first, second = two.order(chips, 1), two.order(boards, 2)
