@@ -114,10 +114,11 @@ def diverted(stack, tell, supply):
 
 
 def overproduced(stack, tell, supply, surplus):
-    """The assembly makes itself an order, so that its own tool signs on."""
+    """The assembly makes itself an order, and forgets which one it has counted under, so that its own tool signs on."""
     line = supply.lines["assembly"]
     cheat, office = supply.folder / "assembly-at-night", supply.folder / "office-of-its-own"
     shutil.copytree(line.folder, cheat)
+    (cheat / f"counters/{BATCH}.3").unlink()
     supply.run("programme", "init", "--dir", office, "--name", "x", "--register-key", supply.register_folder / "register.pub.pem")
     forged, real = json.loads((office / "programme.json").read_text()), json.loads(supply.public.read_text())
     for folder in (office, cheat):
