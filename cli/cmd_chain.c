@@ -300,8 +300,7 @@ static int chain_check_run(struct ctl *c, const struct arguments *a)
 	outcome o = read_all(a, k, &f);
 	if (!o.ok) {
 		check_free(k);
-		/* A wrong option's sentence begins with its name. */
-		return f.text[0] == '-' ? ctl_usage("%s", f.text) : ctl_fail(&f);
+		return ctl_fail_given(&f);
 	}
 	o = run_steps(k, &f);
 	json_t *view = k->parsed ? provenance_view_chain(&k->chain) : json_object(), *known = view_known(k);

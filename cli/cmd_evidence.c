@@ -235,8 +235,7 @@ static int evidence_check(struct ctl *c, const struct arguments *a)
 	outcome o = read_all(a, &k, &f);
 	if (!o.ok) {
 		check_free(&k);
-		/* A wrong option's sentence begins with its name. */
-		return f.text[0] == '-' ? ctl_usage("%s", f.text) : ctl_fail(&f);
+		return ctl_fail_given(&f);
 	}
 	json_t *claims = claims_read(buf_view(&k.input));
 	o = run_steps(&k, &f);

@@ -10,12 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A wrong option's sentence begins with its name. */
-static int fail(const struct fault *f)
-{
-	return f->reason == REASON_BAD_FIELD && f->text[0] == '-' ? ctl_usage("%s", f->text) : ctl_fail(f);
-}
-
 static int print_json(json_t *out)
 {
 	json_dumpf(out, stdout, JSON_PRESERVE_ORDER);
@@ -140,7 +134,7 @@ static int test_scene(struct ctl *c, const struct arguments *a)
 	if (o.ok && !c->json && d != POLICY_ALLOWED)
 		puts("policy explain with the same options says why");
 	scene_free(&s);
-	return !o.ok ? fail(&f) : d == POLICY_ALLOWED ? EXIT_DONE : EXIT_REFUSED;
+	return !o.ok ? ctl_fail_given(&f) : d == POLICY_ALLOWED ? EXIT_DONE : EXIT_REFUSED;
 }
 
 int policy_test(struct ctl *c, const struct arguments *a)
@@ -287,5 +281,5 @@ int policy_explain_command(struct ctl *c, const struct arguments *a)
 	if (o.ok)
 		o = explain_scene(c, &s, d, &f);
 	scene_free(&s);
-	return !o.ok ? fail(&f) : d == POLICY_ALLOWED ? EXIT_DONE : EXIT_REFUSED;
+	return !o.ok ? ctl_fail_given(&f) : d == POLICY_ALLOWED ? EXIT_DONE : EXIT_REFUSED;
 }

@@ -90,6 +90,11 @@ const struct program the_program = {
 	.set_up = set_up,
 };
 
+int ctl_fail_given(const struct fault *f)
+{
+	return f->reason == REASON_BAD_FIELD && f->text[0] == '-' ? ctl_usage("%s", f->text) : ctl_fail(f);
+}
+
 int ctl_print_result(const struct ctl *c, outcome checked, const struct fault *f)
 {
 	text_print_colour(c->colour, checked.ok ? GREEN : RED, checked.ok ? "ACCEPT" : "REJECT");

@@ -56,6 +56,9 @@ extern const struct command completion_commands[];
 
 /* Says it on standard error with the reason code; returns EXIT_REFUSED. */
 int ctl_fail(const struct fault *f);
+/* What a command was given cannot be had: wrong usage where the sentence begins with an option's name, as a wrong
+ * option's does; else as ctl_fail. */
+int ctl_fail_given(const struct fault *f);
 /* What came of an offline check, on standard output: ACCEPT, or REJECT with the reason code and the rule;
  * the exit code. */
 int ctl_print_result(const struct ctl *c, outcome checked, const struct fault *f);
