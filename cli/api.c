@@ -7,17 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void put_encoded(struct buf *out, const char *s)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+		if (isalnum(c) || strchr("-._~", c))
+			buf_byte(out, c);
+		else
+			buf_printf(out, "%%%02X", c);
+	}
+}
+
+void api_query(struct buf *target, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	buf_printf(target, "%c%s=", target->n && memchr(target->p, '?', target->n) ? '&' : '?', name);
+	put_encoded(target, value);
+}
+
 char *api_target(const char *prefix, const char *name, const char *suffix)
 {
 	struct buf out = {0};
 	buf_str(&out, prefix);
-	for (; *name; name++) {
-		unsigned char c = (unsigned char)*name;
-		if (isalnum(c) || strchr("-._~", c))
-			buf_byte(&out, c);
-		else
-			buf_printf(&out, "%%%02X", c);
-	}
+	put_encoded(&out, name);
 	buf_str(&out, suffix);
 	return buf_take_str(&out);
 }
@@ -168,4 +181,47 @@ int api_show(struct ctl *c, char *target, api_print *print)
 	print(c, answer);
 	json_decref(answer);
 	return EXIT_DONE;
+}
+
+static int get_page(struct ctl *c, const struct buf *list, const char *after, json_t **page)
+{
+	struct buf target = {0};
+	buf_bytes(&target, buf_view(list));
+	api_query(&target, "after", after);
+	char *text = list->failed ? NULL : buf_take_str(&target);
+	buf_free(&target);
+	int code = api_call(c, "GET", text, NULL, page);
+	free(text);
+	return code;
+}
+
+int api_pages(struct ctl *c, struct buf *target, api_take *take, void *arg)
+{
+	json_t *page = NULL;
+	const char *after = NULL;
+	char limit[16];
+	int code;
+	snprintf(limit, sizeof limit, "%d", API_PAGE_MAX);
+	api_query(target, "limit", limit);
+	do {
+		json_t *next = NULL;
+		code = get_page(c, target, after, &next);
+		json_decref(page);
+		page = next;
+		if (code == EXIT_DONE)
+			code = take(arg, page);
+		after = api_text(page, "next");
+	} while (code == EXIT_DONE && *after);
+	json_decref(page);
+	buf_free(target);
+	return code;
+}
+
+void api_print_more(const json_t *page)
+{
+	if (!api_text(page, "next")[0])
+		return;
+	fputs("more: --after ", stdout);
+	text_print(api_text(page, "next"));
+	putchar('\n');
 }

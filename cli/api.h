@@ -8,8 +8,12 @@
 
 #include <jansson.h>
 
+enum { API_PAGE_MAX = 500 }; /* that a service gives at once */
+
 /* "/v1/admin/devices/" and the name, percent-encoded; caller frees. NULL without memory. */
 char *api_target(const char *prefix, const char *name, const char *suffix);
+/* "?name=value" or "&name=value", percent-encoded; nothing where `value` is NULL. */
+void api_query(struct buf *target, const char *name, const char *value);
 
 /* Makes c->client where there is none yet; EXIT_DONE, or what to exit with, the cause being said. */
 int api_open(struct ctl *c);
@@ -25,6 +29,12 @@ int api_call(struct ctl *c, const char *method, const char *target, json_t *body
  * `print`. The exit code. */
 typedef void api_print(const struct ctl *c, json_t *answer);
 int api_show(struct ctl *c, char *target, api_print *print);
+/* GETs a list page by page: `target` (taken over) goes on with "limit" and, from the second page on, with "after". `take`
+ * gets one page after the other, and ends it with another code than EXIT_DONE. The exit code. */
+typedef int api_take(void *arg, json_t *page);
+int api_pages(struct ctl *c, struct buf *target, api_take *take, void *arg);
+/* Under one page that people asked for: how to see the next, if there is one. */
+void api_print_more(const json_t *page);
 /* The answer as JSON, for --json; taken over. */
 int api_print_json(json_t *answer);
 

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_MAX = 500 };
-
 /* ---- devices ---- */
 
 static void print_devices(const struct ctl *c, json_t *answer)
@@ -28,21 +26,20 @@ static void print_devices(const struct ctl *c, json_t *answer)
 		table_row(t, cells, 1, text_state_colour(state));
 	}
 	table_end(t, c->colour, "no devices");
-	if (api_text(answer, "next")[0])
-		printf("more: --after %s\n", api_text(answer, "next"));
+	api_print_more(answer);
 }
 
 static int devices(struct ctl *c, const struct arguments *a)
 {
-	const char *state = argument(a, "state"), *after = argument(a, "after");
+	struct buf target = {0};
 	struct fault f = {0};
-	char head[64];
 	long limit;
-	if (!argument_number(a, "limit", 1, PAGE_MAX, 50, &limit, &f).ok)
+	if (!argument_number(a, "limit", 1, API_PAGE_MAX, 50, &limit, &f).ok)
 		return ctl_usage("%s", f.text);
-	snprintf(head, sizeof head, "/v1/admin/devices?limit=%ld%s%s%s", limit, state ? "&state=" : "",
-		 state ? state : "", after ? "&after=" : "");
-	return api_show(c, api_target(head, after ? after : "", ""), print_devices);
+	buf_printf(&target, "/v1/admin/devices?limit=%ld", limit);
+	api_query(&target, "state", argument(a, "state"));
+	api_query(&target, "after", argument(a, "after"));
+	return api_show(c, buf_take_str(&target), print_devices);
 }
 
 /* ---- show ---- */

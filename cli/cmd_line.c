@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICES_PAGE = 500 };
-
 /* ---- list, show ---- */
 
 static void stages_text(const json_t *line, char *out, size_t room)
@@ -177,34 +175,28 @@ static void add_row(struct table *t, const json_t *d)
 	table_row(t, cells, 0, PLAIN);
 }
 
-/* A page into the table, or as lines of JSON; `after` becomes where the next begins, "" at the end. */
-static int devices_page(struct ctl *c, const char *hex, int64_t since, char after[64], struct table *t)
+/* Into the table `arg`; NULL: as lines of JSON. */
+static int take_devices(void *arg, json_t *page)
 {
-	char suffix[160];
-	json_t *answer = NULL, *d;
+	struct table *t = arg;
+	json_t *d;
 	size_t i;
-	snprintf(suffix, sizeof suffix, "/devices?since=%" PRId64 "&limit=%d%s%s", since, DEVICES_PAGE,
-		 *after ? "&after=" : "", after);
-	char *target = api_target("/v1/admin/lines/", hex, suffix);
-	int code = api_call(c, "GET", target, NULL, &answer);
-	free(target);
-	json_array_foreach(json_object_get(answer, "devices"), i, d) {
-		if (c->json) {
-			json_dumpf(d, stdout, JSON_COMPACT);
-			putchar('\n');
-		} else {
+	json_array_foreach(json_object_get(page, "devices"), i, d) {
+		if (t) {
 			add_row(t, d);
+			continue;
 		}
+		json_dumpf(d, stdout, JSON_COMPACT);
+		putchar('\n');
 	}
-	snprintf(after, 64, "%.63s", api_text(answer, "next"));
-	json_decref(answer);
-	return code;
+	return EXIT_DONE;
 }
 
 static int line_devices(struct ctl *c, const struct arguments *a)
 {
 	static const char *const headings[] = {"THING", "BATCH", "STAGE", "NUMBER", "REGISTERED"};
-	char hex[LINE_HEX_SIZE], after[64] = "";
+	char hex[LINE_HEX_SIZE];
+	struct buf target = {0};
 	struct fault f = {0};
 	int64_t since;
 	if (!moment_argument(a, "since", 0, &since, &f).ok)
@@ -213,9 +205,8 @@ static int line_devices(struct ctl *c, const struct arguments *a)
 	if (code != EXIT_DONE)
 		return code;
 	struct table *t = c->json ? NULL : table_new(headings, 5);
-	do
-		code = devices_page(c, hex, since, after, t);
-	while (code == EXIT_DONE && *after);
+	buf_printf(&target, "/v1/admin/lines/%s/devices?since=%" PRId64, hex, since);
+	code = api_pages(c, &target, take_devices, t);
 	if (t)
 		table_end(t, c->colour, "no device has come from it since then");
 	return code;

@@ -8,23 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All pages, as one list; NULL where a call failed: *code. */
+static int take_orders(void *arg, json_t *page)
+{
+	json_array_extend(arg, json_object_get(page, "orders"));
+	return EXIT_DONE;
+}
+
+/* As one list; NULL where a call failed: *code. */
 static json_t *all_orders(struct ctl *c, const char *batch, const char *line, int *code)
 {
 	json_t *all = json_array();
-	char after[24] = "", tail[128];
-	do {
-		json_t *answer = NULL;
-		snprintf(tail, sizeof tail, "%slimit=500%s%s%s%s", batch ? "&" : "", line ? "&line=" : "",
-			 line ? line : "", *after ? "&after=" : "", after);
-		char *target = api_target(batch ? "/v1/admin/orders?batch=" : "/v1/admin/orders?",
-					  batch ? batch : "", tail);
-		*code = api_call(c, "GET", target, NULL, &answer);
-		free(target);
-		json_array_extend(all, json_object_get(answer, "orders"));
-		snprintf(after, sizeof after, "%.23s", api_text(answer, "next"));
-		json_decref(answer);
-	} while (*code == EXIT_DONE && *after);
+	struct buf target = {0};
+	buf_str(&target, "/v1/admin/orders");
+	api_query(&target, "batch", batch);
+	api_query(&target, "line", line);
+	*code = api_pages(c, &target, take_orders, all);
 	if (*code == EXIT_DONE)
 		return all;
 	json_decref(all);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POLICY_FILE_MAX = 65536, PAGE_MAX = 500 };
+enum { POLICY_FILE_MAX = 65536 };
 
 /* ---- looking ---- */
 
@@ -29,20 +29,19 @@ static void print_policies(const struct ctl *c, json_t *answer)
 		table_row(t, cells, 2, edited ? YELLOW : PLAIN);
 	}
 	table_end(t, c->colour, "no policies");
-	if (api_text(answer, "next")[0])
-		printf("more: --after %s\n", api_text(answer, "next"));
+	api_print_more(answer);
 }
 
 int policy_list(struct ctl *c, const struct arguments *a)
 {
-	const char *after = argument(a, "after");
+	struct buf target = {0};
 	struct fault f = {0};
-	char head[64];
 	long limit;
-	if (!argument_number(a, "limit", 1, PAGE_MAX, 50, &limit, &f).ok)
+	if (!argument_number(a, "limit", 1, API_PAGE_MAX, 50, &limit, &f).ok)
 		return ctl_usage("%s", f.text);
-	snprintf(head, sizeof head, "/v1/admin/policies?limit=%ld%s", limit, after ? "&after=" : "");
-	return api_show(c, api_target(head, after ? after : "", ""), print_policies);
+	buf_printf(&target, "/v1/admin/policies?limit=%ld", limit);
+	api_query(&target, "after", argument(a, "after"));
+	return api_show(c, buf_take_str(&target), print_policies);
 }
 
 /* As a person would write it; as it is where it is no JSON, which the gateway has none of. */

@@ -95,17 +95,16 @@ static void print_list(const struct ctl *c, json_t *answer)
 		table_row(t, cells, 3, text_state_colour(state));
 	}
 	table_end(t, c->colour, "no records");
-	if (api_text(answer, "next")[0])
-		printf("more: --after %s\n", api_text(answer, "next"));
+	api_print_more(answer);
 }
 
-/* /v1/records?batch=…&limit=…&after=… */
 static char *list_target(const char *batch, long limit, const char *after)
 {
-	char tail[160];
-	snprintf(tail, sizeof tail, "%slimit=%ld%s%.80s", batch ? "&" : "", limit, after ? "&after=" : "",
-		 after ? after : "");
-	return api_target(batch ? "/v1/records?batch=" : "/v1/records?", batch ? batch : "", tail);
+	struct buf target = {0};
+	buf_printf(&target, "/v1/records?limit=%ld", limit);
+	api_query(&target, "batch", batch);
+	api_query(&target, "after", after);
+	return buf_take_str(&target);
 }
 
 static int records_show(struct ctl *c, const struct arguments *a)
@@ -114,7 +113,7 @@ static int records_show(struct ctl *c, const struct arguments *a)
 		   *after = argument(a, "after");
 	struct fault f = {0};
 	long limit;
-	if (!argument_number(a, "limit", 1, 500, 50, &limit, &f).ok)
+	if (!argument_number(a, "limit", 1, API_PAGE_MAX, 50, &limit, &f).ok)
 		return ctl_usage("%s", f.text);
 	if (device && (batch || after))
 		return ctl_usage("records show takes --device, or --batch and --after");

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_MAX = 500, CERTIFICATE_SHOWN = 16 };
+enum { CERTIFICATE_SHOWN = 16 };
 
 static void print_sessions(const struct ctl *c, const json_t *answer)
 {
-	static const char *const headings[] = {"THING",	       "CLIENT ID", "CERTIFICATE", "BROKER",
+	static const char *const headings[] = {"THING",		  "CLIENT ID", "CERTIFICATE", "BROKER",
 					       "CONNECTED SINCE", "ADDRESS",   "MQTT"};
 	struct table *t = table_new(headings, 7);
 	json_t *s;
@@ -33,16 +33,7 @@ static void print_sessions(const struct ctl *c, const json_t *answer)
 		table_row(t, cells, 0, PLAIN);
 	}
 	table_end(t, c->colour, "no sessions");
-	if (api_text(answer, "next")[0])
-		printf("more: --after %s\n", api_text(answer, "next"));
-}
-
-static void add_query(struct buf *target, const char *name, const char *value)
-{
-	char *part = value ? api_target("", value, "") : NULL;
-	if (part)
-		buf_printf(target, "&%s=%s", name, part);
-	free(part);
+	api_print_more(answer);
 }
 
 static int sessions(struct ctl *c, const struct arguments *a)
@@ -51,12 +42,12 @@ static int sessions(struct ctl *c, const struct arguments *a)
 	struct fault f = {0};
 	json_t *answer = NULL;
 	long limit;
-	if (!argument_number(a, "limit", 1, PAGE_MAX, 50, &limit, &f).ok)
+	if (!argument_number(a, "limit", 1, API_PAGE_MAX, 50, &limit, &f).ok)
 		return ctl_usage("%s", f.text);
 	buf_printf(&target, "/v1/admin/sessions?limit=%ld", limit);
-	add_query(&target, "thing", argument(a, "thing"));
-	add_query(&target, "broker", argument(a, "broker"));
-	add_query(&target, "after", argument(a, "after"));
+	api_query(&target, "thing", argument(a, "thing"));
+	api_query(&target, "broker", argument(a, "broker"));
+	api_query(&target, "after", argument(a, "after"));
 	char *text = buf_take_str(&target);
 	int code = api_call(c, "GET", text, NULL, &answer);
 	free(text);
@@ -95,7 +86,8 @@ const struct command session_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = sessions,
-		.exits = "0 done; 1 refused or failed, or a broker that standard error names did not say who is\n"
+		.exits = "0 done; 1 refused or failed, or a broker that standard error names did not say who "
+			 "is\n"
 			 "  connected to it; 2 wrong usage",
 	},
 	{0},

@@ -72,9 +72,10 @@ static outcome take_line(struct fleet *fleet, const char *line, size_t n, size_t
 		return DONE;
 	for (size_t i = start; i < end; i++)
 		if (line[i] < 0x21 || line[i] > 0x7e || end - start > THING_MAX)
-			return refuse(f, REASON_BAD_FIELD, "%s:%zu: this is no name of a thing", input_name(path),
-				      number);
-	return add(fleet, line + start, end - start) ? DONE : refuse(f, REASON_NO_MEMORY, "no memory for the list");
+			return refuse(f, REASON_BAD_FIELD, "%s:%zu: this is no name of a thing",
+				      input_name(path), number);
+	return add(fleet, line + start, end - start) ? DONE
+						     : refuse(f, REASON_NO_MEMORY, "no memory for the list");
 }
 
 outcome fleet_read_file(struct fleet *fleet, const char *path, struct fault *f)
@@ -101,67 +102,45 @@ static int no_memory(void)
 	return ctl_fail(&f);
 }
 
-/* One page; `after` becomes where the next begins, "" at the end. */
-static int read_page(struct fleet *fleet, struct ctl *attestation, const char *batch, char after[80])
+/* The devices of a page, by this member of each. */
+static int take_names(struct fleet *fleet, const json_t *devices, const char *member)
 {
-	char tail[160];
-	json_t *answer = NULL, *record;
+	json_t *device;
 	size_t i;
-	snprintf(tail, sizeof tail, "&limit=%d%s%s", FLEET_CALL_MAX, *after ? "&after=" : "", after);
-	char *target = api_target("/v1/records?batch=", batch, tail);
-	int code = api_call(attestation, "GET", target, NULL, &answer);
-	free(target);
-	if (code != EXIT_DONE)
-		return code;
-	json_array_foreach((json_t *)(uintptr_t)api_array(answer, "records"), i, record) {
-		const char *id = api_text(record, "instance_id");
-		if (!add(fleet, id, strlen(id)))
-			code = no_memory();
+	json_array_foreach((json_t *)(uintptr_t)devices, i, device) {
+		const char *name = api_text(device, member);
+		if (!add(fleet, name, strlen(name)))
+			return no_memory();
 	}
-	snprintf(after, 80, "%.79s", api_text(answer, "next"));
-	json_decref(answer);
-	return code;
+	return EXIT_DONE;
+}
+
+static int take_records(void *fleet, json_t *page)
+{
+	return take_names(fleet, api_array(page, "records"), "instance_id");
 }
 
 int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *batch)
 {
-	char after[80] = "";
-	int code;
+	struct buf target = {0};
 	fleet->by_instance = true;
-	do
-		code = read_page(fleet, attestation, batch, after);
-	while (code == EXIT_DONE && *after);
+	buf_str(&target, "/v1/records");
+	api_query(&target, "batch", batch);
+	int code = api_pages(attestation, &target, take_records, fleet);
 	drop_repeated(fleet);
 	return code;
 }
 
-static int read_line_page(struct fleet *fleet, struct ctl *c, const char *line, int64_t since, char after[64])
+static int take_devices(void *fleet, json_t *page)
 {
-	char tail[160];
-	json_t *answer = NULL, *device;
-	size_t i;
-	snprintf(tail, sizeof tail, "/devices?since=%" PRId64 "&limit=%d%s%s", since, FLEET_CALL_MAX,
-		 *after ? "&after=" : "", after);
-	char *target = api_target("/v1/admin/lines/", line, tail);
-	int code = api_call(c, "GET", target, NULL, &answer);
-	free(target);
-	json_array_foreach(json_object_get(answer, "devices"), i, device) {
-		const char *thing = api_text(device, "thing");
-		if (!add(fleet, thing, strlen(thing)))
-			code = no_memory();
-	}
-	snprintf(after, 64, "%.63s", api_text(answer, "next"));
-	json_decref(answer);
-	return code;
+	return take_names(fleet, api_array(page, "devices"), "thing");
 }
 
 int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_t since)
 {
-	char after[64] = "";
-	int code;
-	do
-		code = read_line_page(fleet, c, line, since, after);
-	while (code == EXIT_DONE && *after);
+	struct buf target = {0};
+	buf_printf(&target, "/v1/admin/lines/%s/devices?since=%" PRId64, line, since);
+	int code = api_pages(c, &target, take_devices, fleet);
 	drop_repeated(fleet);
 	return code;
 }
@@ -235,38 +214,35 @@ static const char **sorted_things(const struct fleet *fleet)
 	return things;
 }
 
-static int count_page(struct fleet *fleet, struct ctl *c, const char *const *things, char after[160])
+struct counting {
+	struct fleet *fleet;
+	const char **things; /* sorted */
+};
+
+static int count_sessions(void *arg, json_t *page)
 {
-	char head[64];
-	json_t *answer = NULL, *session;
+	const struct counting *counting = arg;
+	struct fleet *fleet = counting->fleet;
+	json_t *session;
 	size_t i;
-	snprintf(head, sizeof head, "/v1/admin/sessions?limit=%d%s", FLEET_CALL_MAX, *after ? "&after=" : "");
-	char *target = api_target(head, after, "");
-	int code = api_call(c, "GET", target, NULL, &answer);
-	free(target);
-	if (code != EXIT_DONE)
-		return code;
-	json_array_foreach((json_t *)(uintptr_t)api_array(answer, "sessions"), i, session) {
+	json_array_foreach((json_t *)(uintptr_t)api_array(page, "sessions"), i, session) {
 		const char *thing = api_text(session, "thing");
-		fleet->sessions += *thing && bsearch(&thing, things, fleet->count, sizeof *things, by_text) != NULL;
+		fleet->sessions += *thing && bsearch(&thing, counting->things, fleet->count,
+						     sizeof *counting->things, by_text) != NULL;
 	}
 	if (!fleet->brokers)
-		fleet->brokers = json_incref(json_object_get(answer, "brokers"));
-	snprintf(after, 160, "%.159s", api_text(answer, "next"));
-	json_decref(answer);
-	return code;
+		fleet->brokers = json_incref(json_object_get(page, "brokers"));
+	return EXIT_DONE;
 }
 
 int fleet_count_sessions(struct fleet *fleet, struct ctl *c)
 {
-	char after[160] = "";
-	const char **things = sorted_things(fleet);
-	int code = things ? EXIT_DONE : no_memory();
-	if (code == EXIT_DONE)
-		do
-			code = count_page(fleet, c, things, after);
-		while (code == EXIT_DONE && *after);
-	free(things);
+	struct counting counting = {fleet, sorted_things(fleet)};
+	struct buf target = {0};
+	buf_str(&target, "/v1/admin/sessions");
+	int code = counting.things ? api_pages(c, &target, count_sessions, &counting) : no_memory();
+	buf_free(&target);
+	free(counting.things);
 	return code;
 }
 

@@ -421,7 +421,7 @@ def test_records_are_shown(service):
     record = {"instance_id": INSTANCE, "public_key": "MFk=", "batch": "B1", "model": "thermo-1", "state": "suspended",
               "created": 1795347173, "changed": 1795347180, "reason": "stolen"}
     service.answers[f"GET /v1/records/{INSTANCE}"] = record
-    service.answers["GET /v1/records?batch=B1&limit=50"] = {"records": [record], "next": INSTANCE}
+    service.answers["GET /v1/records?limit=50&batch=B1"] = {"records": [record], "next": INSTANCE}
     text = service.ctl("records", "show", "--device", INSTANCE).stdout
     assert text.startswith(f"record {INSTANCE}, suspended\n") and "because            stolen" in text
     assert service.ctl("records", "show", "--batch", "B1").stdout.splitlines()[-1] == f"more: --after {INSTANCE}"
