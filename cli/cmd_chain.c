@@ -1,5 +1,6 @@
 #include "common/provenance/chain_check.h"
 #include "common/provenance/programme.h"
+#include "checks.h"
 #include "ctl.h"
 #include "input.h"
 #include "provenance_view.h"
@@ -23,7 +24,7 @@ struct check {
 	struct line_record lines[KNOWN_MAX];
 	struct work_order orders[KNOWN_MAX];
 	struct chain_shown shown;
-	json_t *steps; /* [{"step", "result": "ok" | "not checked" | "refused"}] */
+	json_t *taken; /* what came of each step */
 };
 
 static void check_free(struct check *k)
@@ -33,7 +34,7 @@ static void check_free(struct check *k)
 		buf_free(&k->line_files[i]);
 		buf_free(&k->order_files[i]);
 	}
-	json_decref(k->steps);
+	json_decref(k->taken);
 	free(k);
 }
 
@@ -122,23 +123,26 @@ static const struct work_order *find_order(void *arg, const uint8_t line[KEY_ID_
 
 /* ---- the steps ---- */
 
-static outcome step_format(struct check *k, struct fault *f)
+static outcome step_format(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	outcome o = chain_read(buf_view(&k->input), &k->chain, f);
 	k->parsed = o.ok;
 	return o;
 }
 
-static outcome step_lines(struct check *k, struct fault *f)
+static outcome step_lines(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	outcome o = DONE;
 	for (size_t i = 0; o.ok && i < k->line_count; i++)
 		o = programme_line_record(&k->programme, buf_view(&k->line_files[i]), &k->lines[i], f);
 	return o;
 }
 
-static outcome step_orders(struct check *k, struct fault *f)
+static outcome step_orders(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	outcome o = DONE;
 	for (size_t i = 0; o.ok && i < k->order_count; i++)
 		o = programme_work_order(&k->programme, buf_view(&k->order_files[i]), &k->orders[i], f);
@@ -146,8 +150,9 @@ static outcome step_orders(struct check *k, struct fault *f)
 }
 
 /* Without --stages, whatever stages the chain has are those that the device should have. */
-static outcome step_chain(struct check *k, struct fault *f)
+static outcome step_chain(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	const struct chain_world world = {
 		.line = find_line, .order = find_order, .register_key = k->programme.register_key, .arg = k};
 	struct chain_rules rules = k->rules;
@@ -160,55 +165,25 @@ static outcome step_chain(struct check *k, struct fault *f)
 	return chain_check(&k->chain, k->instance_id, &rules, &world, &k->shown, f);
 }
 
-static bool always(const struct check *k)
+static bool has_programme(const void *arg)
 {
-	(void)k;
-	return true;
-}
-
-static bool has_programme(const struct check *k)
-{
+	const struct check *k = arg;
 	return k->has_programme;
 }
 
-static bool has_all(const struct check *k)
+static bool has_all(const void *arg)
 {
+	const struct check *k = arg;
 	return k->has_programme && k->has_instance;
 }
 
-static const struct {
-	const char *name, *needs;
-	bool (*can)(const struct check *k);
-	outcome (*run)(struct check *k, struct fault *f);
-} steps[] = {
-	{"format and encoding", "", always, step_format},
+static const struct check_step steps[] = {
+	{"format and encoding", NULL, NULL, step_format},
 	{"line records, by the line authority's key", "--programme", has_programme, step_lines},
 	{"work orders, by the programme's key", "--programme", has_programme, step_orders},
 	{"device, lines, orders, register, countersignature", "--programme and --instance-id", has_all,
 	 step_chain},
 };
-
-static void note_step(struct check *k, size_t i, const char *result)
-{
-	json_array_append_new(k->steps, json_pack("{s:s, s:s}", "step", steps[i].name, "result", result));
-}
-
-static outcome run_steps(struct check *k, struct fault *f)
-{
-	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-		if (!steps[i].can(k)) {
-			char skipped[64];
-			snprintf(skipped, sizeof skipped, "not checked: no %s", steps[i].needs);
-			note_step(k, i, skipped);
-			continue;
-		}
-		outcome o = steps[i].run(k, f);
-		note_step(k, i, o.ok ? "ok" : "refused");
-		if (!o.ok)
-			return o;
-	}
-	return DONE;
-}
 
 /* ---- what is printed ---- */
 
@@ -240,8 +215,6 @@ static void print_each(const char *what, const json_t *list)
 
 static void print_people(const struct check *k, const json_t *view)
 {
-	size_t i;
-	json_t *step;
 	const json_t *receipt = json_object_get(view, "receipt");
 	printf("provenance chain, %zu bytes\n", k->input.n);
 	print_each("statement", json_object_get(view, "statements"));
@@ -251,27 +224,14 @@ static void print_people(const struct check *k, const json_t *view)
 		provenance_view_print("receipt", receipt);
 	print_each("line", json_object_get(view, "lines"));
 	print_each("work order", json_object_get(view, "orders"));
-	puts("checks");
-	json_array_foreach(k->steps, i, step)
-		printf("  %-50s %s\n", json_string_value(json_object_get(step, "step")),
-		       json_string_value(json_object_get(step, "result")));
-}
-
-static const char *result_word(const struct check *k, outcome checked)
-{
-	return !checked.ok ? "REJECT" : has_all(k) ? "ACCEPT" : "INCOMPLETE";
+	checks_print(k->taken);
 }
 
 static void print_json(const struct check *k, json_t *view, outcome checked, const struct fault *f)
 {
 	json_object_set_new(view, "bytes", json_integer((json_int_t)k->input.n));
-	json_object_set(view, "checks", k->steps);
 	json_object_set_new(view, "honest", json_integer((json_int_t)k->shown.honest));
-	json_object_set_new(view, "result", json_string(result_word(k, checked)));
-	json_object_set_new(view, "reason", json_string(checked.ok ? "" : reason_code(f->reason)));
-	json_object_set_new(view, "rule", json_string(checked.ok ? "" : f->text));
-	json_dumpf(view, stdout, JSON_PRESERVE_ORDER);
-	putchar('\n');
+	checks_print_json(view, k->taken, has_all(k), checked, f);
 }
 
 /* A chain that nobody compared with its device and its keys is not accepted. */
@@ -296,13 +256,12 @@ static int chain_check_run(struct ctl *c, const struct arguments *a)
 		refuse(&f, REASON_NO_MEMORY, "no memory for a check");
 		return ctl_fail(&f);
 	}
-	k->steps = json_array();
 	outcome o = read_all(a, k, &f);
 	if (!o.ok) {
 		check_free(k);
 		return ctl_fail_given(&f);
 	}
-	o = run_steps(k, &f);
+	o = checks_run(steps, sizeof steps / sizeof *steps, k, &k->taken, &f);
 	json_t *view = k->parsed ? provenance_view_chain(&k->chain) : json_object(), *known = view_known(k);
 	json_object_update(view, known);
 	json_decref(known);

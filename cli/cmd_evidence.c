@@ -1,5 +1,6 @@
 #include "claims.h"
 #include "common/crypto/csr.h"
+#include "checks.h"
 #include "ctl.h"
 #include "enrolment.h"
 #include "common/evidence/evidence.h"
@@ -20,7 +21,7 @@ struct check {
 	uint8_t binding[BINDING_SIZE];
 	bool has_binding, allow_test_keys, parsed;
 	enum evidence_type type;
-	json_t *steps; /* [{"step", "result": "ok" | "not checked" | "refused"}] */
+	json_t *taken; /* what came of each step */
 };
 
 static void check_free(struct check *k)
@@ -28,7 +29,7 @@ static void check_free(struct check *k)
 	buf_free(&k->input);
 	buf_free(&k->csr_input);
 	EVP_PKEY_free(k->key);
-	json_decref(k->steps);
+	json_decref(k->taken);
 }
 
 static outcome read_binding(const char *hex, struct check *k, struct fault *f)
@@ -91,85 +92,60 @@ static outcome read_all(const struct arguments *a, struct check *k, struct fault
 
 /* ---- the steps, in the order in which gateway and attestation service take them ---- */
 
-static outcome step_format(struct check *k, struct fault *f)
+static outcome step_format(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	outcome o = evidence_parse(k->type, buf_view(&k->input), &k->evidence, f);
 	k->parsed = o.ok;
 	return o;
 }
 
-static outcome step_csr(struct check *k, struct fault *f)
+static outcome step_csr(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	outcome o = csr_parse(buf_view(&k->csr_input), k->allow_test_keys, &k->csr, f);
 	return o.ok ? evidence_check_key_not_rot(k->evidence.instance_id, k->csr.spki, f) : o;
 }
 
-static outcome step_binding(struct check *k, struct fault *f)
+static outcome step_binding(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	struct bytes csr = k->csr_input.n ? buf_view(&k->csr_input) : k->evidence.cose.payload;
 	return evidence_check_binding(&k->evidence, k->binding, csr, f);
 }
 
-static outcome step_signature(struct check *k, struct fault *f)
+static outcome step_signature(void *arg, struct fault *f)
 {
+	struct check *k = arg;
 	uint8_t spki[SPKI_MAX];
 	struct bytes rot = bytes_of(spki, ec_key_to_spki(k->key, spki, sizeof spki));
 	return evidence_verify(&k->evidence, rot, k->allow_test_keys, f);
 }
 
-static bool always(const struct check *k)
+static bool has_csr(const void *arg)
 {
-	(void)k;
-	return true;
-}
-
-static bool has_csr(const struct check *k)
-{
+	const struct check *k = arg;
 	return k->csr_input.n != 0;
 }
 
-static bool has_binding(const struct check *k)
+static bool has_binding(const void *arg)
 {
+	const struct check *k = arg;
 	return k->has_binding;
 }
 
-static bool has_key(const struct check *k)
+static bool has_key(const void *arg)
 {
+	const struct check *k = arg;
 	return k->key != NULL;
 }
 
-static const struct {
-	const char *name, *needs;
-	bool (*can)(const struct check *k);
-	outcome (*run)(struct check *k, struct fault *f);
-} steps[] = {
-	{"format and claims", "", always, step_format},
+static const struct check_step steps[] = {
+	{"format and claims", NULL, NULL, step_format},
 	{"the request, and that its key is not the RoT key", "--csr", has_csr, step_csr},
 	{"binding to challenge, gateway and request", "--binding", has_binding, step_binding},
 	{"signature by the RoT key", "--key", has_key, step_signature},
 };
-
-static void note_step(struct check *k, size_t i, const char *result)
-{
-	json_array_append_new(k->steps, json_pack("{s:s, s:s}", "step", steps[i].name, "result", result));
-}
-
-static outcome run_steps(struct check *k, struct fault *f)
-{
-	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-		if (!steps[i].can(k)) {
-			char skipped[48];
-			snprintf(skipped, sizeof skipped, "not checked: no %s", steps[i].needs);
-			note_step(k, i, skipped);
-			continue;
-		}
-		outcome o = steps[i].run(k, f);
-		note_step(k, i, o.ok ? "ok" : "refused");
-		if (!o.ok)
-			return o;
-	}
-	return DONE;
-}
 
 /* ---- what is printed ---- */
 
@@ -188,17 +164,12 @@ static const char *instance_derivation(const struct check *k)
 
 static void print_people(const struct ctl *c, struct check *k, const json_t *claims)
 {
-	size_t i;
-	json_t *step;
 	const char *derivation = k->parsed ? instance_derivation(k) : NULL;
 	printf("%s, %zu bytes\n", evidence_type_name(k->type), k->input.n);
 	claims_print(claims, c->colour);
 	if (derivation)
 		printf("  %-20s%s\n", "instance ID is", derivation);
-	puts("checks");
-	json_array_foreach(k->steps, i, step)
-		printf("  %-50s %s\n", json_string_value(json_object_get(step, "step")),
-		       json_string_value(json_object_get(step, "result")));
+	checks_print(k->taken);
 }
 
 /* Whatever else is in order: evidence that nobody checked the signature of is not accepted. */
@@ -209,27 +180,17 @@ static int print_incomplete(const struct ctl *c)
 	return EXIT_REFUSED;
 }
 
-static const char *result_word(const struct check *k, outcome checked)
-{
-	return !checked.ok ? "REJECT" : k->key ? "ACCEPT" : "INCOMPLETE";
-}
-
 static int print_json(const struct check *k, json_t *claims, outcome checked, const struct fault *f)
 {
 	json_object_set_new(claims, "type", json_string(evidence_type_name(k->type)));
 	json_object_set_new(claims, "bytes", json_integer((json_int_t)k->input.n));
-	json_object_set(claims, "checks", k->steps);
-	json_object_set_new(claims, "result", json_string(result_word(k, checked)));
-	json_object_set_new(claims, "reason", json_string(checked.ok ? "" : reason_code(f->reason)));
-	json_object_set_new(claims, "rule", json_string(checked.ok ? "" : f->text));
-	json_dumpf(claims, stdout, JSON_PRESERVE_ORDER);
-	putchar('\n');
+	checks_print_json(claims, k->taken, k->key != NULL, checked, f);
 	return checked.ok && k->key ? EXIT_DONE : EXIT_REFUSED;
 }
 
 static int evidence_check(struct ctl *c, const struct arguments *a)
 {
-	struct check k = {.steps = json_array()};
+	struct check k = {0};
 	struct fault f = {0};
 	int code;
 	outcome o = read_all(a, &k, &f);
@@ -238,7 +199,7 @@ static int evidence_check(struct ctl *c, const struct arguments *a)
 		return ctl_fail_given(&f);
 	}
 	json_t *claims = claims_read(buf_view(&k.input));
-	o = run_steps(&k, &f);
+	o = checks_run(steps, sizeof steps / sizeof *steps, &k, &k.taken, &f);
 	if (c->json) {
 		code = print_json(&k, claims, o, &f);
 	} else {
