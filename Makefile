@@ -30,7 +30,7 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 name = $(if $(filter ctl,$(1)),mooringctl,mooring-$(1))
 PROGRAMS := $(foreach f,$(FOLDERS),$(foreach m,$(MAINS_$(f)),$(B)/$(call name,$(m))))
-PLUGIN := $(if $(SRC_plugin),$(B)/mosquitto_mooring.so)
+PLUGIN := $(B)/mosquitto_mooring.so
 
 .PHONY: all help
 all: $(PROGRAMS) $(PLUGIN) ## build everything (into ./build; B=DIR: elsewhere)
@@ -133,10 +133,9 @@ $(foreach t,$(FUZZ_SRC),$(eval $(call fuzz_program,$(patsubst tests/fuzz/%_fuzz.
 
 fuzz-programs: $(FUZZ)
 .PHONY: fuzz
-fuzz: $(FUZZ) ## a short run of each fuzz target (FUZZ_SECONDS=10)
-	@set -e; for t in $(FUZZ); do n=$$(basename $$t _fuzz); mkdir -p $(B)/corpus/$$n; \
-	  echo "== $$n"; $$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -print_final_stats=0 -verbosity=0 \
-	  $(B)/corpus/$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null) || exit 1; done
+fuzz: setup-test ## a short run of each fuzz target (FUZZ_SECONDS=10)
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-programs
+	@$(PYTHON) tests/run.py --build $(B) --fuzz-alone --fuzz-seconds $(FUZZ_SECONDS)
 
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)

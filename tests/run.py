@@ -95,29 +95,41 @@ def programs(folder, pattern):
     return sorted(p for p in folder.glob(pattern) if p.is_file() and os.access(p, os.X_OK))
 
 
+def run_units(total, pool, rounds):
+    for build, environment, label in rounds:
+        print(f"== {label}: unit", flush=True)
+        for result in pool.map(lambda p: unit(p, environment), programs(build / "unit", "**/*_test")):
+            total.add(*result)
+
+
+def run_fuzz_targets(total, pool, build, seconds):
+    print("== fuzz", flush=True)
+    for result in pool.map(lambda p: fuzz(p, build, seconds), programs(build / "fuzz", "*_fuzz")):
+        total.add(*result)
+
+
+def run_end_to_end(total, rounds, jobs):
+    for build, environment, label in rounds:
+        print(f"== {label}: end to end", flush=True)
+        total.add(*end_to_end(build, environment, jobs, label))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=REPO / "build")
     parser.add_argument("--asan", type=Path, help="the sanitized build; without it that round is left out")
+    parser.add_argument("--fuzz-alone", action="store_true", help="the fuzz targets and nothing else")
     parser.add_argument("--fuzz-seconds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    total = Total()
-    rounds = [(arguments.build.resolve(), {}, "plain")]
-    if arguments.asan:
+    total, build = Total(), arguments.build.resolve()
+    rounds = [] if arguments.fuzz_alone else [(build, {}, "plain")]
+    if rounds and arguments.asan:
         rounds.append((arguments.asan.resolve(), SANITIZER, "sanitized"))
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        for build, environment, label in rounds:
-            print(f"== {label}: unit", flush=True)
-            for result in pool.map(lambda p: unit(p, environment), programs(build / "unit", "**/*_test")):
-                total.add(*result)
-        print("== fuzz", flush=True)
-        targets = programs(arguments.build.resolve() / "fuzz", "*_fuzz")
-        for result in pool.map(lambda p: fuzz(p, arguments.build.resolve(), arguments.fuzz_seconds), targets):
-            total.add(*result)
-    for build, environment, label in rounds:
-        print(f"== {label}: end to end", flush=True)
-        total.add(*end_to_end(build, environment, arguments.jobs, label))
+        run_units(total, pool, rounds)
+        run_fuzz_targets(total, pool, build, arguments.fuzz_seconds)
+    run_end_to_end(total, rounds, arguments.jobs)
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return 1 if total.failed else 0
 
