@@ -1,6 +1,6 @@
 /*
- * reserve_internal.h - a reservation while it is decided: the checks (reserve.c) and how they refuse
- * (reserve_refuse.c).
+ * reserve_internal.h - a reservation while it is decided: the checks (reserve.c), those of the device's chain
+ * (reserve_chain.c) and what the register has of it (reserve_register.c), and how they refuse (reserve_refuse.c).
  */
 #ifndef MOORING_GATEWAY_RESERVE_INTERNAL_H
 #define MOORING_GATEWAY_RESERVE_INTERNAL_H
