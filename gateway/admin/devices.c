@@ -66,15 +66,6 @@ static json_t *certificates_json(const struct store_dossier *d)
 	return list;
 }
 
-static const char *programme_name(const struct provenance *p, int64_t programme)
-{
-	const struct provenance_classes *classes = provenance_classes(p);
-	for (size_t i = 0; i < classes->count; i++)
-		if (classes->items[i].programme_number == programme)
-			return classes->items[i].programme.name;
-	return NULL;
-}
-
 static json_t *stage_json(const struct store_built *b, size_t i, const struct book *book)
 {
 	const struct stage_statement *s = &b->chain.statements[i];
@@ -98,7 +89,7 @@ static json_t *built_json(struct provenance *p, const struct store_built *b)
 	book_release(book);
 	return json_pack("{s:o, s:s?, s:s, s:o}", "programme",
 			 admin_json_hex(b->programme_id, PROGRAMME_ID_SIZE), "name",
-			 programme_name(p, b->programme), "batch",
+			 provenance_programme_name(p, b->programme_id), "batch",
 			 b->chain.statements[b->chain.count - 1].batch, "stages", stages);
 }
 

@@ -200,23 +200,15 @@ static json_t *classes_json(const struct provenance *p)
 	return list;
 }
 
-static const char *programme_name(const struct provenance *p, const uint8_t id[PROGRAMME_ID_SIZE])
-{
-	const struct provenance_classes *c = provenance_classes(p);
-	for (size_t i = 0; i < c->count; i++)
-		if (!memcmp(c->items[i].programme.id, id, PROGRAMME_ID_SIZE))
-			return c->items[i].programme.name;
-	return ""; /* it was configured once */
-}
-
 static json_t *programme_json(const struct provenance *p, const struct store_provenance_state *s)
 {
+	const char *name = provenance_programme_name(p, s->programme);
 	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "programme",
-			 admin_json_hex(s->programme, PROGRAMME_ID_SIZE), "name",
-			 programme_name(p, s->programme), "lines", (json_int_t)s->lines, "orders",
-			 (json_int_t)s->orders, "devices", (json_int_t)s->devices, "register_size",
-			 (json_int_t)s->register_size, "register_time", (json_int_t)s->register_time,
-			 "register_said", (json_int_t)s->word_time);
+			 admin_json_hex(s->programme, PROGRAMME_ID_SIZE), "name", name ? name : "", "lines",
+			 (json_int_t)s->lines, "orders", (json_int_t)s->orders, "devices",
+			 (json_int_t)s->devices, "register_size", (json_int_t)s->register_size,
+			 "register_time", (json_int_t)s->register_time, "register_said",
+			 (json_int_t)s->word_time);
 }
 
 static json_t *frozen_json(const struct store_frozen *frozen, const struct store_provenance_state *programmes,

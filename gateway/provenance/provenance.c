@@ -1,25 +1,19 @@
 #include "provenance.h"
 
 #include "common/log.h"
+#include "alarms.h"
+#include "load.h"
 
-#include <inttypes.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALARMS_KEPT = 1024, ALARM_EVERY_MS = 3600 * 1000 };
-
 struct provenance {
 	struct provenance_classes classes;
-	pthread_mutex_t
-		lock; /* of the pointer, and of who makes the next book; held for no longer than that */
+	/* Of the pointer, and of who makes the next book; held for no longer than that. */
+	pthread_mutex_t lock;
 	struct book *book;
-	pthread_mutex_t alarm_lock;
-	struct {
-		uint64_t about;
-		int64_t at_ms; /* 0: never */
-	} alarms[ALARMS_KEPT];
+	struct alarms alarms;
 };
 
 outcome provenance_load(const struct config_strings *files, struct provenance **out, struct fault *f)
@@ -33,7 +27,7 @@ outcome provenance_load(const struct config_strings *files, struct provenance **
 		return o;
 	}
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_mutex_init(&p->alarm_lock, NULL);
+	alarms_init(&p->alarms);
 	p->book = book_new();
 	*out = p;
 	return DONE;
@@ -46,7 +40,7 @@ void provenance_free(struct provenance *p)
 	book_release(p->book);
 	provenance_classes_free(&p->classes);
 	pthread_mutex_destroy(&p->lock);
-	pthread_mutex_destroy(&p->alarm_lock);
+	alarms_end(&p->alarms);
 	free(p);
 }
 
@@ -61,6 +55,22 @@ bool provenance_is_asked(const struct provenance *p)
 		if (p->classes.items[i].mode != CLASS_OFF)
 			return true;
 	return false;
+}
+
+/* One that asks for this programme. */
+static const struct provenance_class *any_class_of(const struct provenance *p,
+						   const uint8_t id[PROGRAMME_ID_SIZE])
+{
+	for (size_t i = 0; i < p->classes.count; i++)
+		if (!memcmp(p->classes.items[i].programme.id, id, PROGRAMME_ID_SIZE))
+			return &p->classes.items[i];
+	return NULL;
+}
+
+const char *provenance_programme_name(const struct provenance *p, const uint8_t id[PROGRAMME_ID_SIZE])
+{
+	const struct provenance_class *c = any_class_of(p, id);
+	return c ? c->programme.name : NULL;
 }
 
 /* ---- the book ---- */
@@ -105,92 +115,16 @@ outcome provenance_apply(struct provenance *p, const struct store_added *added, 
 	}
 }
 
-/* ---- out of the store, at start ---- */
-
-struct loading {
-	struct book *book;
-	sem_t done;
-	outcome result;
-	struct fault *fault;
-	int64_t number; /* of a programme; of the last line or order */
-	size_t count;
-};
-
-static void wait_for(struct loading *l)
-{
-	while (sem_wait(&l->done))
-		;
-}
-
-static void on_programme(int64_t programme, const struct fault *f, void *arg)
-{
-	struct loading *l = arg;
-	l->number = programme;
-	l->result = f ? refuse(l->fault, f->reason, "%s", f->text) : DONE;
-	sem_post(&l->done);
-}
-
-static void on_lines(const struct store_line *lines, size_t count, const struct fault *f, void *arg)
-{
-	struct loading *l = arg;
-	l->result = f ? refuse(l->fault, f->reason, "%s", f->text) : DONE;
-	for (size_t i = 0; l->result.ok && i < count; i++) {
-		l->result = book_put_line(l->book, &lines[i], l->fault);
-		l->number = lines[i].id;
-	}
-	l->count = count;
-	sem_post(&l->done);
-}
-
-static void on_orders(const struct store_order *orders, size_t count, const struct fault *f, void *arg)
-{
-	struct loading *l = arg;
-	l->result = f ? refuse(l->fault, f->reason, "%s", f->text) : DONE;
-	for (size_t i = 0; l->result.ok && i < count; i++) {
-		l->result = book_put_order(l->book, &orders[i], l->fault);
-		l->number = orders[i].id;
-	}
-	l->count = count;
-	sem_post(&l->done);
-}
-
-static void load_programmes(struct provenance *p, struct store *s, struct loading *l)
-{
-	for (size_t i = 0; l->result.ok && i < p->classes.count; i++) {
-		store_programme(s, p->classes.items[i].programme.id, on_programme, l);
-		wait_for(l);
-		p->classes.items[i].programme_number = l->number;
-	}
-}
-
-static void load_book(struct store *s, struct loading *l)
-{
-	l->number = 0;
-	for (l->count = 1; l->result.ok && l->count;) {
-		store_lines(s, l->number, on_lines, l);
-		wait_for(l);
-	}
-	l->number = 0;
-	for (l->count = l->result.ok; l->result.ok && l->count;) {
-		store_orders(s, &(struct store_order_query){.after = l->number}, on_orders, l);
-		wait_for(l);
-	}
-}
-
 outcome provenance_begin(struct provenance *p, struct store *s, struct fault *f)
 {
-	struct loading l = {.book = p->book, .result = DONE, .fault = f};
-	sem_init(&l.done, 0, 0);
-	load_programmes(p, s, &l);
-	load_book(s, &l);
-	sem_destroy(&l.done);
-	if (l.result.ok && provenance_is_asked(p))
+	outcome o = load_from_store(s, &p->classes, p->book, f);
+	if (o.ok && provenance_is_asked(p))
 		log_line(LOG_LEVEL_INFO, NULL, "provenance: %zu classes of devices, %zu lines, %zu orders",
 			 p->classes.count, p->book->line_count, p->book->order_count);
-	else if (l.result.ok)
+	else if (o.ok)
 		log_line(LOG_LEVEL_INFO, NULL,
 			 "provenance is asked of no device (provenance: is not configured)");
-	return l.result;
+	return o;
 }
 
 /* ---- what admins bring ---- */
@@ -198,9 +132,9 @@ outcome provenance_begin(struct provenance *p, struct store *s, struct fault *f)
 static const struct provenance_class *find_programme(const struct provenance *p,
 						     const uint8_t id[PROGRAMME_ID_SIZE], struct fault *f)
 {
-	for (size_t i = 0; i < p->classes.count; i++)
-		if (!memcmp(p->classes.items[i].programme.id, id, PROGRAMME_ID_SIZE))
-			return &p->classes.items[i];
+	const struct provenance_class *c = any_class_of(p, id);
+	if (c)
+		return c;
 	refuse(f, REASON_CHAIN_PROGRAMME,
 	       "it is of a programme that no class of devices is configured with: name a class file for it "
 	       "under provenance: in gateway.yaml, then restart the gateway");
@@ -262,31 +196,8 @@ outcome provenance_read_word(const struct provenance *p, struct bytes in, struct
 	return o;
 }
 
-/* ---- alarms ---- */
-
-static uint64_t subject(enum reason reason, const uint8_t line[KEY_ID_SIZE], const char *batch)
-{
-	const char *code = reason_code(reason);
-	const struct bytes parts[] = {bytes_str(code), bytes_of(line, KEY_ID_SIZE), bytes_str(batch)};
-	uint8_t hash[SHA256_SIZE];
-	uint64_t about;
-	sha256_parts(parts, 3, hash);
-	memcpy(&about, hash, sizeof about);
-	return about;
-}
-
 bool provenance_alarm_is_due(struct provenance *p, enum reason reason, const uint8_t line[KEY_ID_SIZE],
 			     const char *batch, int64_t now_ms)
 {
-	uint64_t about = subject(reason, line, batch);
-	size_t at = about % ALARMS_KEPT;
-	pthread_mutex_lock(&p->alarm_lock);
-	bool told = p->alarms[at].about == about && p->alarms[at].at_ms &&
-		    now_ms - p->alarms[at].at_ms < ALARM_EVERY_MS;
-	if (!told) {
-		p->alarms[at].about = about;
-		p->alarms[at].at_ms = now_ms;
-	}
-	pthread_mutex_unlock(&p->alarm_lock);
-	return !told;
+	return alarms_is_due(&p->alarms, reason, line, batch, now_ms);
 }

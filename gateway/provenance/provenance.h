@@ -20,6 +20,8 @@ void provenance_free(struct provenance *p);
 const struct provenance_classes *provenance_classes(const struct provenance *p);
 /* Some class is not off. */
 bool provenance_is_asked(const struct provenance *p);
+/* NULL where no class names it any more. */
+const char *provenance_programme_name(const struct provenance *p, const uint8_t id[PROGRAMME_ID_SIZE]);
 
 /* The book as of now; any thread. The caller releases it. */
 struct book *provenance_book(struct provenance *p);
