@@ -77,7 +77,8 @@ static outcome run_broker_remove(struct op *op, struct conn *c, struct fault *f)
 	static const char sql[] = "DELETE FROM brokers WHERE name = ?";
 	outcome o = change_broker(op, c, sql, "broker-removed", f);
 	if (o.ok && ((struct change_op *)op)->count == 0)
-		return op_refuse(op, REASON_NOT_FOUND, "there is no broker of this name");
+		return op_refuse(op, REASON_NOT_FOUND,
+				 "there is no broker of this name; mooringctl brokers lists them");
 	return o;
 }
 

@@ -225,7 +225,9 @@ static outcome find_frozen(struct release_op *r, struct conn *c, int64_t *progra
 	r->change.count = column_int(&q);
 	query_end(&q);
 	if (r->change.count == 0)
-		return op_refuse(op, REASON_NOT_FOUND, "no batch of this name is frozen");
+		return op_refuse(
+			op, REASON_NOT_FOUND,
+			"no batch of this name is frozen; mooringctl provenance status lists those that are");
 	if (r->change.count > 1)
 		return op_refuse(op, REASON_CONFLICT,
 				 "batches of this name are frozen in %" PRId64

@@ -161,7 +161,8 @@ static outcome run_service_remove(struct op *op, struct conn *c, struct fault *f
 			o = remove_service(s, c, f);
 	}
 	if (o.ok && s->change.count == 0)
-		return op_refuse(op, REASON_NOT_FOUND, "there is no service of this name");
+		return op_refuse(op, REASON_NOT_FOUND,
+				 "there is no service of this name; mooringctl service list shows them");
 	return o.ok ? delete_policy(c, s->change.name, f) : o;
 }
 
