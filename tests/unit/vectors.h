@@ -2,7 +2,8 @@
  * vectors.h - where the test vectors are, and the few verbs that the tests of parsers share.
  *
  * Our own are in tests/vectors. Those of others are read from ../shared/vectors beside the checkout, or from
- * $MOORING_VECTORS; a test that needs them is skipped, and says so, where they are not there.
+ * $MOORING_VECTORS (CONTRIBUTING.md: whose they are); a test that needs them is skipped, and says so, where they are not
+ * there.
  */
 #ifndef MOORING_TESTS_VECTORS_H
 #define MOORING_TESTS_VECTORS_H
