@@ -71,16 +71,15 @@ int api_open(struct ctl *c)
 	if (c->client)
 		return EXIT_DONE;
 	if (!c->endpoint)
-		return ctl_usage("which service? --endpoint URL or MOORING_ENDPOINT says it, such as "
-				 "https://iot.example.com:8444");
+		return ctl_usage(
+			"which service? --endpoint URL or MOORING_ENDPOINT says it, such as https://iot.example.com:8444");
 	if (!c->ca)
 		return ctl_usage(
-			"whom to trust? --ca PEM or MOORING_CA names the certificate authority: for the "
-			"gateway the OEM's root.pem");
+			"whom to trust? --ca PEM or MOORING_CA names the certificate authority: for the gateway the OEM's root.pem");
 	if (!c->key)
 		return ctl_usage(
-			"who asks? --key KEYFILE or MOORING_KEY names the access key: `mooringctl admin "
-			"init` makes one on the service's own machine");
+			"who asks? --key KEYFILE or MOORING_KEY names the access key: `mooringctl admin init` makes one "
+			"on the service's own machine");
 	struct admin_client_options options = {.endpoint = c->endpoint, .ca_file = c->ca, .key_file = c->key};
 	if (admin_client_new(&options, &c->client, &f).ok)
 		return EXIT_DONE;
@@ -104,15 +103,11 @@ static const char *remedy_of(int status, const char *detail, const char *request
 	if (status / 100 == 5 && !request_id[0])
 		return "the edge answers for a daemon that does not: is it running? Its log says why not";
 	if (status == 404 && !detail[0])
-		return "devices, brokers and the log are at the gateway, records at the attestation service: "
-		       "is "
+		return "devices, brokers and the log are at the gateway, records at the attestation service: is "
 		       "--endpoint or MOORING_ENDPOINT the other one?";
 	if (status == 401 && strstr(detail, "does not verify"))
-		return "gateway and attestation service have keys of their own: is --key or MOORING_KEY of "
-		       "this "
-		       "one, and has it not been ended? `mooringctl admin keys --state-dir DIR` on its "
-		       "machine "
-		       "lists them";
+		return "gateway and attestation service have keys of their own: is --key or MOORING_KEY of this one, "
+		       "and has it not been ended? `mooringctl admin keys --state-dir DIR` on its machine lists them";
 	return "";
 }
 

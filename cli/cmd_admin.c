@@ -193,21 +193,19 @@ const struct command admin_commands[] = {
 			"the daemon's own files, before its first start or while it runs. Run it as the\n"
 			"daemon's user, or as root. The secret is derived from the master secret and\n"
 			"stands in no database.",
-		.examples = "  mooringctl admin init --state-dir /var/lib/mooring/gateway --master "
-			    "/etc/mooring/admin.master \\\n"
-			    "      --out admin.json\n"
-			    "  mooringctl admin init --state-dir /var/lib/mooring/gateway --master "
-			    "/etc/mooring/admin.master \\\n"
-			    "      --out dashboard.json --role viewer --id dashboard\n",
+		.examples =
+			"  mooringctl admin init --state-dir /var/lib/mooring/gateway --master /etc/mooring/admin.master \\\n"
+			"      --out admin.json\n"
+			"  mooringctl admin init --state-dir /var/lib/mooring/gateway --master /etc/mooring/admin.master \\\n"
+			"      --out dashboard.json --role viewer --id dashboard\n",
 		.options = options,
 		.words_min = 0,
 		.words_max = 0,
 		.run = admin_init,
 		.offline = true,
-		.files = "  STATE-DIR/gateway.db, STATE-DIR/attestd.db   where the daemon keeps ids, roles "
-			 "and states\n"
-			 "  the master secret (--master)                 keep it out of backups of the state "
-			 "folder\n",
+		.files =
+			"  STATE-DIR/gateway.db, STATE-DIR/attestd.db   where the daemon keeps ids, roles and states\n"
+			"  the master secret (--master)                 keep it out of backups of the state folder\n",
 	},
 	{
 		.name = "admin keys",

@@ -107,11 +107,11 @@ static void add(struct survey *s, const char *path, X509 *cert)
 		strcpy(name, "(no single common name)");
 	find_role(cert, role);
 	cert_dates(cert, &not_before, &not_after);
-	json_array_append_new(s->found,
-			      json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "name", name, "role", role,
-					"notAfter", (json_int_t)not_after, "daysLeft",
-					(json_int_t)((not_after - s->now) / DAY_S), "state",
-					standing_of(s, not_before, not_after), "certificateId", id, "file", path));
+	json_array_append_new(s->found, json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "name", name, "role",
+						  role, "notAfter", (json_int_t)not_after, "daysLeft",
+						  (json_int_t)((not_after - s->now) / DAY_S), "state",
+						  standing_of(s, not_before, not_after), "certificateId", id,
+						  "file", path));
 }
 
 /* Every certificate of a PEM file, chains included; *count says how many there were. */
@@ -258,17 +258,17 @@ const struct command ca_commands[] = {
 		.help = "Reads every certificate of the PEM files given, and of the *.pem, *.crt and\n"
 			"*.cer files of the folders given: authorities and servers alike. What ends\n"
 			"first comes first. Made to be a daily job.",
-		.examples = "  mooringctl ca status /etc/mooring/pki\n"
-			    "  mooringctl ca status root.pem device.pem /srv/*/pki --days 60 || mail -s "
-			    "'renew' ops@example.com\n",
+		.examples =
+			"  mooringctl ca status /etc/mooring/pki\n"
+			"  mooringctl ca status root.pem device.pem /srv/*/pki --days 60 || mail -s 'renew' ops@example.com\n",
 		.options = options,
 		.words_min = 1,
 		.words_max = WORDS_MAX,
 		.run = ca_status,
 		.offline = true,
-		.exits = "0 all are good for longer; 1 one has expired, is not valid yet, or ends within "
-			 "--days;\n"
-			 "  2 wrong usage",
+		.exits =
+			"0 all are good for longer; 1 one has expired, is not valid yet, or ends within --days;\n"
+			"  2 wrong usage",
 	},
 	{0},
 };

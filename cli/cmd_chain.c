@@ -239,8 +239,7 @@ static void print_result(const struct ctl *c, const struct check *k, outcome che
 {
 	if (checked.ok && !has_all(k)) {
 		text_print_colour(c->colour, YELLOW, "INCOMPLETE");
-		puts(": nothing breaks a rule, but no signature was checked without --programme and "
-		     "--instance-id");
+		puts(": nothing breaks a rule, but no signature was checked without --programme and --instance-id");
 		return;
 	}
 	if (!checked.ok && k->parsed && has_all(k))
@@ -292,19 +291,14 @@ const struct command chain_commands[] = {
 		.name = "chain check",
 		.arguments = "FILE [--programme FILE] [--instance-id HEX] [--line FILE]… [--order FILE]…",
 		.summary = "read a device's provenance chain with the daemons' own parser, and check it",
-		.help = "Prints every field of every statement, each check, and then ACCEPT or REJECT with "
-			"the\n"
-			"reason code and the rule: the same code and rule that the gateway logs; and up to "
-			"which\n"
-			"statement the chain is honest. Nothing is asked of any server: what is registered "
-			"shows in\n"
-			"the chain's receipt alone. Each FILE (\"-\": standard input) holds the bytes or "
-			"their\n"
+		.help = "Prints every field of every statement, each check, and then ACCEPT or REJECT with the\n"
+			"reason code and the rule: the same code and rule that the gateway logs; and up to which\n"
+			"statement the chain is honest. Nothing is asked of any server: what is registered shows in\n"
+			"the chain's receipt alone. Each FILE (\"-\": standard input) holds the bytes or their\n"
 			"hexadecimal or base64.",
 		.examples =
 			"  mooringctl chain check chain.cbor\n"
-			"  mooringctl chain check chain.cbor --programme programme.json --instance-id 01a4… "
-			"\\\n"
+			"  mooringctl chain check chain.cbor --programme programme.json --instance-id 01a4… \\\n"
 			"      --line line-1.record --line line-2.record \\\n"
 			"      --order line-1.order --order line-2.order --stages 1,2\n",
 		.options = chain_options,
@@ -312,9 +306,8 @@ const struct command chain_commands[] = {
 		.words_max = 1,
 		.run = chain_check_run,
 		.offline = true,
-		.exits = "0 ACCEPT; 1 REJECT, or INCOMPLETE: without --programme and --instance-id nothing "
-			 "was "
-			 "verified; 2 wrong usage",
+		.exits =
+			"0 ACCEPT; 1 REJECT, or INCOMPLETE: without --programme and --instance-id nothing was verified; 2 wrong usage",
 	},
 	{0},
 };

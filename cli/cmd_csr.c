@@ -47,8 +47,7 @@ static void csr_people(const struct csr *csr, const char *subject, const char *h
 	text_field("subject", subject[0] ? subject : "(empty)");
 	text_field("key", key);
 	text_field("SHA-256 of key", hash);
-	puts("  subject and asked-for extensions never reach a certificate: its names come from the attested "
-	     "device");
+	puts("  subject and asked-for extensions never reach a certificate: its names come from the attested device");
 }
 
 static outcome csr_of_request(struct buf *input, struct fault *f)
@@ -105,9 +104,9 @@ const struct command csr_commands[] = {
 		.help = "FILE (\"-\": standard input) is PEM, DER, its hexadecimal or base64, or a whole\n"
 			"enrolment request (JSON, as `mooring-device request` writes it). Prints\n"
 			"subject and key, then ACCEPT or REJECT with the reason code and the rule.",
-		.examples = "  mooringctl csr check device.csr\n"
-			    "  openssl req -new -key device.key -subj /CN=x -outform DER | mooringctl csr "
-			    "check -\n",
+		.examples =
+			"  mooringctl csr check device.csr\n"
+			"  openssl req -new -key device.key -subj /CN=x -outform DER | mooringctl csr check -\n",
 		.options = csr_options,
 		.words_min = 1,
 		.words_max = 1,

@@ -172,9 +172,9 @@ const struct command device_commands[] = {
 		.help = "Where it was built is what it has shown: programme, batch, and for each stage the\n"
 			"line, its site, and when the register got it. The history is every log entry\n"
 			"about the device, refusals included, each with its rule.",
-		.examples = "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n"
-			    "  mooringctl --json show ajv7zq2kmeuxo4wd6tgc5hyb | jq '.certificates[] | "
-			    "select(.state == \"active\")'\n",
+		.examples =
+			"  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n"
+			"  mooringctl --json show ajv7zq2kmeuxo4wd6tgc5hyb | jq '.certificates[] | select(.state == \"active\")'\n",
 		.words_min = 1,
 		.words_max = 1,
 		.run = show,

@@ -232,8 +232,7 @@ const struct command evidence_commands[] = {
 			"`mooring-device request` writes it), which brings CSR and binding along.",
 		.examples =
 			"  mooringctl evidence check token.cbor --key rot-public.pem\n"
-			"  mooringctl evidence check token.hex --key rot-public.pem --csr device.csr "
-			"--binding 2ce31adb…\n"
+			"  mooringctl evidence check token.hex --key rot-public.pem --csr device.csr --binding 2ce31adb…\n"
 			"  mooringctl evidence check request.json --key rot-public.pem\n"
 			"  echo $TOKEN_BASE64 | mooringctl --json evidence check - --key rot-public.pem\n",
 		.options = evidence_options,
@@ -241,8 +240,8 @@ const struct command evidence_commands[] = {
 		.words_max = 1,
 		.run = evidence_check,
 		.offline = true,
-		.exits = "0 ACCEPT; 1 REJECT, or INCOMPLETE: without --key the signature was not checked; 2 "
-			 "wrong usage",
+		.exits =
+			"0 ACCEPT; 1 REJECT, or INCOMPLETE: without --key the signature was not checked; 2 wrong usage",
 	},
 	{0},
 };

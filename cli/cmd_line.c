@@ -149,9 +149,8 @@ static int line_revoke(struct ctl *c, const struct arguments *a)
 	struct fault f = {0};
 	int64_t from;
 	if (!reason || !argument(a, "from"))
-		return ctl_usage("line revoke needs --reason, and --from: what the register got from then on "
-				 "counts for "
-				 "nothing");
+		return ctl_usage(
+			"line revoke needs --reason, and --from: what the register got from then on counts for nothing");
 	if (!moment_argument(a, "from", 0, &from, &f).ok)
 		return ctl_usage("%s", f.text);
 	int code = set_line(c, a->words[0], "revoke",
@@ -233,8 +232,7 @@ const struct command line_commands[] = {
 		.name = "line list",
 		.arguments = "",
 		.summary = "the lines that devices come from, and how each stands",
-		.help = "The state is the one in force: the stricter of what the line's record says and what "
-			"an\n"
+		.help = "The state is the one in force: the stricter of what the line's record says and what an\n"
 			"operator says.",
 		.examples = "  mooringctl line list\n",
 		.run = line_list,
@@ -274,15 +272,12 @@ const struct command line_commands[] = {
 		.name = "line revoke",
 		.arguments = "LINE --from TIME --reason TEXT",
 		.summary = "what a line made from a time on counts for nothing",
-		.help = "The first of two acts: new enrolments. What the register got from TIME on is "
-			"refused,\n"
-			"and so is what it never got; what it got before stays good. Revoked is final; the "
-			"time can\n"
-			"be moved to an earlier one. The second act is about devices that have a "
-			"certificate\n"
+		.help = "The first of two acts: new enrolments. What the register got from TIME on is refused,\n"
+			"and so is what it never got; what it got before stays good. Revoked is final; the time can\n"
+			"be moved to an earlier one. The second act is about devices that have a certificate\n"
 			"already: `line devices`, then `recall --line`. " NAMES_A_LINE,
-		.examples = "  mooringctl line revoke 3f09c2 --from 2026-11-22T15:00 --reason 'key card "
-			    "missing'\n",
+		.examples =
+			"  mooringctl line revoke 3f09c2 --from 2026-11-22T15:00 --reason 'key card missing'\n",
 		.options = revoke_options,
 		.words_min = 1,
 		.words_max = 1,
@@ -292,8 +287,7 @@ const struct command line_commands[] = {
 		.name = "line devices",
 		.arguments = "LINE [--since TIME]",
 		.summary = "the devices that a line has worked on",
-		.help = "Those that have enrolled, by the register's time of this line's statement. With "
-			"--json a\n"
+		.help = "Those that have enrolled, by the register's time of this line's statement. With --json a\n"
 			"line each. " NAMES_A_LINE,
 		.examples = "  mooringctl line devices 3f09c2 --since 2026-11-22\n",
 		.options = devices_options,

@@ -16,14 +16,10 @@ enum { PAGE = 500 };
 static int say_unknown(const char *id)
 {
 	fprintf(stderr,
-		"mooringctl: not-found: the log has no request \"%.64s\". A request id is 26 letters and "
-		"digits, such as\n"
-		"mooringctl: 01KAPB8Y3S7R5D2M4Q9X0C6T1E: a refused device prints it as \"request_id\", every "
-		"answer of the\n"
-		"mooringctl: gateway has it as X-Request-Id, and `mooringctl log` as the last of a line. A "
-		"request that the\n"
-		"mooringctl: edge refused stands in the edge's own log; one that changed and refused nothing "
-		"in none.\n",
+		"mooringctl: not-found: the log has no request \"%.64s\". A request id is 26 letters and digits, such as\n"
+		"mooringctl: 01KAPB8Y3S7R5D2M4Q9X0C6T1E: a refused device prints it as \"request_id\", every answer of the\n"
+		"mooringctl: gateway has it as X-Request-Id, and `mooringctl log` as the last of a line. A request that the\n"
+		"mooringctl: edge refused stands in the edge's own log; one that changed and refused nothing in none.\n",
 		id);
 	return EXIT_REFUSED;
 }
@@ -243,8 +239,9 @@ static int alarms(struct ctl *c, const struct arguments *a)
 		return ctl_usage("%s", f.text);
 	if (since)
 		snprintf(tail, sizeof tail, "%csince=%" PRId64, kind ? '&' : '?', since);
-	return api_show(c, api_target(kind ? "/v1/admin/alarms?kind=" : "/v1/admin/alarms", kind ? kind : "", tail),
-			print_alarms);
+	return api_show(
+		c, api_target(kind ? "/v1/admin/alarms?kind=" : "/v1/admin/alarms", kind ? kind : "", tail),
+		print_alarms);
 }
 
 static const struct option_spec log_options[] = {
@@ -269,9 +266,9 @@ const struct command log_commands[] = {
 		.help = "A device that is refused learns a general code and a request id, 26 letters and\n"
 			"digits, and prints them. This tells the rest: when, in which stage, by which\n"
 			"rule, about which device, what was issued.",
-		.examples = "  mooringctl explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E\n"
-			    "  mooringctl --json explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E | jq -r "
-			    "'.entries[].reason'\n",
+		.examples =
+			"  mooringctl explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E\n"
+			"  mooringctl --json explain 01KAPB8Y3S7R5D2M4Q9X0C6T1E | jq -r '.entries[].reason'\n",
 		.words_min = 1,
 		.words_max = 1,
 		.run = explain,

@@ -154,8 +154,7 @@ const struct command order_commands[] = {
 		.name = "order show",
 		.arguments = "BATCH",
 		.summary = "everything about the orders of a batch",
-		.help = "One order a line and stage: from when to when, how many, and which line's work it "
-			"follows.",
+		.help = "One order a line and stage: from when to when, how many, and which line's work it follows.",
 		.examples = "  mooringctl order show B-2026-11\n",
 		.words_min = 1,
 		.words_max = 1,
@@ -165,13 +164,11 @@ const struct command order_commands[] = {
 		.name = "batch release",
 		.arguments = "BATCH --reason TEXT [--programme ID]",
 		.summary = "end the freeze of a batch",
-		.help = "A batch is frozen when one of its lines signed two statements under one number: the "
-			"alarm\n"
-			"`equivocation` keeps both. Once it is known why, this lets its devices enrol again; "
-			"the\n"
+		.help = "A batch is frozen when one of its lines signed two statements under one number: the alarm\n"
+			"`equivocation` keeps both. Once it is known why, this lets its devices enrol again; the\n"
 			"second of the two statements stays refused.",
-		.examples = "  mooringctl batch release B-2026-11 --reason 'station 4 restored an old "
-			    "counter; fixed'\n",
+		.examples =
+			"  mooringctl batch release B-2026-11 --reason 'station 4 restored an old counter; fixed'\n",
 		.options = release_options,
 		.words_min = 1,
 		.words_max = 1,

@@ -292,38 +292,31 @@ const struct command provenance_commands[] = {
 		.name = "provenance add",
 		.arguments = "FILE...",
 		.summary = "bring line records and work orders to the gateway",
-		.help = "Files as mooring-factory makes them, of either kind, in any order. Each is verified "
-			"under\n"
-			"its programme's keys. They count when this answers; of a call none is taken where "
-			"one is\n"
-			"not. A line record that is older than what the gateway has is refused, and so is "
-			"another\n"
+		.help = "Files as mooring-factory makes them, of either kind, in any order. Each is verified under\n"
+			"its programme's keys. They count when this answers; of a call none is taken where one is\n"
+			"not. A line record that is older than what the gateway has is refused, and so is another\n"
 			"order for the same line, batch and stage: a further quantity is a further batch.",
 		.examples = "  mooringctl provenance add *.record *.order\n",
 		.words_min = 1,
 		.words_max = WORDS_MAX,
 		.run = provenance_add,
-		.files = "  FILE                    a line record or work order (COSE_Sign1), binary, hex or "
-			 "base64\n",
+		.files =
+			"  FILE                    a line record or work order (COSE_Sign1), binary, hex or base64\n",
 	},
 	{
 		.name = "provenance push",
 		.arguments = "FILE",
 		.summary = "show the gateway what is new in the register",
-		.help = "FILE is an export of the register (mooring-factory register export). What the "
-			"gateway has\n"
-			"is not sent again: interrupted, the same command goes on. The gateway follows the "
-			"hash\n"
-			"chain from where its copy ends to the register's signed word. Another history than "
-			"the one\n"
-			"it knows, or a shorter one, is refused, and the alarm `register-history` keeps both "
-			"words.",
+		.help = "FILE is an export of the register (mooring-factory register export). What the gateway has\n"
+			"is not sent again: interrupted, the same command goes on. The gateway follows the hash\n"
+			"chain from where its copy ends to the register's signed word. Another history than the one\n"
+			"it knows, or a shorter one, is refused, and the alarm `register-history` keeps both words.",
 		.examples = "  mooringctl provenance push register.ndjson\n",
 		.words_min = 1,
 		.words_max = 1,
 		.run = provenance_push,
-		.files = "  FILE                    NDJSON: {\"first\", \"entries\", \"head\"} a line; - is "
-			 "standard input\n",
+		.files =
+			"  FILE                    NDJSON: {\"first\", \"entries\", \"head\"} a line; - is standard input\n",
 	},
 	{
 		.name = "provenance status",

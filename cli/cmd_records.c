@@ -55,8 +55,8 @@ static int records_import(struct ctl *c, const struct arguments *a)
 	ctl_fail(&f);
 	api_say_remedy(c);
 	fprintf(stderr,
-		"mooringctl: %" PRIu64 " records are in; what is missing is sent by the same command again"
-		" (import %s)\n",
+		"mooringctl: %" PRIu64
+		" records are in; what is missing is sent by the same command again (import %s)\n",
 		progress.records, id);
 	return EXIT_REFUSED;
 }
@@ -203,9 +203,9 @@ const struct command record_commands[] = {
 		.summary = "one device record, or a page of them",
 		.help = "Shows what the attestation service knows of a device: key, batch, model, and\n"
 			"whether it vouches for it.",
-		.examples = "  mooringctl records show --device "
-			    "01078c18f110f432ff780cd8dae58069a2a0d82277cbc66450c8581dd47d96a22e\n"
-			    "  mooringctl records show --batch B2 --limit 500\n",
+		.examples =
+			"  mooringctl records show --device 01078c18f110f432ff780cd8dae58069a2a0d82277cbc66450c8581dd47d96a22e\n"
+			"  mooringctl records show --batch B2 --limit 500\n",
 		.options = show_options,
 		.words_min = 0,
 		.words_max = 0,

@@ -141,8 +141,8 @@ const struct command service_commands[] = {
 		.help = "CERT was issued by `mooring-ca issue-service NAME --client`. The broker admits\n"
 			"registered certificates only; the policy says what this one may do. Adding\n"
 			"again replaces the policy; further certificates of the name live side by side.",
-		.examples = "  mooringctl service add telemetry-1.pem --name telemetry-1 --policy "
-			    "policy-reader.json\n",
+		.examples =
+			"  mooringctl service add telemetry-1.pem --name telemetry-1 --policy policy-reader.json\n",
 		.options = add_options,
 		.words_min = 1,
 		.words_max = 1,
@@ -181,8 +181,7 @@ const struct command service_commands[] = {
 			"since the copy was made: it would be active again.\n\n"
 			"It ends every broker's feed. Each connects anew, half a second later or, where it\n"
 			"was refused for a while, up to 30 s, takes the whole table, and confirms: that is\n"
-			"waited for. With exit code 3 the epoch is raised for good, and `brokers` shows "
-			"when\n"
+			"waited for. With exit code 3 the epoch is raised for good, and `brokers` shows when\n"
 			"the last broker has followed: do not raise it again.",
 		.examples = "  mooringctl epoch raise --reason 'disk lost; copy of 03:00 put back'\n",
 		.options = epoch_options,

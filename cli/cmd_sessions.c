@@ -86,9 +86,9 @@ const struct command session_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = sessions,
-		.exits = "0 done; 1 refused or failed, or a broker that standard error names did not say who "
-			 "is\n"
-			 "  connected to it; 2 wrong usage",
+		.exits =
+			"0 done; 1 refused or failed, or a broker that standard error names did not say who is\n"
+			"  connected to it; 2 wrong usage",
 	},
 	{0},
 };

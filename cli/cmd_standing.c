@@ -25,9 +25,9 @@ static json_t *reason_body(const struct arguments *a, const char *fallback)
 static int revoke(struct ctl *c, const struct arguments *a)
 {
 	if (!argument(a, "reason"))
-		return ctl_usage("revoke is final and needs --reason: unspecified, key-compromise, "
-				 "affiliation-changed, "
-				 "superseded, cessation-of-operation or privilege-withdrawn");
+		return ctl_usage(
+			"revoke is final and needs --reason: unspecified, key-compromise, affiliation-changed, "
+			"superseded, cessation-of-operation or privilege-withdrawn");
 	return change_device(c, a, "/revoke", "revoked for good", reason_body(a, ""), NULL);
 }
 
@@ -43,10 +43,10 @@ static int resume(struct ctl *c, const struct arguments *a)
 
 static int allow_reenrol(struct ctl *c, const struct arguments *a)
 {
-	return change_device(c, a, "/allow-reenrol", "allowed to enrol once with a new key",
-			     reason_body(a, "allowed-by-operator"),
-			     "next: the device comes with a new key, once (the thermometer: mooring-device "
-			     "run --new-key)");
+	return change_device(
+		c, a, "/allow-reenrol", "allowed to enrol once with a new key",
+		reason_body(a, "allowed-by-operator"),
+		"next: the device comes with a new key, once (the thermometer: mooring-device run --new-key)");
 }
 
 static const struct option_spec revoke_options[] = {
@@ -73,10 +73,10 @@ const struct command standing_commands[] = {
 			"the device, has cut its sessions and has confirmed it; that is waited for. The\n"
 			"device cannot enrol again until `allow-reenrol`. Done again it changes nothing:\n"
 			"it says when, why and by whom the device was revoked.",
-		.examples = "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise\n"
-			    "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason cessation-of-operation "
-			    "--wait 10000\n"
-			    "  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise --watch\n",
+		.examples =
+			"  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise\n"
+			"  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason cessation-of-operation --wait 10000\n"
+			"  mooringctl revoke ajv7zq2kmeuxo4wd6tgc5hyb --reason key-compromise --watch\n",
 		.options = revoke_options,
 		.words_min = 1,
 		.words_max = 1,

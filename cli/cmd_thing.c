@@ -125,13 +125,11 @@ const struct command thing_commands[] = {
 		.arguments =
 			"THING [--type TYPE | --no-type] [--attribute NAME=VALUE]... [--wait MS | --watch]",
 		.summary = "give a thing a type and attributes, for policies that ask for them",
-		.help = "What is not named stays as it is. Live sessions are held to the new values from "
-			"their\n"
-			"next packet and their next delivery on. At most 3 attributes, 50 with a type (as on "
-			"AWS).",
-		.examples = "  mooringctl thing set ajv7zq2kmeuxo4wd6tgc5hyb --type lamp --attribute "
-			    "room=kitchen\n"
-			    "  mooringctl thing set ajv7zq2kmeuxo4wd6tgc5hyb --attribute room=\n",
+		.help = "What is not named stays as it is. Live sessions are held to the new values from their\n"
+			"next packet and their next delivery on. At most 3 attributes, 50 with a type (as on AWS).",
+		.examples =
+			"  mooringctl thing set ajv7zq2kmeuxo4wd6tgc5hyb --type lamp --attribute room=kitchen\n"
+			"  mooringctl thing set ajv7zq2kmeuxo4wd6tgc5hyb --attribute room=\n",
 		.options = set_options,
 		.words_min = 1,
 		.words_max = 1,
@@ -142,12 +140,9 @@ const struct command thing_commands[] = {
 		.name = "thing detach",
 		.arguments = "THING [--wait MS | --watch]",
 		.summary = "a device's certificates are attached to no thing any more",
-		.help = "iot:Connection.Thing.IsAttached becomes false, and name, type and attributes of "
-			"the\n"
-			"thing have no value, for live sessions too and for certificates that come later: "
-			"under\n"
-			"the shipped policy the device may do nothing. (AWS: DetachThingPrincipal.) The "
-			"device\n"
+		.help = "iot:Connection.Thing.IsAttached becomes false, and name, type and attributes of the\n"
+			"thing have no value, for live sessions too and for certificates that come later: under\n"
+			"the shipped policy the device may do nothing. (AWS: DetachThingPrincipal.) The device\n"
 			"keeps its name and its standing here.",
 		.examples = "  mooringctl thing detach ajv7zq2kmeuxo4wd6tgc5hyb\n",
 		.options = change_options,

@@ -47,20 +47,17 @@ static const struct help_section sections[] = {
 			"                          what --endpoint, --ca and --key say goes first\n"
 			"  NO_COLOR                no colours on a terminal either"},
 	{"Files",
-	 "  KEYFILE                 {\"access_key_id\", \"secret_access_key\", \"region\"}, mode 0600: "
-	 "made by\n"
-	 "                          `mooringctl admin init`. The gateway and the attestation service "
-	 "each have\n"
+	 "  KEYFILE                 {\"access_key_id\", \"secret_access_key\", \"region\"}, mode 0600: made by\n"
+	 "                          `mooringctl admin init`. The gateway and the attestation service each have\n"
 	 "                          keys of their own; every request is signed with it (SigV4)"},
 	{"Exit code",
-	 "  0 done, 1 refused or failed, 2 wrong usage, 3 recorded for good but not yet effective "
-	 "everywhere.\n"
+	 "  0 done, 1 refused or failed, 2 wrong usage, 3 recorded for good but not yet effective everywhere.\n"
 	 "  What went wrong stands on standard error: reason code, sentence, request id."},
-	{"A first look", "  export MOORING_ENDPOINT=https://iot.example.com:8444 MOORING_CA=root.pem "
-			 "MOORING_KEY=admin.json\n"
-			 "  mooringctl devices\n"
-			 "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n\n"
-			 "mooringctl COMMAND --help says more about one, with examples. Times are UTC."},
+	{"A first look",
+	 "  export MOORING_ENDPOINT=https://iot.example.com:8444 MOORING_CA=root.pem MOORING_KEY=admin.json\n"
+	 "  mooringctl devices\n"
+	 "  mooringctl show ajv7zq2kmeuxo4wd6tgc5hyb\n\n"
+	 "mooringctl COMMAND --help says more about one, with examples. Times are UTC."},
 	{NULL, NULL},
 };
 
@@ -79,10 +76,9 @@ static void set_up(struct ctl *c, const char *const *values)
 
 const struct program the_program = {
 	.name = "mooringctl",
-	.about = "mooringctl administers Mooring: devices and their certificates at the gateway, device "
-		 "records "
-		 "at the\n"
-		 "attestation service; and it reads evidence, requests and certificates offline.",
+	.about =
+		"mooringctl administers Mooring: devices and their certificates at the gateway, device records at the\n"
+		"attestation service; and it reads evidence, requests and certificates offline.",
 	.groups = groups,
 	.globals = globals,
 	.globals_hint = "--endpoint, --ca, --key, ",

@@ -117,9 +117,9 @@ static outcome decode(struct buf *out, const char **form, struct fault *f)
 				? "base64"
 				: NULL;
 	if (result.ok && !*form)
-		result = refuse(f, REASON_BAD_ENCODING,
-				"the input is text, but neither PEM, hexadecimal, base64 nor an enrolment "
-				"request in JSON");
+		result = refuse(
+			f, REASON_BAD_ENCODING,
+			"the input is text, but neither PEM, hexadecimal, base64 nor an enrolment request in JSON");
 	buf_free(&text);
 	return result;
 }

@@ -15,8 +15,7 @@ static int say_which(const json_t *lines, const char *name, size_t found)
 	size_t i;
 	if (!found)
 		fprintf(stderr,
-			"mooringctl: not-found: no line has the key id or site \"%.40s\": mooringctl line "
-			"list\n",
+			"mooringctl: not-found: no line has the key id or site \"%.40s\": mooringctl line list\n",
 			name);
 	else
 		fprintf(stderr, "mooringctl: not-found: \"%.40s\" are several lines:", name);

@@ -58,8 +58,7 @@ const struct command policy_commands[] = {
 		.help = "ALLOWED, IMPLICIT_DENY (no statement allows it) or EXPLICIT_DENY. A CONNECT with a\n"
 			"will also asks to publish it, and what is retained asks for iot:RetainPublish.\n"
 			"What is not said of the connection has no value, and its variables match nothing.\n"
-			"With --vectors: each case of a file of cases (policies, connection, action, "
-			"target,\n"
+			"With --vectors: each case of a file of cases (policies, connection, action, target,\n"
 			"expect), each one that is decided otherwise, and the totals.",
 		.examples = "  mooringctl policy test --policy policy-default.json --action iot:Publish \\\n"
 			    "    --resource topic/dt/lamp-1/light --thing lamp-1 --client-id lamp-1\n"
@@ -76,8 +75,7 @@ const struct command policy_commands[] = {
 		.arguments = SCENE_ARGUMENTS,
 		.summary = "why a connection may, or may not: each statement, and each value",
 		.help = "The answer of `policy test`, then each statement: does it match, and if not, what\n"
-			"stops it: another action, another resource, a variable without a value, a "
-			"condition\n"
+			"stops it: another action, another resource, a variable without a value, a condition\n"
 			"that fails; then what each variable and condition key stands for.",
 		.examples =
 			"  mooringctl policy explain --policy policy-default.json --action iot:Subscribe \\\n"
@@ -93,10 +91,8 @@ const struct command policy_commands[] = {
 		.name = "policy list",
 		.arguments = "[--after NAME] [--limit N]",
 		.summary = "the policies that the gateway has, a page at a time",
-		.help = "\"default\" is that of every device that has no other, service/NAME a service's. "
-			"EDITED\n"
-			"ones are not what they came with: `policy reset` undoes that. THINGS is how many "
-			"devices a\n"
+		.help = "\"default\" is that of every device that has no other, service/NAME a service's. EDITED\n"
+			"ones are not what they came with: `policy reset` undoes that. THINGS is how many devices a\n"
 			"policy is attached to.",
 		.examples = "  mooringctl policy list\n",
 		.options = list_options,
@@ -119,17 +115,13 @@ const struct command policy_commands[] = {
 		.name = "policy set",
 		.arguments = "NAME FILE [--accept-dangers] [--wait MS | --watch]",
 		.summary = "put a document in force, at every broker at once",
-		.help = "The gateway compiles and lints the document first, and refuses it with the place "
-			"where\n"
-			"it is wrong; what lint calls a danger has to be meant. Live sessions are held to it "
-			"from\n"
-			"their next packet and their next delivery on, also what they have subscribed to. "
-			"NAME is\n"
-			"\"default\", service/NAME, or a name of your own, to be attached to things; it may "
-			"be new.",
-		.examples = "  mooringctl policy set default policy-default.json\n"
-			    "  mooringctl policy set lamps lamps.json && mooringctl policy attach lamps "
-			    "ajv7zq2kmeuxo4wd6tgc5hyb\n",
+		.help = "The gateway compiles and lints the document first, and refuses it with the place where\n"
+			"it is wrong; what lint calls a danger has to be meant. Live sessions are held to it from\n"
+			"their next packet and their next delivery on, also what they have subscribed to. NAME is\n"
+			"\"default\", service/NAME, or a name of your own, to be attached to things; it may be new.",
+		.examples =
+			"  mooringctl policy set default policy-default.json\n"
+			"  mooringctl policy set lamps lamps.json && mooringctl policy attach lamps ajv7zq2kmeuxo4wd6tgc5hyb\n",
 		.options = set_options,
 		.words_min = 2,
 		.words_max = 2,
@@ -165,10 +157,8 @@ const struct command policy_commands[] = {
 		.name = "policy attach",
 		.arguments = "NAME THING [--wait MS | --watch]",
 		.summary = "hold a thing's certificates to a policy of its own",
-		.help = "A thing is under one policy: this one takes the place of \"default\", or of another "
-			"that\n"
-			"was attached. It holds for the certificates that the thing has and for all later "
-			"ones.\n"
+		.help = "A thing is under one policy: this one takes the place of \"default\", or of another that\n"
+			"was attached. It holds for the certificates that the thing has and for all later ones.\n"
 			"(AWS: AttachPolicy, with the certificate as its target.)",
 		.examples = "  mooringctl policy attach lamps ajv7zq2kmeuxo4wd6tgc5hyb\n",
 		.options = change_options,
@@ -181,8 +171,7 @@ const struct command policy_commands[] = {
 		.name = "policy detach",
 		.arguments = "NAME THING [--wait MS | --watch]",
 		.summary = "take a thing's own policy away: \"default\" holds again",
-		.help = "(AWS: DetachPolicy. There a certificate without a policy may do nothing; here it "
-			"is\n"
+		.help = "(AWS: DetachPolicy. There a certificate without a policy may do nothing; here it is\n"
 			"under \"default\". `suspend` is for a device that shall do nothing.)",
 		.examples = "  mooringctl policy detach lamps ajv7zq2kmeuxo4wd6tgc5hyb\n",
 		.options = change_options,

@@ -140,10 +140,10 @@ static outcome ask(const struct vector *v, const struct policy_binding *b, enum 
 	else if (!strcmp(action, "Receive"))
 		*out = policy_check_receive(b, target, now_s);
 	else
-		return refuse(f, REASON_BAD_FIELD,
-			      "action: \"%.40s\" is none of Connect, Publish, RetainedPublish, "
-			      "Subscribe, Receive",
-			      action);
+		return refuse(
+			f, REASON_BAD_FIELD,
+			"action: \"%.40s\" is none of Connect, Publish, RetainedPublish, Subscribe, Receive",
+			action);
 	return DONE;
 }
 
