@@ -13,8 +13,8 @@ enum { WORDS_MAX = 256, OPTIONS_MAX = 16, REPEATS_MAX = 64 };
 
 struct option_spec {
 	const char *name; /* without the dashes */
-	const char *
-		value; /* how the help names its value ("FILE|HASH"), or all that it may be ("viewer|operator"); NULL: it takes none */
+	/* How the help names its value ("FILE|HASH"), or all that it may be ("viewer|operator"); NULL: it takes none. */
+	const char *value;
 	const char *doc;
 };
 
@@ -22,12 +22,13 @@ struct arguments {
 	const char *words[WORDS_MAX];
 	size_t word_count;
 	const struct option_spec *specs;
-	const char
-		*values[OPTIONS_MAX]; /* by the specs' order; "" for an option without value that was given */
+	/* By the specs' order; "" for an option without value that was given. */
+	const char *values[OPTIONS_MAX];
+	/* Options that may be given again, in their order; none of them is in `values`. */
 	struct {
 		const struct option_spec *spec;
 		const char *value;
-	} repeats[REPEATS_MAX]; /* options that may be given again, in their order; none of them is in `values` */
+	} repeats[REPEATS_MAX];
 	size_t repeat_count;
 };
 

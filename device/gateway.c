@@ -6,8 +6,8 @@
 struct gateway_https {
 	struct gateway base;
 	struct gateway_options options;
-	struct httpc_sync
-		*client; /* NULL after a call that had no answer: the next one begins anew, at its own time */
+	/* NULL after a call that had no answer: the next one begins anew, at its own time. */
+	struct httpc_sync *client;
 };
 
 static outcome connect_client(struct gateway_https *g, struct fault *f)

@@ -18,8 +18,8 @@ enum {
 };
 
 struct psa_stage {
-	struct stage_statement
-		statement; /* programme, batch, stage, seq and previous; the rest is nothing here */
+	/* Programme, batch, stage, seq and previous; the rest is nothing here. */
+	struct stage_statement statement;
 	uint8_t line[KEY_ID_SIZE];
 	uint8_t nonce[STAGE_NONCE_SIZE];
 };

@@ -36,8 +36,8 @@ struct withdrawals {
 	struct worker *worker;
 	struct httpc *client; /* its own, so that the long poll holds no connection that enrolments want */
 	struct event timer;
-	struct store_withdrawals_position
-		at; /* read and stored up to here; last -1: the store has not said yet */
+	/* Read and stored up to here; last -1: the store has not said yet. */
+	struct store_withdrawals_position at;
 	int64_t asked_ms, restarted_ms;
 	struct backoff backoff;
 	bool failing;

@@ -30,8 +30,8 @@ struct feed_view {
 /* What the thread works with. */
 struct feed_parts {
 	const struct options *options;
-	struct keeper
-		*keeper; /* not open yet: the thread opens and closes it, and all of it is the thread's */
+	/* Not open yet: the thread opens and closes it, and all of it is the thread's. */
+	struct keeper *keeper;
 	struct receipts *receipts;
 	struct roster *roster;
 	struct wake *wake;

@@ -97,8 +97,8 @@ struct feed_record {
 	struct bytes name;   /* thing or service; SESSIONS: of which alone, empty: of all */
 	struct bytes policy; /* also POLICY, POLICY_REMOVED: its name */
 	unsigned flags;
-	const struct feed_thing
-		*thing;	       /* CERTIFICATE; NULL: neither a type nor attributes. Good for the call */
+	/* CERTIFICATE; NULL: neither a type nor attributes. Good for the call. */
+	const struct feed_thing *thing;
 	struct bytes document; /* POLICY; POLICY_BYTES_MAX bytes at most */
 	struct bytes question; /* SESSIONS: FEED_QUESTION_SIZE bytes */
 	int64_t after_us;      /* SESSIONS: that came after this, Unix microseconds by the broker's clock */

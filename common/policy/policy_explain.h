@@ -21,8 +21,8 @@ struct policy_account {
 	bool deny;
 	enum policy_step step;
 	const char *place; /* what decided: "Statement[1].Resource[0]" */
-	const char
-		*detail; /* its text with values filled in, a variable's name, a condition's values; or "" */
+	/* Its text with values filled in, a variable's name, a condition's values; or "". */
+	const char *detail;
 };
 
 /* `account` is called once a statement, in order; its strings live for the call. Returns as policy_bind. */

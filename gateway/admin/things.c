@@ -30,8 +30,8 @@ void admin_thing(struct admin_request *a)
 /* The texts are in the body. */
 struct wanted {
 	struct store_thing_change change;
-	struct store_attribute
-		attributes[2 * STORE_ATTRIBUTES_MAX]; /* some to be set, some to be taken away */
+	/* Some to be set, some to be taken away. */
+	struct store_attribute attributes[2 * STORE_ATTRIBUTES_MAX];
 };
 
 static outcome take_type(const json_t *type, struct wanted *w, struct fault *f)

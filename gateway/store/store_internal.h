@@ -338,8 +338,8 @@ struct change_op {
 	store_changed_done *done;
 	void *arg;
 	int64_t count;
-	struct store_changed
-		answer; /* what `run` has to say in it; numbers and times are filled in after the commit */
+	/* What `run` has to say in it; numbers and times are filled in after the commit. */
+	struct store_changed answer;
 	const char *actor, *request_id, *name, *reason;
 };
 struct change_op *change_new(struct store *s, size_t size, const struct store_caller *who, const char *name,
