@@ -41,7 +41,7 @@ class Narrator:
         seconds = time.monotonic() - self.started
         did_not = f"{self.failed} line{'s' if self.failed > 1 else ''} did not hold"
         summary = paint("31", did_not) if self.failed else paint("32", "every line held")
-        print(f"\n{summary} ({seconds:.0f} s)")
+        print(f"\nAll of it is gone again; `make run` leaves everything up.\n{summary} ({seconds:.0f} s)")
         return 1 if self.failed else 0
 
 

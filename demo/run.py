@@ -19,33 +19,49 @@ def folder():
     return REPO / "run"
 
 
+def make_thermometers(stack, run):
+    if (stack.folder / "factory/B1").exists():
+        return ""
+    return f"""
+  # make two thermometers in the factory, publish their records
+  mooring-factory make --count 2 --dir {run}/factory/B1 --batch B1
+  mooring-factory publish {run}/factory/B1/records.ndjson --endpoint {stack.attestation} \\
+      --ca {run}/pki/attestation-ca.pem --key {run}/pki/vendor-admin.json
+"""
+
+
+def begin_provenance(stack):
+    configured = (stack.folder / "config/gateway.yaml").read_text().splitlines()
+    if any(line.startswith("provenance:") for line in configured):
+        return ""
+    return """
+  # no device is asked yet on whose lines it was built: docs/provenance.md begins a programme and asks
+  mooringctl provenance status
+  mooring-factory --help
+"""
+
+
 def how_to_talk(stack):
     run = stack.folder.name
+    as_root = "; as root it warns that it stays root" if ROOT else ""
     return f"""
 Mooring is up. In another terminal:
 
   cd {shlex.quote(str(stack.folder.parent))} && . {run}/env    # PATH, and where everything is
   mooringctl devices
   mooringctl --help
-
-  # make two thermometers in the factory, publish their records, power one on
-  mooring-factory make --count 2 --dir {run}/factory/B1 --batch B1
-  mooring-factory publish {run}/factory/B1/records.ndjson --endpoint {stack.attestation} \\
-      --ca {run}/pki/attestation-ca.pem --key {run}/pki/vendor-admin.json
+{make_thermometers(stack, run)}
+  # power one on{as_root}
   mooring-device run --dir {run}/factory/B1/1 --gateway {stack.origin} \\
       --ca {run}/pki/root.pem --mqtt 127.0.0.1:{stack.ports['mqtt']}
 
-  # in a third one: read the telemetry with a stock client
+  # in a third one, after the same first line: read the telemetry with a stock client
   mosquitto_sub -h 127.0.0.1 -p {stack.ports['mqtt']} --cafile {run}/pki/root.pem -i telemetry-1 -t 'dt/#' -v \\
       --cert {run}/backend/telemetry-1.pem --key {run}/backend/telemetry-1.key
 
-  # and cut it off; `mooringctl devices` shows its name
+  # in a fourth one, likewise: cut it off; `mooringctl devices` shows its name
   mooringctl revoke THING --reason key-compromise
-
-  # no device is asked yet on whose lines it was built: docs/provenance.md begins a programme and asks
-  mooringctl provenance status
-  mooring-factory --help
-
+{begin_provenance(stack)}
 Logs: {stack.folder}/log. Ctrl-C ends it, `make run` goes on from there, `rm -r {stack.folder}` forgets it.
 """
 
