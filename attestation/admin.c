@@ -1,11 +1,11 @@
 #include "admin.h"
 
-#include "common/admin/admin_auth.h"
 #include "import.h"
-#include "common/log.h"
-#include "common/scgi/scgi_json.h"
 #include "standing.h"
 #include "status.h"
+#include "common/admin/admin_auth.h"
+#include "common/log.h"
+#include "common/scgi/scgi_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #ifndef MOORING_ATTESTATION_ADMIN_H
 #define MOORING_ATTESTATION_ADMIN_H
 
-#include "common/scgi/scgi.h"
 #include "worker.h"
+#include "common/scgi/scgi.h"
 
 enum { RECORDS_PAGE_MAX = 500, RECORDS_PAGE = 100 };
 

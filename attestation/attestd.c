@@ -1,12 +1,12 @@
 #include "attestd.h"
 
-#include "common/admin/admin_auth.h"
 #include "discovery.h"
-#include "common/edge.h"
 #include "routes.h"
 #include "sessions.h"
 #include "withdrawals.h"
 #include "writer.h"
+#include "common/admin/admin_auth.h"
+#include "common/edge.h"
 
 #include <stdlib.h>
 

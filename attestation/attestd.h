@@ -8,8 +8,8 @@
 #ifndef MOORING_ATTESTD_H
 #define MOORING_ATTESTD_H
 
-#include "common/config/config_common.h"
 #include "keys.h"
+#include "common/config/config_common.h"
 #include "common/scgi/scgi.h"
 
 #include <stdatomic.h>

@@ -1,10 +1,10 @@
 #include "challenge.h"
 
+#include "sessions.h"
+#include "status.h"
 #include "common/clock.h"
 #include "common/evidence/ear.h"
 #include "common/log.h"
-#include "sessions.h"
-#include "status.h"
 
 #include <stdio.h>
 #include <stdlib.h>

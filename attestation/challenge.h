@@ -11,8 +11,8 @@
 #ifndef MOORING_ATTESTATION_CHALLENGE_H
 #define MOORING_ATTESTATION_CHALLENGE_H
 
-#include "common/scgi/scgi.h"
 #include "worker.h"
+#include "common/scgi/scgi.h"
 
 #define SESSION_MEDIA_TYPE "application/vnd.veraison.challenge-response-session+json"
 

@@ -1,7 +1,7 @@
 #include "import.h"
 
-#include "common/clock.h"
 #include "lookup.h"
+#include "common/clock.h"
 
 #include <stdlib.h>
 #include <string.h>

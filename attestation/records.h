@@ -6,8 +6,8 @@
 #ifndef MOORING_RECORDS_H
 #define MOORING_RECORDS_H
 
-#include "common/db/db_query.h"
 #include "record.h"
+#include "common/db/db_query.h"
 
 enum { WITHDRAWAL_REASON_SIZE = 121, WITHDRAWAL_MARK_SIZE = 8 };
 

@@ -1,16 +1,16 @@
 #include "routes.h"
 
 #include "admin.h"
-#include "common/admin/admin_auth.h"
 #include "challenge.h"
-#include "common/clock.h"
 #include "discovery.h"
-#include "common/edge.h"
-#include "common/log.h"
-#include "common/scgi/router.h"
 #include "status.h"
 #include "withdrawals.h"
 #include "worker.h"
+#include "common/admin/admin_auth.h"
+#include "common/clock.h"
+#include "common/edge.h"
+#include "common/log.h"
+#include "common/scgi/router.h"
 
 enum access { ACCESS_OPEN, ACCESS_RELYING_PARTY, ACCESS_VIEWER, ACCESS_OPERATOR };
 

@@ -1,8 +1,8 @@
 #include "standing.h"
 
+#include "lookup.h"
 #include "common/clock.h"
 #include "common/json_read.h"
-#include "lookup.h"
 
 #include <string.h>
 

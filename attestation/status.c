@@ -1,10 +1,10 @@
 #include "status.h"
 
+#include "sessions.h"
+#include "writer.h"
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/scgi/scgi_json.h"
-#include "sessions.h"
-#include "writer.h"
 
 #include <stdlib.h>
 

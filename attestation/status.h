@@ -4,8 +4,8 @@
 #ifndef MOORING_STATUS_H
 #define MOORING_STATUS_H
 
-#include "common/scgi/scgi.h"
 #include "worker.h"
+#include "common/scgi/scgi.h"
 
 /* One appraisal: REASON_NONE is affirming. */
 void status_appraised(enum reason reason, int64_t us);

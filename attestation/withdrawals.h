@@ -14,8 +14,8 @@
 #ifndef MOORING_ATTESTATION_WITHDRAWALS_H
 #define MOORING_ATTESTATION_WITHDRAWALS_H
 
-#include "common/scgi/scgi.h"
 #include "worker.h"
+#include "common/scgi/scgi.h"
 
 enum { WITHDRAWALS_A_TIME = 256, WITHDRAWALS_WAIT_MAX_S = 60, PARKED_MAX = 256 };
 

@@ -1,8 +1,8 @@
 #include "writer.h"
 
+#include "lookup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "lookup.h"
 #include "common/thread.h"
 
 #include <stdlib.h>

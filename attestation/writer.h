@@ -8,8 +8,8 @@
 #ifndef MOORING_WRITER_H
 #define MOORING_WRITER_H
 
-#include "common/loop.h"
 #include "records.h"
+#include "common/loop.h"
 
 struct writer;
 

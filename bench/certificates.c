@@ -3,8 +3,8 @@
  *
  *   certificates COUNT FOLDER      a folder for the table's files, empty; one JSON object
  */
-#include "common/clock.h"
 #include "heap.h"
+#include "common/clock.h"
 #include "plugin/keeper.h"
 
 #include <jansson.h>

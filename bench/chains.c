@@ -7,12 +7,12 @@
  * and chains: a struct prepared_chain for each device of FILE, with the countersignature of its Root of Trust and the
  * register's receipt. The register has the statements in the order of devices. The answer is one JSON object: devices, stages, and the bytes of a chain.
  */
+#include "prepared.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/provenance/line_record.h"
 #include "common/provenance/programme.h"
 #include "common/provenance/work_order.h"
-#include "prepared.h"
 
 #include <getopt.h>
 #include <limits.h>

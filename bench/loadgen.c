@@ -10,12 +10,12 @@
  * Keys and CSRs are prepared; challenge, binding and evidence are made inside the clock, as a device would. The answer is
  * one JSON object: enrolments, failures, wall and own CPU seconds, p50 and p99 of one enrolment in milliseconds.
  */
-#include "common/evidence/binding.h"
-#include "common/clock.h"
-#include "common/evidence/evidence.h"
 #include "exchange.h"
-#include "common/file.h"
 #include "prepared.h"
+#include "common/clock.h"
+#include "common/evidence/binding.h"
+#include "common/evidence/evidence.h"
+#include "common/file.h"
 
 #include <getopt.h>
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* Sessions that wait to be ended, and traffic beside them that must not notice. */
-#include "common/clock.h"
 #include "mqttgen.h"
+#include "common/clock.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* As fast as the broker goes: new connections, and messages. */
-#include "common/clock.h"
 #include "mqttgen.h"
+#include "common/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,9 +5,9 @@
 #ifndef MOORING_CA_AUTHORISE_H
 #define MOORING_CA_AUTHORISE_H
 
-#include "common/crypto/csr.h"
 #include "ledger.h"
 #include "signer_config.h"
+#include "common/crypto/csr.h"
 
 /* Everything is borrowed from the signer, and outlives it. */
 struct authoriser {

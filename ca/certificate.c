@@ -1,7 +1,7 @@
 #include "certificate.h"
 
-#include "common/crypto/der.h"
 #include "oid.h"
+#include "common/crypto/der.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

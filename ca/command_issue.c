@@ -1,7 +1,7 @@
 #include "commands.h"
 
-#include "common/clock.h"
 #include "folder.h"
+#include "common/clock.h"
 
 #include <getopt.h>
 #include <stdio.h>

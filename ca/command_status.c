@@ -1,8 +1,8 @@
 #include "commands.h"
 
+#include "folder.h"
 #include "common/clock.h"
 #include "common/file.h"
-#include "folder.h"
 
 #include <dirent.h>
 #include <getopt.h>

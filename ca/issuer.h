@@ -4,8 +4,8 @@
 #ifndef MOORING_CA_ISSUER_H
 #define MOORING_CA_ISSUER_H
 
-#include "common/crypto/cert.h"
 #include "lint.h"
+#include "common/crypto/cert.h"
 
 enum { KEY_ID_SIZE = 20, KEY_ID_MAX = 64, SIGNATURE_ALGORITHM_MAX = 12 };
 

@@ -1,7 +1,7 @@
 #include "lint_internal.h"
 
-#include "common/crypto/der.h"
 #include "oid.h"
+#include "common/crypto/der.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /*
  * mooring-signer: holds the issuing keys, signs what it has checked itself, and remembers all of it.
  */
+#include "server.h"
 #include "common/clock.h"
 #include "common/daemon.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/sandbox/sandbox.h"
-#include "server.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,10 +1,10 @@
 #include "signer.h"
 
-#include "certificate.h"
-#include "common/clock.h"
-#include "journal.h"
 #include "authorise.h"
+#include "certificate.h"
+#include "journal.h"
 #include "ledger.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <limits.h>

@@ -4,8 +4,8 @@
 #ifndef MOORING_CA_SIGNER_CONFIG_H
 #define MOORING_CA_SIGNER_CONFIG_H
 
-#include "common/config/config_common.h"
 #include "issuer.h"
+#include "common/config/config_common.h"
 
 struct signer_config {
 	char *socket, *state_dir;

@@ -1,7 +1,7 @@
 #include "claims.h"
 
-#include "common/cbor/cose.h"
 #include "text.h"
+#include "common/cbor/cose.h"
 
 #include <inttypes.h>
 #include <stdio.h>

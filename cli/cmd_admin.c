@@ -1,7 +1,7 @@
-#include "common/admin/admin_auth.h"
 #include "api.h"
 #include "ctl.h"
 #include "text.h"
+#include "common/admin/admin_auth.h"
 
 #include <errno.h>
 #include <libgen.h>

@@ -1,8 +1,8 @@
 #include "api.h"
-#include "common/crypto/cert.h"
 #include "ctl.h"
 #include "standing.h"
 #include "text.h"
+#include "common/crypto/cert.h"
 
 #include <inttypes.h>
 #include <stdio.h>

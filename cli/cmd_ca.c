@@ -1,8 +1,8 @@
-#include "common/crypto/cert.h"
-#include "common/clock.h"
 #include "ctl.h"
-#include "common/file.h"
 #include "text.h"
+#include "common/clock.h"
+#include "common/crypto/cert.h"
+#include "common/file.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
-#include "common/provenance/chain_check.h"
-#include "common/provenance/programme.h"
 #include "checks.h"
 #include "ctl.h"
 #include "input.h"
 #include "provenance_view.h"
 #include "text.h"
+#include "common/provenance/chain_check.h"
+#include "common/provenance/programme.h"
 
 #include <stdio.h>
 #include <stdlib.h>

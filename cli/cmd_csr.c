@@ -1,8 +1,8 @@
-#include "common/crypto/csr.h"
 #include "ctl.h"
 #include "enrolment.h"
 #include "input.h"
 #include "text.h"
+#include "common/crypto/csr.h"
 
 #include <jansson.h>
 #include <openssl/x509.h>

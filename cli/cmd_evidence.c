@@ -1,11 +1,11 @@
-#include "claims.h"
-#include "common/crypto/csr.h"
 #include "checks.h"
+#include "claims.h"
 #include "ctl.h"
 #include "enrolment.h"
-#include "common/evidence/evidence.h"
 #include "input.h"
 #include "text.h"
+#include "common/crypto/csr.h"
+#include "common/evidence/evidence.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 #include "cmd_policy.h"
 #include "input.h"
-#include "common/policy/policy_explain.h"
-#include "common/policy/policy_lint.h"
 #include "policy_scene.h"
 #include "policy_vectors.h"
 #include "text.h"
+#include "common/policy/policy_explain.h"
+#include "common/policy/policy_lint.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* What the gateway is to know of lines, orders and the register: brought to it, and how it stands. */
 #include "api.h"
-#include "common/provenance/receipt.h"
 #include "ctl.h"
 #include "input.h"
 #include "text.h"
+#include "common/provenance/receipt.h"
 
 #include <inttypes.h>
 #include <stdio.h>

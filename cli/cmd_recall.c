@@ -1,5 +1,4 @@
 /* A recall: many devices revoked or suspended, at a pace, and seen through to the brokers. */
-#include "common/clock.h"
 #include "ctl.h"
 #include "fleet.h"
 #include "lines.h"
@@ -7,6 +6,7 @@
 #include "standing.h"
 #include "text.h"
 #include "watch.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>

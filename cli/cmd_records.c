@@ -1,7 +1,7 @@
 #include "api.h"
 #include "ctl.h"
-#include "common/record_upload.h"
 #include "text.h"
+#include "common/record_upload.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 #include "api.h"
 #include "ctl.h"
-#include "common/file.h"
-#include "common/json_read.h"
 #include "standing.h"
 #include "text.h"
+#include "common/file.h"
+#include "common/json_read.h"
 
 #include <inttypes.h>
 #include <stdio.h>

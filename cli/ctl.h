@@ -4,8 +4,8 @@
 #ifndef MOORING_CTL_H
 #define MOORING_CTL_H
 
-#include "common/admin/admin_client.h"
 #include "arguments.h"
+#include "common/admin/admin_client.h"
 
 /* Exit codes, for scripts. */
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NOT_YET_EFFECTIVE = 3 };

@@ -1,7 +1,7 @@
 #include "help.h"
 
-#include "common/nearest.h"
 #include "text.h"
+#include "common/nearest.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "policy_scene.h"
 
-#include "common/crypto/cert.h"
-#include "common/clock.h"
 #include "input.h"
+#include "common/clock.h"
+#include "common/crypto/cert.h"
 #include "common/policy/policy_explain.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 #include "policy_vectors.h"
 
-#include "common/clock.h"
 #include "input.h"
 #include "policy_scene.h"
 #include "text.h"
+#include "common/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #include "program.h"
 
 #include "help.h"
-#include "common/log.h"
 #include "text.h"
+#include "common/log.h"
 #include "common/version.h"
 
 #include <stdarg.h>

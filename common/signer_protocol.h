@@ -16,8 +16,8 @@
 #ifndef MOORING_SIGNER_PROTOCOL_H
 #define MOORING_SIGNER_PROTOCOL_H
 
-#include "common/evidence/binding.h"
 #include "common/crypto/cert.h"
+#include "common/evidence/binding.h"
 
 enum { SIGNER_PREFIX_SIZE = 4, SIGNER_MESSAGE_MAX = 32768, INTENT_ID_SIZE = 16, SIGNER_PROFILE_MAX = 15 };
 

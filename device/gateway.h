@@ -5,8 +5,8 @@
 #ifndef MOORING_DEVICE_GATEWAY_H
 #define MOORING_DEVICE_GATEWAY_H
 
-#include "device_clock.h"
 #include "common/http/httpc.h"
+#include "device_clock.h"
 
 enum { GATEWAY_ANSWER_MAX = 65536, GATEWAY_TIMEOUT_MS = 30000 };
 

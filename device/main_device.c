@@ -1,9 +1,9 @@
 /* mooring-device: starts the secure world, confines the normal world, and comes to its identity. */
 #include "common/clock.h"
-#include "confine.h"
 #include "common/file.h"
-#include "identity.h"
 #include "common/log.h"
+#include "confine.h"
+#include "identity.h"
 #include "operation.h"
 #include "options.h"
 #include "report.h"

@@ -1,9 +1,9 @@
 #include "renew.h"
 
 #include "common/clock.h"
+#include "common/thread.h"
 #include "report.h"
 #include "stop.h"
-#include "common/thread.h"
 
 #include <errno.h>
 #include <jansson.h>

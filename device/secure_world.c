@@ -1,8 +1,8 @@
 #include "secure_world.h"
 
-#include "confine.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "confine.h"
 #include "psa_channel.h"
 #include "secure_keys.h"
 #include "secure_rot.h"

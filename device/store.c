@@ -1,9 +1,9 @@
 #include "store.h"
 
-#include "common/provenance/chain.h"
-#include "credential.h"
 #include "common/file.h"
 #include "common/json_read.h"
+#include "common/provenance/chain.h"
+#include "credential.h"
 #include "psa_protocol.h"
 
 #include <errno.h>

@@ -9,8 +9,8 @@
 #define MOORING_GATEWAY_H
 
 #include "common/bytes.h"
-#include "common/crypto/cert.h"
 #include "common/config/config_common.h"
+#include "common/crypto/cert.h"
 #include "common/scgi/scgi.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 #include "common/file.h"
-#include "gateway.h"
 #include "common/policy/policy.h"
+#include "gateway.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,6 +6,7 @@
 #include "common/daemon.h"
 #include "common/edge.h"
 #include "common/file.h"
+#include "common/log.h"
 #include "gateway/attest/health.h"
 #include "gateway/challenge.h"
 #include "gateway/confine.h"
@@ -16,7 +17,6 @@
 #include "gateway/rate.h"
 #include "gateway/store/store.h"
 #include "gateway/worker.h"
-#include "common/log.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "recover.h"
 
-#include "gateway/signer_client.h"
 #include "common/log.h"
+#include "gateway/signer_client.h"
 
 #include <event2/event_struct.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
 #ifndef MOORING_WITHDRAWALS_JSON_H
 #define MOORING_WITHDRAWALS_JSON_H
 
-#include "gateway/store/store.h"
 #include "common/crypto/jws.h"
+#include "gateway/store/store.h"
 
 enum { WITHDRAWALS_MAX = 2048, WITHDRAWAL_REASON_SIZE = 128 };
 

@@ -1,11 +1,11 @@
 #include "worker.h"
 
+#include "common/http/httpc.h"
+#include "common/peers.h"
 #include "gateway/attest/probe.h"
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"
 #include "gateway/withdrawals.h"
-#include "common/http/httpc.h"
-#include "common/peers.h"
 
 #include <pthread.h>
 #include <semaphore.h>

@@ -2,8 +2,8 @@
  * and does its policy allow this client id? */
 #include "plugin/plugin.h"
 
-#include "common/crypto/cert.h"
 #include "common/clock.h"
+#include "common/crypto/cert.h"
 #include "plugin/binding.h"
 
 #include <ctype.h>

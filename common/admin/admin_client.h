@@ -5,8 +5,8 @@
 #ifndef MOORING_ADMIN_CLIENT_H
 #define MOORING_ADMIN_CLIENT_H
 
-#include "common/http/httpc.h"
 #include "sigv4.h"
+#include "common/http/httpc.h"
 
 enum { ADMIN_ANSWER_MAX = 4 << 20, ADMIN_TIMEOUT_MS = 60000 };
 

@@ -1,8 +1,8 @@
 #include "config_common.h"
 
+#include "common/crypto/trust_domain.h"
 #include "common/evidence/binding.h"
 #include "common/file.h"
-#include "common/crypto/trust_domain.h"
 
 #include <stdlib.h>
 #include <string.h>

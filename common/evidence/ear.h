@@ -7,8 +7,8 @@
 #ifndef MOORING_EAR_H
 #define MOORING_EAR_H
 
-#include "evidence.h"
 #include "common/crypto/jws.h"
+#include "evidence.h"
 
 enum { EAR_AFFIRMING = 2, EAR_WARNING = 32, EAR_CONTRAINDICATED = 96 };
 enum { EAR_AGE_MAX_S = 300, EAR_SKEW_S = 60 };

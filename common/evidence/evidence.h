@@ -6,8 +6,8 @@
 #ifndef MOORING_EVIDENCE_H
 #define MOORING_EVIDENCE_H
 
-#include "binding.h"
 #include "common/cbor/cose.h"
+#include "binding.h"
 
 enum { EVIDENCE_MAX = 4096, INSTANCE_ID_SIZE = 33, INSTANCE_ID_HEX = 67, SW_COMPONENTS_MAX = 16 };
 

@@ -8,10 +8,10 @@
 #include "admin.h"
 
 #include "common/admin/admin_auth.h"
+#include "common/scgi/router.h"
 #include "gateway/feed/feed.h"
 #include "gateway/store/store_feed.h"
 #include "gateway/store/store_query.h"
-#include "common/scgi/router.h"
 
 #include <jansson.h>
 

@@ -1,9 +1,9 @@
 #include "attest.h"
 
-#include "attest_json.h"
 #include "common/clock.h"
-#include "health.h"
 #include "common/http/httpc.h"
+#include "attest_json.h"
+#include "health.h"
 
 #include <stdio.h>
 #include <stdlib.h>

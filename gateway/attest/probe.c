@@ -1,10 +1,10 @@
 #include "probe.h"
 
-#include "attest_json.h"
 #include "common/clock.h"
-#include "health.h"
 #include "common/http/httpc.h"
 #include "common/log.h"
+#include "attest_json.h"
+#include "health.h"
 
 #include <event2/event_struct.h>
 #include <stdio.h>

@@ -13,13 +13,13 @@
 #ifndef MOORING_GATEWAY_ENROL_H
 #define MOORING_GATEWAY_ENROL_H
 
-#include "approval.h"
 #include "common/crypto/csr.h"
+#include "common/scgi/scgi.h"
 #include "gateway/attest/attest.h"
+#include "approval.h"
 #include "gateway/provenance/judge.h"
 #include "gateway/store/store_provenance.h"
 #include "gateway/worker.h"
-#include "common/scgi/scgi.h"
 
 #include <event2/event_struct.h>
 

@@ -12,8 +12,8 @@
 
 #include "common/clock.h"
 #include "common/feed/feed_format.h"
-#include "gateway/store/store_feed.h"
 #include "common/peers.h"
+#include "gateway/store/store_feed.h"
 
 #include <event2/event_struct.h>
 #include <jansson.h>

@@ -1,7 +1,7 @@
 #include "feed_internal.h"
 
-#include "gateway/worker.h"
 #include "common/log.h"
+#include "gateway/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #include "http.h"
 
 #include "common/clock.h"
-#include "gateway/challenge.h"
 #include "common/json_read.h"
+#include "gateway/challenge.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
+#include "common/scgi/scgi_json.h"
 #include "enrolment_json.h"
 #include "http.h"
-#include "common/scgi/scgi_json.h"
 
 static void answer(struct enrol *e, const struct fault *f, void *arg)
 {

@@ -1,12 +1,12 @@
 #include "http.h"
 
 #include "common/edge.h"
+#include "common/metrics.h"
 #include "gateway/enrol/enrol.h"
 #include "gateway/feed/feed.h"
 #include "gateway/readiness.h"
 #include "gateway/store/store.h"
 #include "gateway/withdrawals.h"
-#include "common/metrics.h"
 
 #include <stdlib.h>
 

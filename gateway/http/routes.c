@@ -1,9 +1,9 @@
 #include "http.h"
 
+#include "common/scgi/router.h"
 #include "gateway/admin/admin.h"
 #include "gateway/feed/feed.h"
 #include "gateway/worker.h"
-#include "common/scgi/router.h"
 
 static const struct {
 	struct route route;

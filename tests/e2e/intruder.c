@@ -10,8 +10,8 @@
  * It answers each line with "ok", "ok HEX..." or the name of the error. --free leaves the confinement out.
  */
 #include "common/bytes.h"
-#include "gateway/confine.h"
 #include "common/log.h"
+#include "gateway/confine.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* The certificate of the guide's own example, field by field, and what is no text. */
-#include "policies.h"
 #include "common/policy/policy_certificate.h"
+#include "policies.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

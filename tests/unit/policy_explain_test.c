@@ -1,7 +1,7 @@
 /* What a decision is explained with. That it is the check's own is shown on every account: the steps of all
  * statements, put together, must give the decision. */
-#include "policies.h"
 #include "common/policy/policy_explain.h"
+#include "policies.h"
 
 static const struct policy_attribute attributes[] = {{"building", "b7"}};
 static const struct policy_connection lamp = {

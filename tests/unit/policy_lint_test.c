@@ -1,7 +1,7 @@
 /* Each rule of the lint: what it finds, where, and what is left alone. */
-#include "policies.h"
 #include "common/file.h"
 #include "common/policy/policy_lint.h"
+#include "policies.h"
 
 struct findings {
 	char text[8192]; /* "code place: sentence", one a line */

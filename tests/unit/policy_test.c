@@ -1,8 +1,8 @@
 /* Documents and decisions. tests/vectors/policy_vectors.json holds the language; the rest are rules that no
  * vector holds. */
-#include "policies.h"
-#include "common/policy/policy_internal.h"
 #include "common/file.h"
+#include "common/policy/policy_internal.h"
+#include "policies.h"
 
 #include <jansson.h>
 #include <time.h>

@@ -4,12 +4,12 @@
 #ifndef MOORING_TEST_SERVICE_H
 #define MOORING_TEST_SERVICE_H
 
-#include "common/admin/admin_auth.h"
 #include "attestation/attestd.h"
-#include "certs.h"
-#include "chip.h"
+#include "common/admin/admin_auth.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "certs.h"
+#include "chip.h"
 #include "tests/unit/scgi_client.h"
 
 #include <ctype.h>

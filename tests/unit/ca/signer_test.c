@@ -1,8 +1,8 @@
 /* Decisions one by one, with a clock and a disk of the test's own. */
 #include "ca_fixture.h"
 
-#include "ca/journal.h"
 #include "ca/authorise.h"
+#include "ca/journal.h"
 #include "ca/signer.h"
 #include "common/clock.h"
 #include "common/crypto/csr.h"

@@ -3,9 +3,9 @@
 #include "device/secure_world.h"
 
 #include "common/crypto/csr.h"
+#include "common/file.h"
 #include "device/confine.h"
 #include "device/secure_keys.h"
-#include "common/file.h"
 #include "workbench.h"
 
 #include <errno.h>

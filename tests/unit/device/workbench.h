@@ -4,8 +4,8 @@
 #ifndef MOORING_TESTS_WORKBENCH_H
 #define MOORING_TESTS_WORKBENCH_H
 
-#include "factory/make.h"
 #include "device/psa.h"
+#include "factory/make.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,9 +3,9 @@
 #include "../tls_site.h"
 
 #include "common/clock.h"
-#include "gateway/attest/health.h"
 #include "common/http/httpc.h"
 #include "common/log.h"
+#include "gateway/attest/health.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

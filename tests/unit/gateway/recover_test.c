@@ -1,11 +1,11 @@
 /* What an earlier run left open, a real store and a signer that says what the test wants. */
 #include "store_fixture.h"
 
+#include "common/log.h"
+#include "common/loop.h"
 #include "gateway/recover.h"
 #include "gateway/signer_client.h"
 #include "gateway/worker.h"
-#include "common/log.h"
-#include "common/loop.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -9,10 +9,10 @@
 
 #include "common/admin/admin_auth.h"
 #include "common/feed/feed_format.h"
+#include "common/peers.h"
 #include "gateway/admin/admin.h"
 #include "gateway/feed/feed.h"
 #include "gateway/worker.h"
-#include "common/peers.h"
 #include "tests/unit/attestation/certs.h"
 #include "tests/unit/scgi_client.h"
 

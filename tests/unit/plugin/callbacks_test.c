@@ -2,11 +2,11 @@
  * only. */
 #include "plugin/plugin.h"
 
-#include "broker_stub.h"
-#include "../counted_heap.h"
 #include "common/clock.h"
 #include "common/crypto/crypto.h"
 #include "plugin/table_journal.h"
+#include "../counted_heap.h"
+#include "broker_stub.h"
 
 #include <dirent.h>
 #include <openssl/err.h>

@@ -1,9 +1,9 @@
 #include "plugin/table_blocks.h"
 #include "plugin/table_journal.h"
 
-#include "broker_stub.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "broker_stub.h"
 
 #include <dirent.h>
 #include <setjmp.h>

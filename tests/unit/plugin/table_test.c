@@ -1,7 +1,7 @@
 #include "plugin/table.h"
 
-#include "broker_stub.h"
 #include "../counted_heap.h"
+#include "broker_stub.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 #include "plugin/wake.h"
 
-#include "broker_stub.h"
 #include "common/clock.h"
 #include "plugin/ring.h"
+#include "broker_stub.h"
 
 #include <errno.h>
 #include <pthread.h>
