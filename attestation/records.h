@@ -46,9 +46,9 @@ struct withdrawal {
 	uint8_t instance_id[INSTANCE_ID_SIZE];
 	bool suspended;
 	char reason[WITHDRAWAL_REASON_SIZE];
-	uint8_t mark
-		[WITHDRAWAL_MARK_SIZE]; /* random: where an older database was put back, numbers come again */
-	bool superseded;		/* a later one is of the same record */
+	/* Random: where an older database was put back, numbers come again. */
+	uint8_t mark[WITHDRAWAL_MARK_SIZE];
+	bool superseded; /* a later one is of the same record */
 };
 
 /* Those after number `after`, at most `room`; *last is the number of the newest there is, 0 where there is

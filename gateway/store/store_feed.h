@@ -20,8 +20,8 @@ struct store_feed_record {
 	bool is_service;
 	bool detached;		    /* from its thing */
 	char name[STORE_NAME_SIZE]; /* thing or service; the policy's name where is_policy */
-	char policy
-		[STORE_POLICY_NAME_SIZE]; /* attached to the thing; "": the default one, or the service's own */
+	/* Attached to the thing; "": the default one, or the service's own. */
+	char policy[STORE_POLICY_NAME_SIZE];
 	char thing_type[STORE_TYPE_SIZE];
 	char *attributes; /* JSON object, names ascending; NULL: none */
 	/* a policy */
