@@ -23,6 +23,14 @@ static const struct option_spec *find(const struct option_spec *specs, const cha
 	return NULL;
 }
 
+static const struct option_spec *spec_of(const struct arguments *a, const char *name)
+{
+	for (const struct option_spec *o = a->specs; o && o->name; o++)
+		if (!strcmp(o->name, name))
+			return o;
+	return NULL;
+}
+
 /* "viewer|operator" is what may be said, "FILE|HASH" what it stands for. */
 bool option_is_choice(const struct option_spec *option)
 {
@@ -180,10 +188,8 @@ outcome arguments_parse(char *const *argv, const struct option_spec *specs, cons
 
 const char *argument(const struct arguments *a, const char *name)
 {
-	for (size_t i = 0; a->specs && a->specs[i].name; i++)
-		if (!strcmp(a->specs[i].name, name))
-			return a->values[i];
-	return NULL;
+	const struct option_spec *spec = spec_of(a, name);
+	return spec ? a->values[spec - a->specs] : NULL;
 }
 
 bool argument_flag(const struct arguments *a, const char *name)
@@ -212,8 +218,10 @@ outcome argument_number(const struct arguments *a, const char *name, long min, l
 	errno = 0;
 	*out = strtol(text, &end, 10);
 	if (!text[0] || *end || errno || *out < min || *out > max)
-		return refuse(f, REASON_BAD_FIELD, "--%s must be a whole number from %ld to %ld", name, min,
-			      max);
+		return refuse(f, REASON_BAD_FIELD,
+			      "--%s must be a whole number%s from %ld to %ld, not \"%.40s\"", name,
+			      strcmp(spec_of(a, name)->value, "MS") ? "" : " of milliseconds", min, max,
+			      text);
 	return DONE;
 }
 

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Whose wrong use is said; NULL until it is known which command is meant. */
+static const struct command *the_command;
+
 int ctl_fail(const struct fault *f)
 {
 	fprintf(stderr, "%s: %s: %s\n", the_program.name, reason_code(f->reason), f->text);
@@ -21,9 +24,12 @@ int ctl_usage(const char *fmt, ...)
 	va_start(args, fmt);
 	fprintf(stderr, "%s: ", the_program.name);
 	vfprintf(stderr, fmt, args);
-	fprintf(stderr, "\n%s --help lists the commands, %s COMMAND --help explains one.\n", the_program.name,
-		the_program.name);
 	va_end(args);
+	if (the_command)
+		fprintf(stderr, "\n%s %s --help explains it.\n", the_program.name, the_command->name);
+	else
+		fprintf(stderr, "\n%s --help lists the commands, %s COMMAND --help explains one.\n",
+			the_program.name, the_program.name);
 	return EXIT_USAGE;
 }
 
@@ -40,6 +46,7 @@ static int run(const struct command *command, char *const *rest, const char **va
 {
 	struct arguments a;
 	struct fault f = {0};
+	the_command = command;
 	if (!arguments_parse(rest, command->options, the_program.globals, values, &a, &f).ok)
 		return ctl_usage("%s: %s", command->name, f.text);
 	if (is_given("help", values)) {
@@ -47,13 +54,25 @@ static int run(const struct command *command, char *const *rest, const char **va
 		return EXIT_DONE;
 	}
 	if (a.word_count < command->words_min || a.word_count > command->words_max)
-		return ctl_usage("usage: %s %s %s", the_program.name, command->name, command->arguments);
+		return ctl_usage("usage: %s %s%s%s", the_program.name, command->name,
+				 command->arguments[0] ? " " : "", command->arguments);
 	struct ctl c = {.json = is_given("json", values), .colour = text_wants_colour()};
 	if (the_program.set_up)
 		the_program.set_up(&c, values);
 	int code = command->run(&c, &a);
 	admin_client_free(c.client);
 	return code;
+}
+
+/* "mooringctl help revoke" is "mooringctl revoke --help". */
+static char *const *take_help(char *const *words, const char **values)
+{
+	if (!words[0] || strcmp(words[0], "help"))
+		return words;
+	for (size_t i = 0; the_program.globals[i].name; i++)
+		if (!strcmp(the_program.globals[i].name, "help"))
+			values[i] = "";
+	return words + 1;
 }
 
 /* "mooringctl records --help" lists the group. */
@@ -80,6 +99,7 @@ int program_run(char **argv)
 		printf("%s " MOORING_VERSION "\n", the_program.name);
 		return EXIT_DONE;
 	}
+	words = take_help(words, values);
 	if (!words[0]) {
 		help_top();
 		return is_given("help", values) ? EXIT_DONE : EXIT_USAGE;

@@ -427,6 +427,10 @@ def test_what_is_no_command_line_is_exit_code_2(arguments):
     ("service lst", 'there is no command "service lst": did you mean service list?'),
     ("records", "records is followed by one of: import, show, suspend, resume"),
     ("frobnicate", 'there is no command "frobnicate"'),
+    ("help frobnicate", 'there is no command "frobnicate"'),
+    ("brokers x", "usage: mooringctl brokers"),
+    ("revoke t --reason superseded --wait 2s", '--wait must be a whole number of milliseconds from 0 to 30000, not "2s"'),
+    ("devices --limit ten", '--limit must be a whole number from 1 to 500, not "ten"'),
     ("--jsn devices", "there is no option --jsn: did you mean --json?"),
     ("revoke t --reson key-compromise", "revoke: there is no option --reson: did you mean --reason?"),
     ("revoke t --endpoit=x", "revoke: there is no option --endpoit: did you mean --endpoint?"),
@@ -438,6 +442,21 @@ def test_what_is_no_command_line_is_exit_code_2(arguments):
 def test_what_was_meant_is_suggested(line, meant):
     done = ctl(*line.split())
     assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (2, "", f"mooringctl: {meant}")
+
+
+@pytest.mark.parametrize("line,last", [
+    ("frobnicate", "mooringctl --help lists the commands, mooringctl COMMAND --help explains one."),
+    ("brokers x", "mooringctl brokers --help explains it."),
+    ("service remove", "mooringctl service remove --help explains it."),
+])
+def test_wrong_use_ends_with_the_help_that_is_nearest(line, last):
+    assert ctl(*line.split()).stderr.splitlines()[-1] == last
+
+
+def test_help_is_a_command_too():
+    for words in ((), ("revoke",), ("service", "add"), ("records",)):
+        done = ctl("help", *words)
+        assert (done.returncode, done.stdout) == (0, ctl(*words, "--help").stdout)
 
 
 def test_help_of_a_group_and_version():
