@@ -49,7 +49,7 @@ static void print_brokers(const struct ctl *c, json_t *answer)
 				       seq, standing_heard(broker, heard)};
 		table_row(t, cells, 1, text_state_colour(state));
 	}
-	table_end(t, c->colour, "no broker has ever had a feed");
+	table_end(t, c->colour, "no broker has a feed");
 	print_revoked(c, api_array(answer, "revoked"));
 }
 

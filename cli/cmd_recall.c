@@ -188,7 +188,7 @@ static int plan(struct recall *r)
 		code = fleet_count_sessions(&r->fleet, r->ctl);
 	if (code != EXIT_DONE)
 		return code;
-	print_plan(r, !r->counts || fleet_all_answered(r->fleet.brokers));
+	print_plan(r, !r->counts || fleet_all_answered(r->fleet.brokers, NULL));
 	fflush(stdout);
 	name_unknown(r);
 	return EXIT_DONE;

@@ -53,10 +53,11 @@ static int sessions(struct ctl *c, const struct arguments *a)
 	free(text);
 	if (code != EXIT_DONE)
 		return code;
-	bool complete = fleet_all_answered(json_object_get(answer, "brokers"));
+	json_t *brokers = json_object_get(answer, "brokers");
+	bool complete = fleet_all_answered(brokers, argument(a, "broker"));
 	if (c->json)
 		code = api_print_json(json_incref(answer));
-	else
+	else if (json_array_size(brokers)) /* "no sessions" is what a broker has to have said */
 		print_sessions(c, answer);
 	json_decref(answer);
 	return complete ? code : EXIT_REFUSED;
@@ -88,7 +89,7 @@ const struct command session_commands[] = {
 		.run = sessions,
 		.exits =
 			"0 done; 1 refused or failed, or a broker that standard error names did not say who is\n"
-			"  connected to it; 2 wrong usage",
+			"  connected to it, or no broker has a feed to be asked by; 2 wrong usage",
 	},
 	{0},
 };

@@ -246,7 +246,16 @@ int fleet_count_sessions(struct fleet *fleet, struct ctl *c)
 	return code;
 }
 
-bool fleet_all_answered(json_t *brokers)
+/* One that was removed or revoked has no feed to be asked by, and may be serving all the same. */
+static bool none_was_asked(const char *only)
+{
+	fprintf(stderr,
+		"mooringctl: not complete: no broker was asked: none %s%s%shas a feed (`mooringctl brokers`)\n",
+		only ? "named " : "", only ? only : "", only ? " " : "");
+	return false;
+}
+
+bool fleet_all_answered(json_t *brokers, const char *only)
 {
 	static const struct {
 		const char *state, *text;
@@ -258,6 +267,8 @@ bool fleet_all_answered(json_t *brokers)
 	bool complete = true;
 	json_t *broker;
 	size_t i;
+	if (!json_array_size(brokers))
+		return none_was_asked(only);
 	json_array_foreach(brokers, i, broker)
 		for (size_t n = 0; n < sizeof causes / sizeof *causes; n++) {
 			if (strcmp(api_text(broker, "state"), causes[n].state) != 0)

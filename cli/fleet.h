@@ -43,8 +43,9 @@ int fleet_look_up(struct fleet *fleet, struct ctl *c);
 int fleet_count_sessions(struct fleet *fleet, struct ctl *c);
 
 /* Of the "brokers" that a list of sessions comes with: standard error names each that did not say, and why, and false
- * is returned: the list lacks its sessions. */
-bool fleet_all_answered(json_t *brokers);
+ * is returned: the list lacks its sessions. So it is where none was asked. `only`: the one that was to be asked; NULL:
+ * all. */
+bool fleet_all_answered(json_t *brokers, const char *only);
 
 /* {"things": [...]} or {"instance_ids": [...]} of the `count` devices from `from` on; json_decref. */
 json_t *fleet_list(const struct fleet *fleet, size_t from, size_t count);

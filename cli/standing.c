@@ -37,7 +37,7 @@ void standing_print_brokers(const struct ctl *c, json_t *brokers)
 		const char *cells[] = {api_text(broker, "name"), state, after, standing_heard(broker, heard)};
 		table_row(t, cells, 1, text_state_colour(state));
 	}
-	table_end(t, c->colour, "no broker has ever had a feed");
+	table_end(t, c->colour, "no broker has a feed");
 }
 
 /* "recorded; not yet effective at: broker-b (feed lost 40 s), broker-c (pending)", and how to see that it is. */

@@ -127,6 +127,10 @@ def test_a_revoked_broker_is_cut_off_at_once_and_stays_so(own):
     assert listed["brokers"] == []  # and no change waits for it
     assert [(b["name"], b["spki_sha256"], b["reason"]) for b in listed["revoked"]] == [("broker-1", None, "machine sold")]
     assert "broker-1  every" in own.ctl("brokers").stdout
+    assert own.ctl("brokers").stdout.startswith("no broker has a feed\n")
+    asked = own.ctl("sessions", check=False)  # it may be serving still: nobody can say who is connected
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert asked.stderr == "mooringctl: not complete: no broker was asked: none has a feed (`mooringctl brokers`)\n"
     assert '"kind":"broker-revoked"' in own.ctl("--json", "log").stdout
     assert own.ctl("log", "--verify").returncode == 0
 

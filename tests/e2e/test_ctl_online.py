@@ -165,6 +165,12 @@ def test_an_effective_revocation_is_exit_code_0(service):
         "BROKER    STATE      EFFECTIVE AFTER  LAST HEARD OF", "broker-a  effective  7 ms             0 s ago", "effective"]
 
 
+def test_a_change_that_no_broker_has_to_follow_says_so(service):
+    service.answers["POST /v1/admin/devices/t/resume"] = recorded()
+    done = service.ctl("resume", "t")
+    assert (done.returncode, done.stdout.splitlines()[2:]) == (0, ["no broker has a feed", "effective"])
+
+
 def test_what_was_done_already_is_said_with_the_entry_that_did_it(service):
     service.answers["POST /v1/admin/devices/t/revoke"] = {
         **recorded({**EFFECTIVE, "effective_ms": None}), "already": True, "reason": "key-compromise", "actor": "MOOROPS"}

@@ -71,9 +71,10 @@ def test_pages_follow_each_other(shared, tmp_path):
         client.close()
 
 
-def test_an_unknown_broker_has_no_sessions(shared):
-    done = shared.ctl("sessions", "--broker", "nobody")
-    assert (done.returncode, done.stdout) == (0, "no sessions\n")
+def test_a_broker_that_is_unknown_is_not_said_to_have_no_sessions(shared):
+    done = shared.ctl("sessions", "--broker", "nobody", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "mooringctl: not complete: no broker was asked: none named nobody has a feed (`mooringctl brokers`)\n"
 
 
 @pytest.mark.parametrize("lost", [False, True])
