@@ -62,7 +62,8 @@ struct source {
 	json_t *page;
 	size_t next;
 	int64_t after;
-	int code; /* what went wrong, said already; EXIT_DONE at the end */
+	long last; /* 0: from `after` on */
+	int code;  /* what went wrong, said already; EXIT_DONE at the end */
 };
 
 /* A line is an entry, or an answer of the gateway with its
@@ -95,7 +96,9 @@ static bool fetch_page(struct source *s)
 {
 	char target[80];
 	json_t *answer = NULL;
-	snprintf(target, sizeof target, "/v1/admin/log?after=%" PRId64 "&limit=%d", s->after, PAGE);
+	int n = snprintf(target, sizeof target, "/v1/admin/log?after=%" PRId64 "&limit=%d", s->after, PAGE);
+	if (s->last && !s->after) /* the first page says where the rest goes on */
+		snprintf(target + n, sizeof target - (size_t)n, "&last=%ld", s->last);
 	s->code = api_call(s->c, "GET", target, NULL, &answer);
 	json_decref(s->page);
 	s->page = NULL;
@@ -198,21 +201,25 @@ static int verify_log(struct source *s)
 static int show_log(struct ctl *c, const struct arguments *a)
 {
 	struct fault f = {0};
-	long after, limit;
+	long after, limit, last;
 	const char *path = argument(a, "file");
 	bool verify = argument_flag(a, "verify");
 	if (!argument_number(a, "after", 0, INT32_MAX, 0, &after, &f).ok ||
-	    !argument_number(a, "limit", 1, INT32_MAX, 0, &limit, &f).ok)
+	    !argument_number(a, "limit", 1, INT32_MAX, 0, &limit, &f).ok ||
+	    !argument_number(a, "last", 1, INT32_MAX, 0, &last, &f).ok)
 		return ctl_usage("%s", f.text);
-	if (verify && (after || limit))
+	if (verify && (after || limit || last))
 		return ctl_usage(
-			"log --verify checks from the first entry: --after and --limit do not go with it");
-	struct source s = {.c = c, .after = after};
+			"log --verify checks from the first entry: --after, --limit and --last do not go with it");
+	if (last && (after || limit || path))
+		return ctl_usage(
+			"--last is the end of the gateway's log: --after, --limit and --file do not go with it");
+	struct source s = {.c = c, .after = after, .last = last};
 	if (path && !(s.file = strcmp(path, "-") ? fopen(path, "re") : stdin)) {
 		perror(path);
 		return EXIT_REFUSED;
 	}
-	int code = verify ? verify_log(&s) : print_log(&s, limit);
+	int code = verify ? verify_log(&s) : print_log(&s, last ? last : limit);
 	source_close(&s);
 	return code;
 }
@@ -247,6 +254,7 @@ static int alarms(struct ctl *c, const struct arguments *a)
 static const struct option_spec log_options[] = {
 	{"after", "SEQ", "entries after this number (0: from the first)"},
 	{"limit", "N", "at most so many (all)"},
+	{"last", "N", "the newest N, in the same order"},
 	{"verify", NULL, "check the hash chain of the whole log"},
 	{"file", "FILE", "entries from a file that `log --json` wrote, instead of the gateway"},
 	{NULL, NULL, NULL},
@@ -276,13 +284,14 @@ const struct command log_commands[] = {
 	},
 	{
 		.name = "log",
-		.arguments = "[--after SEQ] [--limit N] [--verify] [--file FILE]",
+		.arguments = "[--after SEQ] [--limit N] [--last N] [--verify] [--file FILE]",
 		.summary = "the gateway's log, and the proof that it is whole",
 		.help = "Everything that changed a certificate's, device's or policy's standing, and\n"
 			"every refusal, in one order. Each entry's hash covers the one before: --verify\n"
 			"recomputes all of them from the first, here, with entries from the gateway or\n"
 			"from a file. With --json each entry is one line: keep it as evidence.",
 		.examples =
+			"  mooringctl log --last 20\n"
 			"  mooringctl log --after 1200\n"
 			"  mooringctl --json log > log.ndjson && mooringctl log --verify --file log.ndjson\n"
 			"  mooringctl log --verify\n",

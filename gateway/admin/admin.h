@@ -6,7 +6,7 @@
  *   GET devices?state=&limit=&after=      {"devices": [device], "next": name or null}
  *   GET devices/{thing}                   {"device": device, "certificates": [...], "history": [entry]}
  *   GET requests/{request id}             {"entries": [entry]}: all that the log has of it
- *   GET log?after=&limit=                 {"entries": [entry]}
+ *   GET log?after=&limit=&last=           {"entries": [entry]}: of the newest `last` alone, where that is given
  *   GET alarms?kind=&since=&after=&limit= {"alarms": [entry]}
  *   GET brokers                           {"brokers": [broker], "revoked": [revoked broker]}
  *   GET changes/{seq}?known=&wait_ms=     {"seq", "effective", "brokers"}, as of a change with this number: once it is

@@ -44,8 +44,13 @@ static bool take_page(struct admin_request *a, struct store_log_query *q)
 void admin_log(struct admin_request *a)
 {
 	struct store_log_query q = {0};
-	if (take_page(a, &q))
+	struct fault f;
+	if (!take_page(a, &q))
+		return;
+	if (scgi_query_number(a->request, "last", INT32_MAX, 0, &q.last, &f).ok)
 		store_log(a->gateway->store, &q, on_entries, a);
+	else
+		admin_refuse(a, &f);
 }
 
 static bool take_filter(struct admin_request *a, struct store_log_query *q, char *kind, size_t room)

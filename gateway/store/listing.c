@@ -11,25 +11,36 @@ struct log_op {
 };
 
 static const char sql_log[] = "SELECT " LOG_COLUMNS " FROM log WHERE seq > ? ORDER BY seq LIMIT ?";
+/* Numbers have no gaps. */
+static const char sql_last[] =
+	"SELECT " LOG_COLUMNS " FROM log WHERE seq > max(?, (SELECT max(seq) FROM log) - ?3) "
+	"ORDER BY seq LIMIT ?2";
 static const char sql_alarms[] =
-	"SELECT " LOG_COLUMNS " FROM log WHERE seq > ?1 AND kind = 'alarm' AND (?3 = '' OR reason = ?3) AND time_ms >= ?4 "
+	"SELECT " LOG_COLUMNS
+	" FROM log WHERE seq > ?1 AND kind = 'alarm' AND (?3 = '' OR reason = ?3) AND time_ms >= ?4 "
 	"ORDER BY seq LIMIT ?2";
 static const char sql_request[] =
 	"SELECT " LOG_COLUMNS " FROM log WHERE request_id <> '' AND seq > ? AND request_id = ?3 "
 	"ORDER BY seq LIMIT ?2";
 
+static const char *log_sql(const struct store_log_query *q)
+{
+	return q->request_id ? sql_request : q->alarms ? sql_alarms : q->last ? sql_last : sql_log;
+}
+
 static outcome run_log(struct op *op, struct conn *c, struct fault *f)
 {
 	struct log_op *l = (struct log_op *)op;
-	bool by_request = l->query.request_id != NULL;
-	struct query q = query_start(c, by_request ? sql_request : l->query.alarms ? sql_alarms : sql_log);
+	struct query q = query_start(c, log_sql(&l->query));
 	query_int(&q, l->query.after);
 	query_int(&q, (int64_t)l->query.limit);
-	if (by_request)
+	if (l->query.request_id) {
 		query_text(&q, l->query.request_id);
-	if (!by_request && l->query.alarms) {
+	} else if (l->query.alarms) {
 		query_text(&q, l->query.reason);
 		query_int(&q, l->query.since_ms);
+	} else if (l->query.last) {
+		query_int(&q, l->query.last);
 	}
 	l->page = page_new(op, sizeof(struct log_entry));
 	return page_fill(&l->page, &q, log_read_row, f);

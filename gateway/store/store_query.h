@@ -85,6 +85,7 @@ void store_device(struct store *s, const char *thing,
 
 struct store_log_query {
 	int64_t after;		/* entries with a greater number */
+	int64_t last;		/* of the whole log only so many, the newest; 0: all */
 	size_t limit;		/* at most STORE_PAGE_MAX */
 	const char *request_id; /* NULL: of any request */
 	bool alarms;		/* clone alarms, rollbacks and the like alone, */

@@ -94,6 +94,13 @@ def test_the_log_has_headings(shared, enrolled):
     assert json.loads(shared.ctl("--json", "log", "--limit", "1").stdout)["seq"] == 1
 
 
+def test_the_log_ends_with_its_newest_entries(shared, enrolled):
+    last = [json.loads(line) for line in shared.ctl("--json", "log", "--last", "2").stdout.splitlines()]
+    rest = [json.loads(line) for line in shared.ctl("--json", "log", "--after", str(last[0]["seq"] - 1)).stdout.splitlines()]
+    assert len(last) == 2 and rest[:2] == last
+    assert json.loads(shared.ctl("--json", "log", "--last", "2000000000").stdout.splitlines()[0])["seq"] == 1
+
+
 def test_what_is_not_there_is_exit_code_1(shared):
     done = shared.ctl("show", "nobody", check=False)
     assert (done.returncode, done.stdout) == (1, "")

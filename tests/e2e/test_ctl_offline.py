@@ -411,7 +411,8 @@ def test_the_help_lists_what_there_is():
                                        ("revoke", "thing"), ("devices",), ("admin", "init"), ("completion", "fish"),
                                        ("evidence", "check", "/dev/null", "--binding", "12"),
                                        ("chain", "check", "/dev/null", "--instance-id", "01"), ("chain", "check", "/dev/null", "--stages", "10,"),
-                                       ("log", "--verify", "--after=3")],
+                                       ("log", "--verify", "--after=3"), ("log", "--last=3", "--after=3"),
+                                       ("log", "--last=3", "--verify"), ("log", "--last=3", "--file=-")],
                          ids=" ".join)
 def test_what_is_no_command_line_is_exit_code_2(arguments):
     done = ctl(*arguments)

@@ -383,6 +383,16 @@ def test_the_log_is_read_page_by_page(service):
     assert len(service.ctl("log", "--limit", "3").stdout.splitlines()) == 4  # with the heading
 
 
+def test_the_newest_entries_are_asked_for_once_and_then_gone_on_from(service):
+    def page(first, last):
+        return {"entries": [{**REFUSAL, "seq": n} for n in range(first, last + 1)]}
+
+    service.answers.update({"GET /v1/admin/log?after=0&limit=500&last=600": page(401, 900),
+                            "GET /v1/admin/log?after=900&limit=500": page(901, 1001)})  # one came meanwhile
+    lines = service.ctl("--json", "log", "--last", "600").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(401, 1001))
+
+
 def test_a_log_that_goes_back_is_not_read_for_ever(service):
     service.answers["GET /v1/admin/log?after=0&limit=500"] = {"entries": [{**REFUSAL, "seq": 2}, {**REFUSAL, "seq": 1}]}
     done = service.ctl("log")
