@@ -102,6 +102,15 @@ static outcome take_key(const char *certificate, char hex[HEX_SIZE(SHA256_SIZE)]
 	return DONE;
 }
 
+/* The gateway has no hold on the broker itself. */
+static void print_next(bool whole)
+{
+	puts(whole ? "next: stop the broker's machine, or take its address away from the devices: cut off, it goes on\n"
+		     "serving until its staleness budget (plugin_opt_staleness, 15 minutes unless set) has passed"
+		   : "next: give the broker a new certificate if it has no other yet; it reads it by itself. Without one it\n"
+		     "goes on serving until its staleness budget (plugin_opt_staleness, 15 minutes unless set) has passed");
+}
+
 static int print_revocation(const struct ctl *c, const char *name, bool whole, json_t *answer)
 {
 	char when[TEXT_TIME_SIZE];
@@ -115,6 +124,8 @@ static int print_revocation(const struct ctl *c, const char *name, bool whole, j
 	       text_time_ms(api_number(answer, "recorded_at_ms"), when), api_number(answer, "seq"));
 	if (whole && !already && !api_number(answer, "certificates"))
 		puts("no broker of this name has ever had a feed: is it the right name?");
+	else
+		print_next(whole);
 	json_decref(answer);
 	return EXIT_DONE;
 }
@@ -186,7 +197,7 @@ const struct command broker_commands[] = {
 			"of that one alone: a broker whose certificate was stolen goes on under its name\n"
 			"with a new one.\n\n"
 			"The broker itself is not stopped. Cut off, it serves from what it knows for 15\n"
-			"minutes (its plugin_opt_staleness), then admits nobody new.",
+			"minutes (its plugin_opt_staleness), then admits nobody new: stop its machine, too.",
 		.examples =
 			"  mooringctl broker revoke broker-b --reason 'machine sold'\n"
 			"  mooringctl broker revoke broker-b --certificate broker-b.pem --reason stolen\n",

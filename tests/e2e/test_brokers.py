@@ -114,6 +114,7 @@ def test_a_revoked_broker_is_cut_off_at_once_and_stays_so(own):
     assert broker(own, "broker-1")["state"] == "live"  # it has a feed: not forgotten
     done = own.ctl("broker", "revoke", "broker-1", "--reason", "machine sold")
     assert done.stdout.startswith("revoked for good: broker broker-1, whatever its certificate\nrecorded at ")
+    assert "\nnext: stop the broker's machine, " in done.stdout and "plugin_opt_staleness" in done.stdout
     wait_until(lambda: logged(own.daemons["broker"], "broker-revoked"), "the broker is told why it has no feed")
     assert metric(own, "mooring_feed_streams") == 0
     assert feed_of(own, stolen) == (403, "broker-revoked")
@@ -141,6 +142,7 @@ def test_a_broker_whose_certificate_was_stolen_goes_on_with_another(own, tmp_pat
         shutil.copy(pki / f"broker-client.{kind}", tmp_path / f"stolen.{kind}")
     done = own.ctl("broker", "revoke", "broker-1", "--certificate", tmp_path / "stolen.pem", "--reason", "stolen")
     assert "broker broker-1, this certificate's key\n" in done.stdout
+    assert "\nnext: give the broker a new certificate " in done.stdout
     wait_until(lambda: broker(own, "broker-1")["state"] == "lost", "its feed ends")
     owner = (pki / "broker-client.key").stat()
     for kind in ("key", "pem"):
