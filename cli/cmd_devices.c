@@ -55,9 +55,13 @@ static void print_causes(const json_t *d)
 		{"withdrawn", "suspended by the attestation service: records resume there undoes it"},
 		{"reenrolment_allowed", "may enrol once with a new key"},
 	};
-	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
-		if (api_flag(d, causes[i].flag))
-			text_field("", causes[i].text);
+	const char *label = "standing";
+	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
+		if (!api_flag(d, causes[i].flag))
+			continue;
+		text_field(label, causes[i].text);
+		label = "";
+	}
 }
 
 static void print_certificates(const struct ctl *c, json_t *certificates)

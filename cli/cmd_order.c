@@ -74,7 +74,7 @@ static int order_list(struct ctl *c, const struct arguments *a)
 
 static void print_order(const json_t *o)
 {
-	char text[64], when[TEXT_TIME_SIZE];
+	char text[64], when[TEXT_TIME_SIZE], within[TEXT_TIME_SIZE];
 	const json_t *line;
 	size_t i;
 	printf("order %s%s\n", api_text(o, "order"), api_flag(o, "frozen") ? ", its batch frozen" : "");
@@ -84,7 +84,8 @@ static void print_order(const json_t *o)
 	text_field("used", used_text(o, text));
 	text_field("from", text_time_s(api_number(o, "not_before"), when));
 	text_field("until", text_time_s(api_number(o, "not_after"), when));
-	snprintf(text, sizeof text, "%" PRId64 " s after that", api_number(o, "register_within_s"));
+	snprintf(text, sizeof text, "%s after that",
+		 text_duration(api_number(o, "register_within_s"), within));
 	text_field("registered until", text);
 	json_array_foreach(json_object_get(o, "previous"), i, line)
 		text_field(i ? "or" : "follows line", json_string_value(line));

@@ -131,10 +131,7 @@ static int read_fleet(struct recall *r, const struct arguments *a)
 		code = read_line(r, a);
 	else if (!fleet_read_file(&r->fleet, argument(a, "things"), &f).ok)
 		code = ctl_fail(&f);
-	if (code != EXIT_DONE || r->fleet.count)
-		return code;
-	fputs("mooringctl: not-found: there is no device in this list\n", stderr);
-	return EXIT_REFUSED;
+	return code;
 }
 
 /* ---- what it will touch ---- */

@@ -92,6 +92,9 @@ outcome fleet_read_file(struct fleet *fleet, const char *path, struct fault *f)
 	}
 	buf_free(&text);
 	drop_repeated(fleet);
+	if (o.ok && !fleet->count)
+		return refuse(f, REASON_NOT_FOUND, "%s names no thing; mooringctl devices lists them",
+			      input_name(path));
 	return o;
 }
 
@@ -128,7 +131,14 @@ int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *b
 	api_query(&target, "batch", batch);
 	int code = api_pages(attestation, &target, take_records, fleet);
 	drop_repeated(fleet);
-	return code;
+	if (code != EXIT_DONE || fleet->count)
+		return code;
+	struct fault f;
+	refuse(&f, REASON_NOT_FOUND,
+	       "the attestation service has no record of batch \"%.40s\"; mooringctl records show lists its "
+	       "records with their batches",
+	       batch);
+	return ctl_fail(&f);
 }
 
 static int take_devices(void *fleet, json_t *page)
@@ -142,7 +152,14 @@ int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_
 	buf_printf(&target, "/v1/admin/lines/%s/devices?since=%" PRId64, line, since);
 	int code = api_pages(c, &target, take_devices, fleet);
 	drop_repeated(fleet);
-	return code;
+	if (code != EXIT_DONE || fleet->count)
+		return code;
+	struct fault f;
+	refuse(&f, REASON_NOT_FOUND,
+	       "line %.8s worked on no device that was registered then or later; mooringctl "
+	       "line list shows the lines",
+	       line);
+	return ctl_fail(&f);
 }
 
 json_t *fleet_list(const struct fleet *fleet, size_t from, size_t count)

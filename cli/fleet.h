@@ -28,7 +28,9 @@ struct fleet {
 
 void fleet_free(struct fleet *fleet);
 
-/* One thing a line; blank lines and what follows a '#' are passed over. "-" is standard input. REASON_BAD_FIELD. */
+/* Those that read a list refuse an empty one: NOT_FOUND. */
+
+/* One thing a line; blank lines and what follows a '#' are passed over. "-" is standard input. BAD_FIELD. */
 MUST_USE outcome fleet_read_file(struct fleet *fleet, const char *path, struct fault *f);
 /* The records of a batch, page by page from the attestation service. EXIT_DONE, or what to exit with, the cause being
  * said. */

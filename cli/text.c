@@ -24,6 +24,23 @@ const char *text_time_ms(int64_t unix_ms, char out[TEXT_TIME_SIZE])
 	return out;
 }
 
+const char *text_duration(int64_t seconds, char out[TEXT_TIME_SIZE])
+{
+	static const struct {
+		int64_t seconds;
+		const char *name;
+	} units[] = {{86400, "day"}, {3600, "hour"}};
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		int64_t n = seconds / units[i].seconds;
+		if (n == 0 || seconds % units[i].seconds)
+			continue;
+		snprintf(out, TEXT_TIME_SIZE, "%" PRId64 " %s%s", n, units[i].name, n == 1 ? "" : "s");
+		return out;
+	}
+	snprintf(out, TEXT_TIME_SIZE, "%" PRId64 " s", seconds);
+	return out;
+}
+
 /* Bytes of the well-formed, printable UTF-8 character at s (RFC 3629 4, without the C1 controls); 0 where
  * there is none. */
 static size_t printable(const unsigned char *s)

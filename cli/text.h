@@ -12,6 +12,8 @@ enum { TEXT_TIME_SIZE = 32 };
 /* "2026-11-22 15:00:01" UTC, of Unix seconds or milliseconds; "-" for 0. */
 const char *text_time_s(int64_t unix_s, char out[TEXT_TIME_SIZE]);
 const char *text_time_ms(int64_t unix_ms, char out[TEXT_TIME_SIZE]);
+/* "7 days", "36 hours", "90 s": the largest unit that says it whole. */
+const char *text_duration(int64_t seconds, char out[TEXT_TIME_SIZE]);
 
 /* Prints with control characters (C0, DEL, C1, and what is no UTF-8) as '?'. */
 void text_print(const char *s);

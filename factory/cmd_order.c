@@ -98,7 +98,7 @@ static outcome sign(const char *path, const struct work_order *o, EVP_PKEY *key,
 
 static void print_order(const struct work_order *o)
 {
-	char text[TEXT_TIME_SIZE], id[LINE_ID_HEX], number[32];
+	char text[TEXT_TIME_SIZE], id[LINE_ID_HEX], within[TEXT_TIME_SIZE + 8];
 	line_id_hex(o->line, id);
 	text_field("batch", o->batch);
 	text_number("stage", o->stage);
@@ -106,8 +106,8 @@ static void print_order(const struct work_order *o)
 	text_number("quota", o->quota);
 	text_field("from", text_time_s(o->not_before, text));
 	text_field("until", text_time_s(o->not_after, text));
-	snprintf(number, sizeof number, "%lld s later", (long long)o->register_within_s);
-	text_field("register by", number);
+	snprintf(within, sizeof within, "%s later", text_duration((int64_t)o->register_within_s, text));
+	text_field("register by", within);
 	for (size_t i = 0; i < o->previous_count; i++) {
 		line_id_hex(o->previous[i], id);
 		text_field(i ? "" : "lines before", id);

@@ -309,6 +309,22 @@ def test_a_place_where_no_service_is_is_said_to_be_that(service):
         assert "is --endpoint the admin interface?" in said
 
 
+def test_a_batch_that_nobody_has_recorded_is_named_with_what_lists_batches(service):
+    service.answers["GET /v1/records?batch=NOPE&limit=500"] = {"records": [], "next": None}
+    environment = service.environment()
+    there = [f"--attestation-{name}={environment['MOORING_' + name.upper()]}" for name in ("endpoint", "ca", "key")]
+    said = failure(service, "recall", "--batch", "NOPE", "--reason", "superseded", "--dry-run", *there)
+    assert 'no record of batch "NOPE"; mooringctl records show lists' in said
+
+
+@pytest.mark.parametrize("seconds,said", [(604800, "7 days"), (86400, "1 day"), (129600, "36 hours"), (90, "90 s")])
+def test_an_order_says_how_long_a_device_may_be_registered(service, seconds, said):
+    service.answers["GET /v1/admin/orders?batch=B&limit=500"] = {"orders": [
+        {"order": "ab", "batch": "B", "stage": 1, "line": "cd", "used": 1, "quota": 2, "not_before": 1, "not_after": 2,
+         "register_within_s": seconds, "frozen": False, "previous": []}], "next": None}
+    assert f"registered until   {said} after that\n" in service.ctl("order", "show", "B").stdout
+
+
 @pytest.mark.parametrize("status,problem,remedy", [
     (404, {"code": "not-found", "title": "?", "request_id": "01KAP"}, "is --endpoint or MOORING_ENDPOINT the other one?"),
     (401, {"code": "unauthenticated", "detail": "SigV4: the signature does not verify for key X", "request_id": "01KAP"},
@@ -345,7 +361,7 @@ def test_show_tells_standing_cause_certificates_and_history(service):
                    "not_after": 1826883173, "evidence": "psa-token", "assurance": 2}
     service.answers["GET /v1/admin/devices/t"] = {"device": DEVICE, "certificates": [certificate], "history": [REFUSAL]}
     text = service.ctl("show", "t").stdout
-    for words in ("ajv7zq2kmeuxo4wd6tgc5hyb  suspended\n", "quarantined by a clone alarm: resume undoes it", INSTANCE,
+    for words in ("ajv7zq2kmeuxo4wd6tgc5hyb  suspended\n", "  standing           quarantined by a clone alarm: resume undoes it", INSTANCE,
                   "cdcdcdcdcdcdcdcd  inactive  2    2026-11-22 11:32:53  2027-11-22 11:32:53  psa-token  L2",
                   "#12  refused  nonce-mismatch", "rule             RFC 9783 4.1: the nonce is not B"):
         assert words in text, words

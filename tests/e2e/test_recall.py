@@ -229,7 +229,7 @@ def test_wrong_usage_is_said(shared, arguments, complaint):
 
 def test_a_list_that_is_none_changes_nothing(shared, tmp_path):
     device = enrolled(shared, tmp_path)[0]
-    for text, complaint in ((f"{device.name}\nnot a name\n", "broken.txt:2: this is no name of a thing"), ("# nobody\n", "no device in this list")):
+    for text, complaint in ((f"{device.name}\nnot a name\n", "broken.txt:2: this is no name of a thing"), ("# nobody\n", "broken.txt names no thing; mooringctl devices lists them")):
         (tmp_path / "broken.txt").write_text(text)
         done = ctl(shared, "recall", "--things", tmp_path / "broken.txt", "--reason", "unspecified", "--yes")
         assert done.returncode == 1 and complaint in done.stderr
