@@ -225,24 +225,25 @@ static int ca_status(struct ctl *c, const struct arguments *a)
 {
 	struct survey s = {.now = clock_wall_s(), .found = json_array()};
 	struct fault f = {0};
-	outcome o = argument_number(a, "days", 0, 36500, WARN_DAYS, &s.warn_days, &f);
-	if (!o.ok) {
+	if (!argument_number(a, "days", 0, 36500, WARN_DAYS, &s.warn_days, &f).ok) {
 		json_decref(s.found);
 		return ctl_usage("%s", f.text);
 	}
-	for (size_t i = 0; o.ok && i < a->word_count; i++)
-		o = survey_path(&s, a->words[i], &f);
+	int code = EXIT_DONE;
+	for (size_t i = 0; i < a->word_count; i++)
+		if (!survey_path(&s, a->words[i], &f).ok)
+			code = ctl_fail(&f);
+	bool nothing = code != EXIT_DONE && !json_array_size(s.found);
 	sort(s.found);
-	int code = o.ok ? (s.warned ? EXIT_REFUSED : EXIT_DONE) : ctl_fail(&f);
-	if (o.ok && !c->json)
+	if (!nothing && !c->json)
 		print_people(c, &s);
 	json_t *all = json_pack("{s:o}", "certificates", s.found);
-	if (o.ok && c->json) {
+	if (!nothing && c->json) {
 		json_dumpf(all, stdout, JSON_PRESERVE_ORDER);
 		putchar('\n');
 	}
 	json_decref(all);
-	return code;
+	return s.warned ? EXIT_REFUSED : code;
 }
 
 static const struct option_spec options[] = {
@@ -257,7 +258,8 @@ const struct command ca_commands[] = {
 		.summary = "certificates by their end: names, roles, days left",
 		.help = "Reads every certificate of the PEM files given, and of the *.pem, *.crt and\n"
 			"*.cer files of the folders given: authorities and servers alike. What ends\n"
-			"first comes first. Made to be a daily job.",
+			"first comes first. A file given that holds no certificate, such as a public key,\n"
+			"is named, and the others are shown all the same. Made to be a daily job.",
 		.examples =
 			"  mooringctl ca status /etc/mooring/pki\n"
 			"  mooringctl ca status root.pem device.pem /srv/*/pki --days 60 || mail -s 'renew' ops@example.com\n",
@@ -267,8 +269,8 @@ const struct command ca_commands[] = {
 		.run = ca_status,
 		.offline = true,
 		.exits =
-			"0 all are good for longer; 1 one has expired, is not valid yet, or ends within --days;\n"
-			"  2 wrong usage",
+			"0 all are good for longer; 1 one has expired, is not valid yet, or ends within --days,\n"
+			"  or a file given cannot be read or holds none; 2 wrong usage",
 	},
 	{0},
 };

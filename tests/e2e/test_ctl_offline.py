@@ -269,6 +269,15 @@ def test_a_file_without_certificate_is_refused(tmp_path):
     assert (done.returncode, "holds no PEM certificate" in done.stderr) == (1, True)
 
 
+def test_a_file_without_certificate_hides_no_other(tmp_path):
+    (tmp_path / "key.pem").write_text("-----BEGIN PUBLIC KEY-----\n")
+    files = certificate(tmp_path, "edge", 300), tmp_path / "key.pem", tmp_path / "gone.pem", certificate(tmp_path, "root", 400, ca=True)
+    done = ctl("ca", "status", *files)
+    assert (done.returncode, [line.split()[0] for line in done.stdout.splitlines()]) == (1, ["NAME", "edge", "root"])
+    assert "key.pem holds no PEM certificate" in done.stderr and "gone.pem: No such file" in done.stderr
+    assert len(json.loads(ctl("--json", "ca", "status", *files).stdout)["certificates"]) == 2
+
+
 # -- access keys --------------------------------------------------------------------------------------------------------
 
 def init(folder, state, *more, out="admin.json"):
