@@ -37,9 +37,8 @@ static outcome judge(struct admin_request *a, struct bytes document, bool danger
 	struct judged j = {.findings = json_array()};
 	outcome o = policy_lint(document, take_finding, &j, f);
 	if (o.ok && j.danger && !dangers_accepted)
-		o = refuse(f, REASON_POLICY_DANGER,
-			   "%s: %s: %s; %s. Where that is meant: accept_dangers (--accept-dangers)", j.place,
-			   j.danger->code, j.text, j.danger->remedy);
+		o = refuse(f, REASON_POLICY_DANGER, "%s: %s: %s; %s. Where that is meant: --accept-dangers",
+			   j.place, j.danger->code, j.text, j.danger->remedy);
 	if (o.ok)
 		a->findings = j.findings;
 	else

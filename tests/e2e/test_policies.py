@@ -120,6 +120,13 @@ def test_a_bad_document_is_refused_with_the_place_and_changes_nothing(shared, tm
     assert shared.ctl_json("policy", "show", "default") == before
 
 
+def test_a_danger_is_refused_with_the_option_that_means_it(shared, device, tmp_path):
+    wide = write(tmp_path, {"Effect": "Allow", "Action": "iot:*", "Resource": "*"})
+    done = shared.ctl("policy", "set", name_of(device, "wide"), wide, check=False)
+    assert done.returncode == 1 and ". Where that is meant: --accept-dangers" in done.stderr
+    assert "accept_dangers" not in done.stderr
+
+
 def test_a_danger_that_is_meant_is_set_and_told(shared, device, tmp_path):
     done = shared.ctl("policy", "set", name_of(device, "wide"), write(tmp_path, {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}),
                       "--accept-dangers")
