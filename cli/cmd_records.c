@@ -181,6 +181,10 @@ static const struct option_spec standing_options[] = {
 	{NULL, NULL, NULL},
 };
 
+#define RECORDS_SERVICE                                                                                      \
+	"\n\nThe attestation service is asked. Where MOORING_ATTESTATION_ENDPOINT, _CA and _KEY are set\n"   \
+	"they go before MOORING_ENDPOINT, _CA and _KEY, which are the gateway's then."
+
 const struct command record_commands[] = {
 	{
 		.name = "records import",
@@ -189,20 +193,21 @@ const struct command record_commands[] = {
 		.help = "Sends the file in numbered batches of at most 256 KiB, each durable before the\n"
 			"next goes out; a million records take no more memory than ten. An import that\n"
 			"was interrupted is finished by the same command: what is there already is\n"
-			"recognised. A record that differs from the one stored is refused.",
+			"recognised. A record that differs from the one stored is refused." RECORDS_SERVICE,
 		.examples = "  mooringctl records import factory/records.ndjson\n"
 			    "  mooringctl --json records import march.ndjson --import-id line-2-march\n",
 		.options = import_options,
 		.words_min = 1,
 		.words_max = 1,
 		.run = records_import,
+		.records = true,
 	},
 	{
 		.name = "records show",
 		.arguments = "[--device HEX | --batch NAME] [--after HEX] [--limit N]",
 		.summary = "one device record, or a page of them",
 		.help = "Shows what the attestation service knows of a device: key, batch, model, and\n"
-			"whether it vouches for it.",
+			"whether it vouches for it." RECORDS_SERVICE,
 		.examples =
 			"  mooringctl records show --device 01078c18f110f432ff780cd8dae58069a2a0d82277cbc66450c8581dd47d96a22e\n"
 			"  mooringctl records show --batch B2 --limit 500\n",
@@ -210,31 +215,34 @@ const struct command record_commands[] = {
 		.words_min = 0,
 		.words_max = 0,
 		.run = records_show,
+		.records = true,
 	},
 	{
 		.name = "records suspend",
 		.arguments = "(--device HEX | --batch NAME) [--reason TEXT]",
 		.summary = "stop vouching for a device, or a whole batch",
 		.help = "New enrolments are refused at once. Gateways are told within seconds and make\n"
-			"the certificates already issued inactive; `records resume` undoes it.",
+			"the certificates already issued inactive; `records resume` undoes it." RECORDS_SERVICE,
 		.examples = "  mooringctl records suspend --batch B2 --reason key-leak-suspected\n"
 			    "  mooringctl records suspend --device 01078c18… --reason stolen\n",
 		.options = standing_options,
 		.words_min = 0,
 		.words_max = 0,
 		.run = records_suspend,
+		.records = true,
 	},
 	{
 		.name = "records resume",
 		.arguments = "(--device HEX | --batch NAME) [--reason TEXT]",
 		.summary = "vouch for a device or batch again",
 		.help = "Undoes `records suspend`. A device that the gateway's own operator suspended\n"
-			"or revoked stays so.",
+			"or revoked stays so." RECORDS_SERVICE,
 		.examples = "  mooringctl records resume --batch B2 --reason checked\n",
 		.options = standing_options,
 		.words_min = 0,
 		.words_max = 0,
 		.run = records_resume,
+		.records = true,
 	},
 	{0},
 };

@@ -43,9 +43,13 @@ static const struct option_spec globals[] = {
 };
 
 static const struct help_section sections[] = {
-	{"Environment", "  MOORING_ENDPOINT, MOORING_CA, MOORING_KEY\n"
-			"                          what --endpoint, --ca and --key say goes first\n"
-			"  NO_COLOR                no colours on a terminal either"},
+	{"Environment",
+	 "  MOORING_ENDPOINT, MOORING_CA, MOORING_KEY\n"
+	 "                          what --endpoint, --ca and --key say goes first\n"
+	 "  MOORING_ATTESTATION_ENDPOINT, MOORING_ATTESTATION_CA, MOORING_ATTESTATION_KEY\n"
+	 "                          of the attestation service: for `records` they go before the\n"
+	 "                          three above; `recall --batch` needs them or its own options\n"
+	 "  NO_COLOR                no colours on a terminal either"},
 	{"Files",
 	 "  KEYFILE                 {\"access_key_id\", \"secret_access_key\", \"region\"}, mode 0600: made by\n"
 	 "                          `mooringctl admin init`. The gateway and the attestation service each have\n"
@@ -61,17 +65,25 @@ static const struct help_section sections[] = {
 	{NULL, NULL},
 };
 
-static const char *from_environment(const char *value, const char *name)
+static const char *or_environment(const char *value, const char *name)
 {
 	const char *env = value ? NULL : getenv(name);
 	return env && env[0] ? env : value;
 }
 
-static void set_up(struct ctl *c, const char *const *values)
+static void set_up(struct ctl *c, const struct command *command, const char *const *values)
 {
-	c->endpoint = from_environment(values[CTL_ENDPOINT], "MOORING_ENDPOINT");
-	c->ca = from_environment(values[CTL_CA], "MOORING_CA");
-	c->key = from_environment(values[CTL_KEY], "MOORING_KEY");
+	c->endpoint = values[CTL_ENDPOINT];
+	c->ca = values[CTL_CA];
+	c->key = values[CTL_KEY];
+	if (command->records) {
+		c->endpoint = or_environment(c->endpoint, "MOORING_ATTESTATION_ENDPOINT");
+		c->ca = or_environment(c->ca, "MOORING_ATTESTATION_CA");
+		c->key = or_environment(c->key, "MOORING_ATTESTATION_KEY");
+	}
+	c->endpoint = or_environment(c->endpoint, "MOORING_ENDPOINT");
+	c->ca = or_environment(c->ca, "MOORING_CA");
+	c->key = or_environment(c->key, "MOORING_KEY");
 }
 
 const struct program the_program = {

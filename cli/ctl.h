@@ -11,11 +11,11 @@
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NOT_YET_EFFECTIVE = 3 };
 
 struct ctl {
-	const char *endpoint;	     /* --endpoint, MOORING_ENDPOINT; NULL where neither is given */
-	const char *ca;		     /* --ca, MOORING_CA */
-	const char *key;	     /* --key, MOORING_KEY */
-	bool json;		     /* raw JSON instead of text for people */
-	bool colour;		     /* standard output is a terminal, and NO_COLOR is not set */
+	const char *endpoint; /* --endpoint, MOORING_ENDPOINT (struct command: records); NULL: not given */
+	const char *ca;	      /* --ca, MOORING_CA */
+	const char *key;      /* --key, MOORING_KEY */
+	bool json;	      /* raw JSON instead of text for people */
+	bool colour;	      /* standard output is a terminal, and NO_COLOR is not set */
 	struct admin_client *client; /* made by the first call */
 };
 
@@ -29,7 +29,8 @@ struct command {
 	size_t words_min, words_max;
 	int (*run)(struct ctl *c, const struct arguments *a);
 	const char *exits; /* exit codes; NULL: 0, 1 and 2 as everywhere */
-	bool offline;	   /* it asks no service: --endpoint, --ca and --key are nothing to it */
+	bool records; /* it asks the attestation service: MOORING_ATTESTATION_… go before MOORING_… */
+	bool offline; /* it asks no service: --endpoint, --ca and --key are nothing to it */
 	const char *files; /* lines about what it reads or writes besides its arguments; NULL: nothing */
 };
 

@@ -58,7 +58,7 @@ static int run(const struct command *command, char *const *rest, const char **va
 				 command->arguments[0] ? " " : "", command->arguments);
 	struct ctl c = {.json = is_given("json", values), .colour = text_wants_colour()};
 	if (the_program.set_up)
-		the_program.set_up(&c, values);
+		the_program.set_up(&c, command, values);
 	int code = command->run(&c, &a);
 	admin_client_free(c.client);
 	return code;

@@ -27,8 +27,9 @@ struct program {
 	const struct option_spec *globals; /* options of every command, `help` and `version` among them */
 	const char *globals_hint; /* those to name in an online command's help: "--endpoint, …"; "": none */
 	const struct help_section *sections;
-	/* Puts what the globals say, in their order, and the environment into `c`; NULL: they say nothing more. */
-	void (*set_up)(struct ctl *c, const char *const *values);
+	/* Puts what the globals say, in their order, and the environment into `c`, for this command; NULL: they say nothing
+	 * more. */
+	void (*set_up)(struct ctl *c, const struct command *command, const char *const *values);
 };
 
 enum { PROGRAM_GLOBALS_MAX = 8 };

@@ -209,18 +209,23 @@ class Stack:
             raise StackError(f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
 
-    def ctl(self, *arguments, check=True, attestation=False):
-        """mooringctl with the admin's key, towards the gateway or the attestation service."""
-        environment = {
-            **os.environ,
-            "MOORING_ENDPOINT": self.attestation if attestation else self.admin,
-            "MOORING_CA": str(self.pki / ("attestation-ca.pem" if attestation else "root.pem")),
-            "MOORING_KEY": str(self.pki / ("vendor-admin.json" if attestation else "admin.json")),
+    def services(self):
+        """What mooringctl has to know of the gateway and of the attestation service, by the environment."""
+        return {
+            "MOORING_ENDPOINT": self.admin,
+            "MOORING_CA": str(self.pki / "root.pem"),
+            "MOORING_KEY": str(self.pki / "admin.json"),
+            "MOORING_ATTESTATION_ENDPOINT": self.attestation,
+            "MOORING_ATTESTATION_CA": str(self.pki / "attestation-ca.pem"),
+            "MOORING_ATTESTATION_KEY": str(self.pki / "vendor-admin.json"),
         }
-        return self.run(self.program("mooringctl"), *arguments, check=check, env=environment)
 
-    def ctl_json(self, *arguments, attestation=False):
-        return json.loads(self.ctl("--json", *arguments, attestation=attestation).stdout)
+    def ctl(self, *arguments, check=True):
+        """mooringctl with the admins' keys."""
+        return self.run(self.program("mooringctl"), *arguments, check=check, env={**os.environ, **self.services()})
+
+    def ctl_json(self, *arguments):
+        return json.loads(self.ctl("--json", *arguments).stdout)
 
     def show(self, thing):
         """A device as the gateway knows it, its certificates among its members."""
@@ -283,12 +288,7 @@ class Stack:
     def write_env(self):
         """What a shell needs to talk to all of it, to be read with `.`; the file."""
         values = {
-            "MOORING_ENDPOINT": self.admin,
-            "MOORING_CA": self.pki / "root.pem",
-            "MOORING_KEY": self.pki / "admin.json",
-            "MOORING_ATTESTATION_ENDPOINT": self.attestation,
-            "MOORING_ATTESTATION_CA": self.pki / "attestation-ca.pem",
-            "MOORING_ATTESTATION_KEY": self.pki / "vendor-admin.json",
+            **self.services(),
             "MOORING_ORIGIN": self.origin,
             "MOORING_CONFIG": self.folder / "config",
         }

@@ -140,7 +140,7 @@ def made_in_the_factory(stack, tell, supply, folders):
     stack.run(stack.program("mooring-factory"), "make", "--count", 1, "--dir", stack.folder / "factory/EMU",
               "--batch", "EMU", "--rot-key", published)
     folders["emulator"] = stack.folder / "factory/EMU/1"
-    done = stack.ctl("records", "suspend", "--batch", "B2", "--reason", "key-leak-suspected", attestation=True)
+    done = stack.ctl("records", "suspend", "--batch", "B2", "--reason", "key-leak-suspected")
     tell.line(done.returncode == 0, "a chip of batch B2 is suspended at the attestation service")
     folders["clone"] = stack.folder / "factory/CLONE"
 

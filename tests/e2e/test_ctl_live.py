@@ -290,17 +290,17 @@ def test_records_are_imported_again_without_change_and_shown(shared, tmp_path):
     devices = [Attester() for _ in range(3)]
     records = tmp_path / "records.ndjson"
     records.write_text("".join(json.dumps(d.record()) + "\n" for d in devices))
-    first = shared.ctl_json("records", "import", records, attestation=True)
-    again = shared.ctl("records", "import", records, attestation=True)
+    first = shared.ctl_json("records", "import", records)
+    again = shared.ctl("records", "import", records)
     assert (first["records"], first["inserted"]) == (3, 3)
     assert again.returncode == 0 and "3 records in 1 batch, 0 new, 3 there already\n" in again.stdout
-    other = shared.ctl_json("records", "import", records, "--import-id", f"again-{os.urandom(3).hex()}", attestation=True)
+    other = shared.ctl_json("records", "import", records, "--import-id", f"again-{os.urandom(3).hex()}")
     assert (other["inserted"], other["unchanged"]) == (0, 3)
     instance = devices[0].instance.hex()
-    shown = shared.ctl("records", "show", "--device", instance, attestation=True).stdout
+    shown = shared.ctl("records", "show", "--device", instance).stdout
     assert shown.startswith(f"record {instance}, active\n")
-    shared.ctl("records", "suspend", "--device", instance, "--reason", "stolen", attestation=True)
-    shown = shared.ctl("records", "show", "--device", instance, attestation=True).stdout
+    shared.ctl("records", "suspend", "--device", instance, "--reason", "stolen")
+    shown = shared.ctl("records", "show", "--device", instance).stdout
     assert f"record {instance}, suspended" in shown and "stolen" in shown
 
 

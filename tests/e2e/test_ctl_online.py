@@ -449,6 +449,26 @@ def test_records_are_suspended_and_resumed_by_device_and_batch(service, verb, st
     assert service.ctl("records", verb).returncode == 2
 
 
+def test_records_are_asked_for_where_the_attestation_service_is(service, tmp_path):
+    service.answers["GET /v1/records?limit=50"] = {"records": []}
+    service.answers["GET /v1/admin/devices?limit=50"] = {"devices": []}
+    here = service.environment()
+    attestation = {name.replace("MOORING", "MOORING_ATTESTATION"): value for name, value in here.items() if name.startswith("MOORING_")}
+    elsewhere = {"MOORING_ENDPOINT": "https://localhost:1", "MOORING_CA": str(tmp_path / "no"), "MOORING_KEY": str(tmp_path / "no")}
+
+    def done(*arguments, **environment):
+        return subprocess.run([CTL, *arguments], env={**here, **environment}, capture_output=True, text=True, timeout=30).returncode
+
+    assert done("records", "show", **elsewhere, **attestation) == 0
+    assert done("devices", **elsewhere, **attestation) != 0  # theirs is the gateway
+    wrong = {name.replace("MOORING", "MOORING_ATTESTATION"): value for name, value in elsewhere.items()}
+    assert done("records", "show", **wrong) != 0 and done("devices", **wrong) == 0
+    options = [word for name in ("endpoint", "ca", "key") for word in (f"--{name}", here[f"MOORING_{name.upper()}"])]
+    assert done("records", "show", *options, **wrong) == 0  # an option goes before both
+    assert "MOORING_ATTESTATION_ENDPOINT" in service.ctl("--help").stdout and "MOORING_ATTESTATION" in service.ctl(
+        "records", "suspend", "--help").stdout
+
+
 def test_records_are_shown(service):
     record = {"instance_id": INSTANCE, "public_key": "MFk=", "batch": "B1", "model": "thermo-1", "state": "suspended",
               "created": 1795347173, "changed": 1795347180, "reason": "stolen"}

@@ -136,7 +136,7 @@ def test_what_only_the_records_know_looks_the_same_outside(shared, client):
     """Unknown, wrong key, suspended: one public code; the operator is told which."""
     unknown = Attester()
     known, suspended = published(shared, 2)
-    shared.ctl("records", "suspend", "--device", suspended.instance.hex(), "--reason", "test", attestation=True)
+    shared.ctl("records", "suspend", "--device", suspended.instance.hex(), "--reason", "test")
     forged = client.request(known, signer=unknown.rot)
     problems = [
         refused(shared, client.enrol(unknown), 403, "attestation-refused", "device-unknown"),
@@ -147,9 +147,9 @@ def test_what_only_the_records_know_looks_the_same_outside(shared, client):
 
 
 def test_suspended_and_resumed_at_the_attestation_service(shared, client, device):
-    shared.ctl("records", "suspend", "--device", device.instance.hex(), "--reason", "test", attestation=True)
+    shared.ctl("records", "suspend", "--device", device.instance.hex(), "--reason", "test")
     refused(shared, client.enrol(device), 403, "attestation-refused", "device-suspended")
-    shared.ctl("records", "resume", "--device", device.instance.hex(), "--reason", "test", attestation=True)
+    shared.ctl("records", "resume", "--device", device.instance.hex(), "--reason", "test")
     assert client.enrol(device)[0] == 201
 
 

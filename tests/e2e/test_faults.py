@@ -198,10 +198,10 @@ def test_a_full_disk_under_the_records(services):
     known = published(services)[0]
     database = services.folder / "attestd/state/attestd.db"
     with Failing(services.daemons["attestd"], "pwrite64,fallocate", "ENOSPC", database, f"{database}-wal"):
-        done = services.ctl("records", "suspend", "--device", known.instance.hex(), "--reason", "test", attestation=True, check=False)
+        done = services.ctl("records", "suspend", "--device", known.instance.hex(), "--reason", "test", check=False)
         assert done.returncode == 1 and "disk is full" in done.stderr
         assert client.enrol(known)[0] == 201
-    services.ctl("records", "suspend", "--device", known.instance.hex(), "--reason", "test", attestation=True)
+    services.ctl("records", "suspend", "--device", known.instance.hex(), "--reason", "test")
 
 
 # -- stopping ------------------------------------------------------------------------------------------------------------
@@ -256,11 +256,11 @@ def test_a_withdrawn_result_reaches_a_live_session_and_comes_back(shared):
     thing = device.wait_for("enrolled")["thing"]
     device.wait_for("puback")
     instance = shared.show(thing)["instance_id"]
-    shared.ctl("records", "suspend", "--device", instance, "--reason", "key-leak", attestation=True)
+    shared.ctl("records", "suspend", "--device", instance, "--reason", "key-leak")
     device.wait_for("cut-off")
     shown = shared.show(thing)
     assert (shown["state"], [c["state"] for c in shown["certificates"]]) == ("suspended", ["inactive"])
-    shared.ctl("records", "resume", "--device", instance, "--reason", "cleared", attestation=True)
+    shared.ctl("records", "resume", "--device", instance, "--reason", "cleared")
     device.wait_for("connected")
     shown = shared.show(thing)
     assert (shown["state"], [c["state"] for c in shown["certificates"]]) == ("active", ["active"])
@@ -273,7 +273,7 @@ def test_an_older_copy_of_the_records_is_noticed_and_lifts_nothing(services):
     things = [client.enrol(device)[2]["thing"] for device in devices]
 
     def tell(verb, n):
-        services.ctl("records", verb, "--device", devices[n].instance.hex(), "--reason", "test", attestation=True)
+        services.ctl("records", verb, "--device", devices[n].instance.hex(), "--reason", "test")
 
     def states(expected):
         wait_until(lambda: [services.show(thing)["state"] for thing in things] == expected, expected, 40)

@@ -16,10 +16,7 @@ from test_ctl_live import new_key
 
 
 def environment(stack):
-    return {**os.environ, "MOORING_ENDPOINT": stack.admin, "MOORING_CA": str(stack.pki / "root.pem"),
-            "MOORING_KEY": str(stack.pki / "admin.json"), "MOORING_ATTESTATION_ENDPOINT": stack.attestation,
-            "MOORING_ATTESTATION_CA": str(stack.pki / "attestation-ca.pem"),
-            "MOORING_ATTESTATION_KEY": str(stack.pki / "vendor-admin.json")}
+    return {**os.environ, **stack.services()}
 
 
 def ctl(stack, *arguments, **options):
