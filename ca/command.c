@@ -23,6 +23,6 @@ int command_wrong_option(char *const *argv, const struct option *table)
 
 int command_failed(const struct fault *f)
 {
-	fprintf(stderr, "mooring-ca: %s (%s)\n", f->text, reason_code(f->reason));
+	fprintf(stderr, "mooring-ca: %s: %s\n", reason_code(f->reason), f->text);
 	return EXIT_FAILURE;
 }

@@ -5,6 +5,7 @@
 #include "common/file.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <openssl/err.h>
@@ -94,7 +95,10 @@ static outcome add_folder(struct status *s, const char *dir, struct fault *f)
 	struct dirent **entries = NULL;
 	char path[PATH_MAX];
 	int n = scandir(dir, &entries, is_pem, alphasort);
-	outcome o = n > 0 ? DONE : refuse(f, REASON_IO, "%s holds no .pem file", dir);
+	outcome o = n > 0   ? DONE
+		    : n < 0 ? file_fault(f, errno, "open", dir)
+			    : refuse(f, REASON_NOT_FOUND,
+				     "%s holds no .pem file: it is what `mooring-ca init` makes", dir);
 	for (int i = 0; i < n; i++) {
 		if (o.ok)
 			o = folder_path(dir, entries[i]->d_name, path, f);

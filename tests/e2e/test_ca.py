@@ -175,10 +175,12 @@ def test_status_warns_of_what_expires_soon(ca, tmp_path):
     (["issue-ca", "--dir", "{ca}", "--out", "{tmp}/x"], 2, "needs"),
     (["status"], 2, "--dir"),
     (["status", "--cert", "{ca}/salt"], 1, "no certificate"),
+    (["status", "--dir", "{tmp}/nodir"], 1, "mooring-ca: io: open {tmp}/nodir: No such file or directory"),
+    (["status", "--dir", "{tmp}"], 1, "mooring-ca: not-found: {tmp} holds no .pem file"),
 ])
 def test_refusals_say_what_to_do(ca, tmp_path, arguments, code, says):
     done = run(*[a.format(ca=ca, tmp=tmp_path) for a in arguments])
-    assert done.returncode == code and says in done.stderr, done.stderr
+    assert done.returncode == code and says.format(tmp=tmp_path) in done.stderr, done.stderr
     assert not any(tmp_path.iterdir())
 
 
