@@ -36,6 +36,37 @@ static void print_sessions(const struct ctl *c, const json_t *answer)
 	api_print_more(answer);
 }
 
+static bool is_service(const json_t *answer, const char *name)
+{
+	json_t *service;
+	size_t i;
+	json_array_foreach((json_t *)(uintptr_t)api_array(answer, "services"), i, service)
+		if (!strcmp(api_text(service, "name"), name))
+			return true;
+	return false;
+}
+
+/* Nobody is connected under this name: a name that nobody has is not to read as one that is cut off. EXIT_DONE where
+ * a thing or a service has it. */
+static int check_name(struct ctl *c, const char *name)
+{
+	json_t *answer = NULL;
+	char *things = api_target("/v1/admin/things/", name, "");
+	int code = api_call(c, "GET", "/v1/admin/services", NULL, &answer);
+	bool known = code == EXIT_DONE && is_service(answer, name);
+	json_decref(answer);
+	answer = NULL;
+	if (code == EXIT_DONE && !known) {
+		code = api_call(c, "GET", things, NULL, &answer);
+		if (code != EXIT_DONE)
+			fputs("mooringctl: nor is it a service: mooringctl service list shows them\n",
+			      stderr);
+	}
+	json_decref(answer);
+	free(things);
+	return code;
+}
+
 static int sessions(struct ctl *c, const struct arguments *a)
 {
 	struct buf target = {0};
@@ -53,6 +84,12 @@ static int sessions(struct ctl *c, const struct arguments *a)
 	free(text);
 	if (code != EXIT_DONE)
 		return code;
+	if (argument(a, "thing") && !json_array_size(json_object_get(answer, "sessions")))
+		code = check_name(c, argument(a, "thing"));
+	if (code != EXIT_DONE) {
+		json_decref(answer);
+		return code;
+	}
 	json_t *brokers = json_object_get(answer, "brokers");
 	bool complete = fleet_all_answered(brokers, argument(a, "broker"));
 	if (c->json)
@@ -79,7 +116,8 @@ const struct command session_commands[] = {
 		.help = "Each broker is asked when this is asked, and waited for up to 2 s; nothing is kept\n"
 			"of the answers. By broker, and of a broker in the order in which they connected.\n"
 			"CONNECTED SINCE is by the broker's clock. With --json also how many sessions each\n"
-			"broker has in all, whatever was asked for.",
+			"broker has in all, whatever was asked for. A --thing that is neither a thing nor a\n"
+			"service is refused.",
 		.examples = "  mooringctl sessions\n"
 			    "  mooringctl sessions --thing ajv7zq2kmeuxo4wd6tgc5hyb\n"
 			    "  mooringctl --json sessions --limit 1 | jq '.brokers[] | {name, sessions}'\n",

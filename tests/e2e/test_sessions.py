@@ -71,6 +71,18 @@ def test_pages_follow_each_other(shared, tmp_path):
         client.close()
 
 
+def test_a_name_that_nobody_has_is_refused_and_not_said_to_be_cut_off(shared, devices, tmp_path):
+    reader = service(shared, tmp_path, allow("Connect", "client/*"))
+    for known in (devices[0].name, reader.name):
+        done = shared.ctl("sessions", "--thing", known)
+        assert (done.stdout, done.stderr) == ("no sessions\n", "")
+    for mode in ((), ("--json",)):
+        done = shared.ctl(*mode, "sessions", "--thing", "nosuch", check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("mooringctl: not-found: there is no thing of this name; mooringctl devices lists them (")
+        assert done.stderr.endswith("mooringctl: nor is it a service: mooringctl service list shows them\n")
+
+
 def test_a_broker_that_is_unknown_is_not_said_to_have_no_sessions(shared):
     done = shared.ctl("sessions", "--broker", "nobody", check=False)
     assert (done.returncode, done.stdout) == (1, "")
