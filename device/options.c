@@ -56,7 +56,8 @@ static const char HELP[] =
 	"puback,\n"
 	"  renewing, renewed, retry, refused, unreachable, cut-off, message, request-written. Warnings and "
 	"errors\n"
-	"  are JSON lines on standard error.\n"
+	"  are JSON lines on standard error. A puback's reason is MQTT 5's (3.4.2.1): 0 taken, 16 taken, but\n"
+	"  nobody subscribes to it, 135 not allowed.\n"
 	"\n"
 	"Exit code\n"
 	"  0 done, or told to stop (SIGTERM, Ctrl-C); 1 failed; 2 wrong usage; 4 refused for good: the "
@@ -160,8 +161,11 @@ static bool take_address(const char *text, char *host, size_t room, int *port)
 static bool take_origin(const char *text, struct options *out)
 {
 	struct fault f;
-	if (!binding_check_origin(text, &f).ok)
-		return wrong(f.text, NULL);
+	char said[sizeof f.text + 128];
+	if (!binding_check_origin(text, &f).ok) {
+		snprintf(said, sizeof said, "--gateway %.100s: %s", text, f.text);
+		return wrong(said, NULL);
+	}
 	out->origin = text;
 	return true;
 }

@@ -44,6 +44,11 @@ static outcome lock_folder(const char *folder, int *out, struct fault *f)
 {
 	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
 	*out = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*out < 0 && errno == ENOENT)
+		return refuse(
+			f, REASON_IO,
+			"open %s: %s: --dir is the folder of a device, as `mooring-factory make` makes it",
+			folder, strerror(errno));
 	if (*out < 0)
 		return file_fault(f, errno, "open", folder);
 	for (int i = 0; i < LOCK_TRIES; i++) {

@@ -291,6 +291,7 @@ def test_device_without_a_clock_takes_the_gateways(bench, tmp_path):
     ("mooring-device run --gatway x", "there is no option --gatway: did you mean --gateway?"),
     ("mooring-device run --dir", "--dir needs a value"),
     ("mooring-device run --lifetime soon", "not a whole number from 60 to 31622400: soon"),
+    ("mooring-device run --gateway http://a", "--gateway http://a: the origin does not start with https://, in lower case"),
     ("mooring-device run --evidence x", "neither psa-token nor cose-csr: x"),
     ("mooring-device request --dir d --gateway https://a --ca c --out o --new-key", "--mqtt and --new-key are for run"),
 ])
@@ -303,10 +304,11 @@ def test_wrong_use_is_exit_code_2_and_says_what_was_meant(line, said):
 
 def test_help_teaches_and_wrong_use_is_told(bench):
     shown = subprocess.run([BUILD / "mooring-device", "--help"], capture_output=True, text=True, check=True).stdout
-    assert "--dir" in shown
+    assert "--dir" in shown and "16 taken, but\n  nobody subscribes" in shown
     for section in ("Exit code", "Files", "Examples"):
         assert f"\n{section}\n  " in shown
     nobody = subprocess.run([BUILD / "mooring-device", "run", "--dir", bench.folder / "nowhere", "--gateway",
                              f"https://127.0.0.1:{free_port()}", "--ca", bench.gateway.root],
                             capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    assert nobody.returncode == 1 and "nowhere/secure" in nobody.stderr
+    assert nobody.returncode == 1 and "nowhere/secure: No such file" in nobody.stderr
+    assert "mooring-factory make" in nobody.stderr
