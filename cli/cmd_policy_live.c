@@ -44,21 +44,34 @@ int policy_list(struct ctl *c, const struct arguments *a)
 	return api_show(c, buf_take_str(&target), print_policies);
 }
 
-/* As a person would write it; as it is where it is no JSON, which the gateway has none of. */
-static void print_document(const char *document)
+/* As a person would write it; as it is where it is no JSON, which the gateway has none of. Caller frees. */
+static char *indented(const json_t *policy)
 {
-	json_t *parsed = json_loads(document, 0, NULL);
-	char *text = parsed ? json_dumps(parsed, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
-	const char *shown = text ? text : document;
-	for (size_t n; *shown; shown += n + (shown[n] == '\n')) {
-		char line[512];
-		n = strcspn(shown, "\n");
-		snprintf(line, sizeof line, "%.*s", (int)n, shown);
+	json_t *parsed = json_loads(api_text(policy, "document"), 0, NULL);
+	char *text = parsed ? json_dumps(parsed, JSON_INDENT(2) | JSON_PRESERVE_ORDER)
+			    : strdup(api_text(policy, "document"));
+	json_decref(parsed);
+	return text;
+}
+
+/* For a terminal: what cannot be printed is escaped. */
+static void print_document(const json_t *policy)
+{
+	char *text = indented(policy), *rest = text, *line;
+	while (rest && (line = strsep(&rest, "\n"))) {
 		text_print(line);
 		putchar('\n');
 	}
 	free(text);
-	json_decref(parsed);
+}
+
+/* For a file: every byte of it. */
+static void print_document_alone(const struct ctl *c, json_t *answer)
+{
+	char *text = indented(json_object_get(answer, "policy"));
+	(void)c;
+	puts(text ? text : "");
+	free(text);
 }
 
 static void print_policy(const struct ctl *c, json_t *answer)
@@ -68,7 +81,7 @@ static void print_policy(const struct ctl *c, json_t *answer)
 	size_t i;
 	text_print_colour(c->colour, BOLD, api_text(p, "name"));
 	puts(api_flag(p, "edited") ? ", edited: `policy reset` puts back what it came with" : "");
-	print_document(api_text(p, "document"));
+	print_document(p);
 	if (api_number(p, "things"))
 		printf("\nattached to %" PRId64 "\n", api_number(p, "things"));
 	json_array_foreach(json_object_get(answer, "things"), i, thing) {
@@ -80,7 +93,8 @@ static void print_policy(const struct ctl *c, json_t *answer)
 
 int policy_show(struct ctl *c, const struct arguments *a)
 {
-	return api_show(c, api_target("/v1/admin/policies/", a->words[0], ""), print_policy);
+	return api_show(c, api_target("/v1/admin/policies/", a->words[0], ""),
+			argument_flag(a, "document") ? print_document_alone : print_policy);
 }
 
 /* ---- changing ---- */

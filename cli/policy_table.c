@@ -14,6 +14,11 @@ static const struct option_spec explain_options[] = {
 	{NULL, NULL, NULL},
 };
 
+static const struct option_spec show_options[] = {
+	{"document", NULL, "the document alone: for a file, to lint it, change it and set it again"},
+	{NULL, NULL, NULL},
+};
+
 static const struct option_spec list_options[] = {
 	{"after", "NAME", "go on after this one, as the end of a page says"},
 	{"limit", "N", "at most so many, 1 to 500 (50)"},
@@ -102,11 +107,14 @@ const struct command policy_commands[] = {
 	},
 	{
 		.name = "policy show",
-		.arguments = "NAME",
+		.arguments = "NAME [--document]",
 		.summary = "one policy: its document, and whom it is attached to",
-		.help = "With --json the document is the text that is in force.",
+		.help = "The document stands between a heading and the things that the policy is attached to.\n"
+			"With --document it stands alone, as `policy lint`, `policy test` and `policy set` read it.\n"
+			"With --json it is the text that is in force, in .policy.document.",
 		.examples = "  mooringctl policy show default\n"
-			    "  mooringctl --json policy show service/reader | jq -r .policy.document\n",
+			    "  mooringctl policy show default --document > policy.json\n",
+		.options = show_options,
 		.words_min = 1,
 		.words_max = 1,
 		.run = policy_show,

@@ -1,5 +1,6 @@
 """Policies and things, as an admin changes them: recorded, in force at live sessions at once, kept over restarts."""
 
+import json
 import socket
 
 import pytest
@@ -85,6 +86,19 @@ def test_a_services_policy_is_edited_and_reset(shared, tmp_path):
     shared.ctl("policy", "reset", name)
     assert is_done(live, "a/b") and live.publish("c/d") == DENIED
     assert shared.ctl_json("policy", "reset", name)["already"]
+
+
+def test_a_document_is_shown_alone_linted_changed_and_set_again(shared, device, tmp_path):
+    name, saved = name_of(device, "saved"), tmp_path / "saved.json"
+    file = write(tmp_path, *OWN[:2], allow("Publish", f"topic/{'x' * 900}"))
+    shared.ctl("policy", "set", name, file)
+    shared.ctl("policy", "attach", name, device.name)
+    saved.write_text(shared.ctl("policy", "show", name, "--document").stdout)
+    assert json.loads(saved.read_text()) == json.loads(file.read_text())
+    assert shared.ctl("policy", "lint", saved).returncode == 0
+    assert shared.ctl("policy", "set", name, saved).stdout.endswith("effective\n")
+    shown = shared.ctl("policy", "show", name).stdout
+    assert shown == f"{name}\n{saved.read_text()}\nattached to 1\n  {device.name}\n"
 
 
 def test_the_default_policy_that_an_admin_has_set_stays_over_restarts_until_it_is_reset(own, tmp_path):
