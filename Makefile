@@ -8,11 +8,14 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
 OPT := -O2 -g -D_FORTIFY_SOURCE=2
 SANFLAGS :=
+# What the broker asks with each message is compiled as one: the plugin and the policies.
+LTO := -flto=auto -ffat-lto-objects
 ifeq ($(SAN),1)
+LTO :=
 OPT := -O1 -g -fno-omit-frame-pointer
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
-CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(HARDEN) $(OPT) $(SANFLAGS) -I. $(CFLAGS)
+CFLAGS_ALL = -std=c17 -D_GNU_SOURCE $(WARN) $(HARDEN) $(OPT) $(AS_ONE) $(SANFLAGS) -I. $(CFLAGS)
 LDFLAGS_ALL = $(SANFLAGS) -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS := -lcrypto -lssl -ljansson -levent_core -levent_pthreads -lcurl -lsqlite3 -lcyaml -lseccomp -lpthread
 
@@ -55,9 +58,10 @@ endef
 LIBS_device := -lmosquitto
 $(foreach f,$(FOLDERS),$(foreach m,$(MAINS_$(f)),$(eval $(call program,$(f),$(m)))))
 
+$(call obj,$(SRC_plugin) $(wildcard common/policy/*.c)): AS_ONE := $(LTO)
 $(B)/mosquitto_mooring.so: $(call obj,$(SRC_plugin)) $(B)/libcommon.a
 	@echo "  LD $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -shared -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(OPT) $(LTO) -shared -o $@ $^ $(LIBS)
 
 # tests/unit/x_test.c links common/; tests/unit/FOLDER/x_test.c links FOLDER too.
 UNIT_SRC := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c)
