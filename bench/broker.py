@@ -2,8 +2,8 @@
 
 Every round starts all variants anew and puts a load to one after the other, in an order that moves on and in bursts as
 short as can be, with the broker on one processor and the clients on another; a ratio is the median of the ratios of
-neighbours, so that what changes on the machine meanwhile changes both sides of it. The broker's processor time and instructions are counted from /proc and by the
-kernel, of the broker's threads alone.
+neighbours, so that what changes on the machine meanwhile changes both sides of it. The broker's processor time and
+instructions are counted from /proc and by the kernel, of the broker's threads alone.
 """
 
 import contextlib

@@ -87,19 +87,13 @@ static int take_options(struct recall *r, const struct arguments *a)
 
 /* ---- which devices ---- */
 
-static const char *option_or_environment(const struct arguments *a, const char *option, const char *name)
-{
-	const char *value = argument(a, option), *environment = getenv(name);
-	return value ? value : environment && *environment ? environment : NULL;
-}
-
 /* The attestation service is another service, with a CA and a key of its own. */
 static int read_batch(struct recall *r, const struct arguments *a)
 {
 	struct ctl attestation = {
-		.endpoint = option_or_environment(a, "attestation-endpoint", "MOORING_ATTESTATION_ENDPOINT"),
-		.ca = option_or_environment(a, "attestation-ca", "MOORING_ATTESTATION_CA"),
-		.key = option_or_environment(a, "attestation-key", "MOORING_ATTESTATION_KEY"),
+		.endpoint = ctl_or_environment(argument(a, "attestation-endpoint"), "MOORING_ATTESTATION_ENDPOINT"),
+		.ca = ctl_or_environment(argument(a, "attestation-ca"), "MOORING_ATTESTATION_CA"),
+		.key = ctl_or_environment(argument(a, "attestation-key"), "MOORING_ATTESTATION_KEY"),
 	};
 	if (!attestation.endpoint || !attestation.ca || !attestation.key)
 		return ctl_usage("whose batch? The attestation service keeps the records: --attestation-endpoint URL, "

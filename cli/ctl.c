@@ -65,7 +65,7 @@ static const struct help_section sections[] = {
 	{NULL, NULL},
 };
 
-static const char *or_environment(const char *value, const char *name)
+const char *ctl_or_environment(const char *value, const char *name)
 {
 	const char *env = value ? NULL : getenv(name);
 	return env && env[0] ? env : value;
@@ -77,13 +77,13 @@ static void set_up(struct ctl *c, const struct command *command, const char *con
 	c->ca = values[CTL_CA];
 	c->key = values[CTL_KEY];
 	if (command->records) {
-		c->endpoint = or_environment(c->endpoint, "MOORING_ATTESTATION_ENDPOINT");
-		c->ca = or_environment(c->ca, "MOORING_ATTESTATION_CA");
-		c->key = or_environment(c->key, "MOORING_ATTESTATION_KEY");
+		c->endpoint = ctl_or_environment(c->endpoint, "MOORING_ATTESTATION_ENDPOINT");
+		c->ca = ctl_or_environment(c->ca, "MOORING_ATTESTATION_CA");
+		c->key = ctl_or_environment(c->key, "MOORING_ATTESTATION_KEY");
 	}
-	c->endpoint = or_environment(c->endpoint, "MOORING_ENDPOINT");
-	c->ca = or_environment(c->ca, "MOORING_CA");
-	c->key = or_environment(c->key, "MOORING_KEY");
+	c->endpoint = ctl_or_environment(c->endpoint, "MOORING_ENDPOINT");
+	c->ca = ctl_or_environment(c->ca, "MOORING_CA");
+	c->key = ctl_or_environment(c->key, "MOORING_KEY");
 }
 
 const struct program the_program = {

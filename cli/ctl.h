@@ -55,6 +55,9 @@ extern const struct command chain_commands[];
 extern const struct command csr_commands[];
 extern const struct command completion_commands[];
 
+/* An option's value; where it was not given, the variable's, unless that is empty. NULL: neither. */
+const char *ctl_or_environment(const char *value, const char *name);
+
 /* Says it on standard error with the reason code; returns EXIT_REFUSED. */
 int ctl_fail(const struct fault *f);
 /* What a command was given cannot be had: wrong usage where the sentence begins with an option's name, as a wrong

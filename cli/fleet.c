@@ -118,6 +118,15 @@ static int take_names(struct fleet *fleet, const json_t *devices, const char *me
 	return EXIT_DONE;
 }
 
+/* All pages; `none` is what is wrong where they hold nothing. */
+static int take_all(struct fleet *fleet, struct ctl *c, struct buf *target, api_take *take,
+		    const struct fault *none)
+{
+	int code = api_pages(c, target, take, fleet);
+	drop_repeated(fleet);
+	return code != EXIT_DONE || fleet->count ? code : ctl_fail(none);
+}
+
 static int take_records(void *fleet, json_t *page)
 {
 	return take_names(fleet, api_array(page, "records"), "instance_id");
@@ -126,19 +135,15 @@ static int take_records(void *fleet, json_t *page)
 int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *batch)
 {
 	struct buf target = {0};
+	struct fault none;
 	fleet->by_instance = true;
 	buf_str(&target, "/v1/records");
 	api_query(&target, "batch", batch);
-	int code = api_pages(attestation, &target, take_records, fleet);
-	drop_repeated(fleet);
-	if (code != EXIT_DONE || fleet->count)
-		return code;
-	struct fault f;
-	refuse(&f, REASON_NOT_FOUND,
+	refuse(&none, REASON_NOT_FOUND,
 	       "the attestation service has no record of batch \"%.40s\"; mooringctl records show lists its "
 	       "records with their batches",
 	       batch);
-	return ctl_fail(&f);
+	return take_all(fleet, attestation, &target, take_records, &none);
 }
 
 static int take_devices(void *fleet, json_t *page)
@@ -149,17 +154,13 @@ static int take_devices(void *fleet, json_t *page)
 int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_t since)
 {
 	struct buf target = {0};
+	struct fault none;
 	buf_printf(&target, "/v1/admin/lines/%s/devices?since=%" PRId64, line, since);
-	int code = api_pages(c, &target, take_devices, fleet);
-	drop_repeated(fleet);
-	if (code != EXIT_DONE || fleet->count)
-		return code;
-	struct fault f;
-	refuse(&f, REASON_NOT_FOUND,
+	refuse(&none, REASON_NOT_FOUND,
 	       "line %.8s worked on no device that was registered then or later; mooringctl "
 	       "line list shows the lines",
 	       line);
-	return ctl_fail(&f);
+	return take_all(fleet, c, &target, take_devices, &none);
 }
 
 json_t *fleet_list(const struct fleet *fleet, size_t from, size_t count)

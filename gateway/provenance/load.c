@@ -71,7 +71,7 @@ static void load_book(struct store *s, struct loading *l)
 		wait_for(l);
 	}
 	l->number = 0;
-	for (l->count = l->result.ok; l->result.ok && l->count;) {
+	for (l->count = 1; l->result.ok && l->count;) {
 		store_orders(s, &(struct store_order_query){.after = l->number}, on_orders, l);
 		wait_for(l);
 	}
