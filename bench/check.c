@@ -42,7 +42,7 @@ static const struct shape open_denies = {
 	"{\"Effect\":\"Allow\",\"Action\":\"iot:Publish\",\"Resource\":" ARN "topic/dt/" NAME "/*\"}",
 };
 static const struct shape untyped_denies = {
-	"{\"Effect\":\"Deny\",\"Action\":\"iot:Publish\",\"Resource\":" ARN "*/t%d/secret\"}",
+	"{\"Effect\":\"Deny\",\"Action\":\"iot:Publish\",\"Resource\":" ARN "*/admin%d/*\"}",
 	"{\"Effect\":\"Allow\",\"Action\":\"iot:Publish\",\"Resource\":" ARN "topic/dt/" NAME "/*\"}",
 };
 

@@ -12,7 +12,7 @@ struct part {
 	const struct policy_connection *connection;
 	struct policy_scope scope;
 	struct bytes values[KEYS_MAX];
-	size_t tokens, text; /* that its resources need, filled in */
+	size_t names, tokens, text; /* that its resources need, filled in */
 };
 
 /* Where the next of each kind goes: arrays first, texts behind them. */
@@ -43,8 +43,9 @@ static const char *keep_text(struct room *room, const char *s)
 }
 
 /* Nothing that is longer than every target can match. */
-static bool can_match(const struct part *part, const struct policy_arn *arn)
+static bool can_match(const struct part *part, size_t number)
 {
+	const struct policy_arn *arn = &part->policy->arns[number];
 	return policy_arn_is_here(arn, &part->scope) &&
 	       policy_glob_length(part->policy->texts, arn->name, part->values) <= LONGEST;
 }
@@ -54,12 +55,13 @@ static void part_set(struct part *part, const struct policy *p, const struct pol
 	part->policy = p;
 	part->connection = c;
 	part->scope = (struct policy_scope){p, part->values, c->region, c->account};
-	part->tokens = part->text = 0;
+	part->names = part->tokens = part->text = 0;
 	for (size_t i = 0; i < p->key_count; i++)
 		part->values[i] = policy_key_substitute(p, &p->keys[i], c);
 	for (size_t i = 0; i < p->arn_count; i++) {
-		if (!can_match(part, &p->arns[i]))
+		if (!can_match(part, i))
 			continue;
+		part->names++;
 		part->tokens += p->arns[i].name.count;
 		part->text += policy_glob_length(p->texts, p->arns[i].name, part->values);
 	}
@@ -74,7 +76,7 @@ static size_t arrays_size(const struct part *part)
 {
 	const struct policy *p = part->policy;
 	return array_size(part->tokens, sizeof(struct policy_token)) +
-	       array_size(p->arn_count, sizeof(struct policy_name)) +
+	       array_size(part->names, sizeof(struct policy_name)) +
 	       (p->waits ? p->key_count * sizeof(struct bytes) : 0);
 }
 
@@ -85,6 +87,13 @@ static size_t texts_size(const struct part *part)
 		n += part->values[i].n;
 	return n;
 }
+
+/* Where the next name goes, and its tokens and texts. */
+struct writing {
+	struct policy_name *name;
+	struct policy_token *tokens;
+	uint8_t *text;
+};
 
 static uint64_t pairs_of(struct policy_texts t, struct policy_glob g)
 {
@@ -97,35 +106,93 @@ static uint64_t pairs_of(struct policy_texts t, struct policy_glob g)
 	return set;
 }
 
-static struct policy_name fill_in(const struct part *part, const struct policy_arn *arn,
-				  struct policy_texts base, struct policy_token **tokens, uint8_t **text)
+/* A '?' before it might take a byte of a tail that begins inside a character. */
+static bool is_tail(struct policy_texts t, const struct policy_token *token)
 {
-	struct policy_name name = {.head = base.text, .resource = RESOURCES};
-	if (!can_match(part, arn))
-		return name;
-	name.rest = policy_glob_fill_in(part->policy->texts, arn->name, part->values, base, tokens, text);
-	name.resource = arn->resource;
-	name.reserved = arn->reserved;
-	const struct policy_token *first = base.tokens + name.rest.first;
-	if (name.rest.count && first->kind == TOKEN_TEXT) {
-		name.head = base.text + first->at;
-		name.head_n = first->n;
-		name.rest.first++;
-		name.rest.count--;
+	return token->kind == TOKEN_TEXT && token->n && (t.text[token->at] & 0xc0) != 0x80;
+}
+
+static void split(struct policy_name *name, struct policy_glob all, struct policy_texts t)
+{
+	const struct policy_token *first = t.tokens + all.first;
+	name->middle = all;
+	if (all.count && first->kind == TOKEN_TEXT) {
+		name->head = first->at;
+		name->head_n = first->n;
+		name->middle.first++;
+		name->middle.count--;
 	}
-	name.pairs = pairs_of(base, name.rest);
+	const struct policy_token *last = first + (all.count ? all.count - 1 : 0);
+	if (name->middle.count && is_tail(t, last)) {
+		name->tail = last->at;
+		name->tail_n = last->n;
+		name->middle.count--;
+	}
+	name->open = name->middle.count == 1 && t.tokens[name->middle.first].kind == TOKEN_ANY;
+	name->pairs = pairs_of(t, name->middle);
+}
+
+static uint8_t actions_on(enum policy_resource resource)
+{
+	unsigned actions = 0;
+	for (enum policy_action a = POLICY_CONNECT; a < POLICY_ACTIONS; a++)
+		if (resource == RESOURCE_ANY || resource == policy_actions[a].resource)
+			actions |= 1u << a;
+	return (uint8_t)actions;
+}
+
+static struct policy_name fill_in(const struct part *part, const struct policy_bound *b, size_t statement,
+				  size_t number, struct writing *w)
+{
+	const struct policy_arn *arn = &part->policy->arns[number];
+	const struct policy_statement *s = &part->policy->statements[statement];
+	bool alive = b->alive >> statement & 1;
+	struct policy_name name = {.arn = (uint16_t)number,
+				   .statement = (uint8_t)statement,
+				   .actions = alive ? s->actions & actions_on(arn->resource) : 0,
+				   .resource = arn->resource,
+				   .reserved = arn->reserved};
+	struct policy_glob all = policy_glob_fill_in(part->policy->texts, arn->name, part->values, b->texts,
+						     &w->tokens, &w->text);
+	split(&name, all, b->texts);
 	return name;
+}
+
+static enum policy_part part_of(const struct policy_statement *s)
+{
+	if (s->not_resource)
+		return PART_NOT_RESOURCES;
+	return s->deny ? PART_DENIES : PART_ALLOWS;
+}
+
+static void fill_in_statement(const struct part *part, struct policy_bound *b, size_t statement,
+			      struct writing *w)
+{
+	const struct policy_statement *s = &part->policy->statements[statement];
+	for (size_t i = s->first_arn, end = i + s->arns; i < end; i++) {
+		if (!can_match(part, i))
+			continue;
+		*w->name = fill_in(part, b, statement, i, w);
+		b->searches += w->name->pairs != 0;
+		w->name++;
+	}
 }
 
 static void fill_in_names(const struct part *part, struct policy_bound *b, struct room *room)
 {
 	const struct policy *p = part->policy;
-	struct policy_name *names = take(&room->arrays, p->arn_count * sizeof *names);
+	struct policy_name *names = take(&room->arrays, part->names * sizeof *names);
 	struct policy_token *tokens = take(&room->arrays, part->tokens * sizeof *tokens);
+	struct writing w = {names, tokens, room->texts};
 	b->names = names;
 	b->texts = (struct policy_texts){tokens, room->texts};
-	for (size_t i = 0; i < p->arn_count; i++)
-		names[i] = fill_in(part, &p->arns[i], b->texts, &tokens, &room->texts);
+	for (enum policy_part at = PART_DENIES; at < POLICY_PARTS; at++) {
+		for (size_t i = 0; i < p->statement_count; i++)
+			if (part_of(&p->statements[i]) == at)
+				fill_in_statement(part, b, i, &w);
+		b->end[at] = (uint16_t)(w.name - names);
+	}
+	room->texts = w.text;
 }
 
 static void keep_values(const struct part *part, struct policy_bound *b, struct room *room)
@@ -176,12 +243,12 @@ static void decide_resources(const struct part *part, struct policy_bound *b, si
 static void bind_policy(const struct part *part, struct policy_bound *b, struct room *room)
 {
 	*b = (struct policy_bound){.policy = part->policy, .id = part->policy->id, .alive = UINT64_MAX};
-	fill_in_names(part, b, room);
-	keep_values(part, b, room);
 	for (size_t i = 0; i < part->policy->statement_count; i++) {
 		decide_conditions(part, b, i);
 		decide_resources(part, b, i);
 	}
+	fill_in_names(part, b, room);
+	keep_values(part, b, room);
 }
 
 outcome policy_bind(const struct policy *const *policies, size_t count, const struct policy_connection *c,

@@ -39,17 +39,6 @@ static void *place(uint8_t **at, const struct buf *part)
 	return here;
 }
 
-/* Statements as bits: what an action concerns, and what denies. */
-static void index_statements(struct policy *p)
-{
-	for (size_t i = 0; i < p->statement_count; i++) {
-		const struct policy_statement *s = &p->statements[i];
-		p->denies |= s->deny ? UINT64_C(1) << i : 0;
-		for (enum policy_action a = POLICY_CONNECT; a < POLICY_ACTIONS; a++)
-			p->by_action[a] |= s->actions & (1u << a) ? UINT64_C(1) << i : 0;
-	}
-}
-
 static void fill(struct policy *p, const struct policy_builder *b)
 {
 	static _Atomic uint64_t ids;
@@ -66,7 +55,8 @@ static void fill(struct policy *p, const struct policy_builder *b)
 	p->arn_count = (uint16_t)(b->arns.n / sizeof *p->arns);
 	p->statement_count = (uint16_t)(b->statements.n / sizeof *p->statements);
 	p->is_list = b->is_list;
-	index_statements(p);
+	for (size_t i = 0; i < p->statement_count; i++)
+		p->not_resources |= p->statements[i].not_resource ? UINT64_C(1) << i : 0;
 	for (size_t i = 0; i < b->conditions.n / sizeof *p->conditions; i++)
 		p->waits = p->waits || policy_key_is_of_question(&p->keys[p->conditions[i].key]);
 }

@@ -23,6 +23,7 @@ bool policy_asked_set(struct policy_asked *a, const struct policy_question *q)
 	if (target.n > POLICY_TARGET_MAX)
 		return false;
 	a->question = q;
+	a->actions = (uint8_t)(1u << q->action);
 	a->reserved = is_reserved(q->target);
 	policy_target_set(&a->target, policy_actions[q->action].resource, target);
 	return true;
@@ -33,10 +34,13 @@ static struct policy_scope scope_of(const struct policy_binding *binding, const 
 	return (struct policy_scope){b->policy, b->values, binding->region, binding->account};
 }
 
-/* The other half of a statement, after policy_bound_resources. */
-static bool bound_conditions(const struct policy_binding *binding, const struct policy_bound *b,
-			     const struct policy_statement *s, const struct policy_asked *a)
+/* Those that wait for the question. */
+static bool conditions_hold(const struct policy_binding *binding, const struct policy_bound *b,
+			    size_t statement, const struct policy_asked *a)
 {
+	if (!(b->waiting >> statement & 1))
+		return true;
+	const struct policy_statement *s = &b->policy->statements[statement];
 	const struct policy_scope scope = scope_of(binding, b);
 	for (size_t i = s->first_condition, end = i + s->conditions; i < end; i++) {
 		const struct policy_condition *c = &b->policy->conditions[i];
@@ -51,14 +55,28 @@ static bool bound_conditions(const struct policy_binding *binding, const struct 
 	return true;
 }
 
-/* One of these statements, given as bits, matches. */
-static bool any_matches(const struct policy_binding *binding, const struct policy_bound *b, uint64_t bits,
-			struct policy_asked *a)
+static bool any_resource_matches(const struct policy_binding *binding, const struct policy_bound *b,
+				 bool deny, struct policy_asked *a)
 {
-	for (; bits; bits &= bits - 1) {
-		const struct policy_statement *s = &b->policy->statements[__builtin_ctzll(bits)];
-		bool waits = b->waiting & bits & -bits;
-		if (policy_bound_resources(b, s, a) && (!waits || bound_conditions(binding, b, s, a)))
+	const struct policy_name *name = b->names + (deny ? 0 : b->end[PART_DENIES]),
+				 *end = b->names + b->end[deny ? PART_DENIES : PART_ALLOWS];
+	for (; name < end; name++) {
+		name = policy_find_name(b, name, end, a->reserved && !deny, a);
+		if (name < end && conditions_hold(binding, b, name->statement, a))
+			return true;
+	}
+	return false;
+}
+
+/* Statements that speak of all resources but those that they name. No such Allow reaches a topic of the broker's own. */
+static bool any_not_resource_matches(const struct policy_binding *binding, const struct policy_bound *b,
+				     bool deny, struct policy_asked *a)
+{
+	for (uint64_t bits = b->policy->not_resources & b->alive; bits; bits &= bits - 1) {
+		size_t i = (size_t)__builtin_ctzll(bits);
+		const struct policy_statement *s = &b->policy->statements[i];
+		if (s->deny == deny && s->actions & a->actions && (deny || !a->reserved) &&
+		    !policy_find_resource(b, i, a) && conditions_hold(binding, b, i, a))
 			return true;
 	}
 	return false;
@@ -66,13 +84,10 @@ static bool any_matches(const struct policy_binding *binding, const struct polic
 
 static bool any_policy_matches(const struct policy_binding *b, bool deny, struct policy_asked *a)
 {
-	for (size_t i = 0; i < b->count; i++) {
-		const struct policy_bound *bound = &b->bound[i];
-		uint64_t of_effect = deny ? bound->policy->denies : ~bound->policy->denies;
-		uint64_t bits = bound->policy->by_action[a->question->action] & of_effect & bound->alive;
-		if (any_matches(b, bound, bits, a))
+	for (size_t i = 0; i < b->count; i++)
+		if (any_resource_matches(b, &b->bound[i], deny, a) ||
+		    any_not_resource_matches(b, &b->bound[i], deny, a))
 			return true;
-	}
 	return false;
 }
 

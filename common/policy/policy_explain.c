@@ -68,30 +68,14 @@ static bool tell_missing(struct telling *t, const struct policy_bound *b, const 
 	return false;
 }
 
-/* A statement that has but the one resource: the check's own answer, for each alone. */
-static bool matches_alone(struct telling *t, const struct policy_bound *b, const struct policy_statement *s,
-			  size_t arn)
-{
-	struct policy_statement alone = *s;
-	alone.first_arn = (uint16_t)arn;
-	alone.arns = 1;
-	alone.not_resource = false;
-	return policy_bound_resources(b, &alone, &t->asked);
-}
-
 /* The resource that matches, as the check sees it. */
-static void tell_resource(struct telling *t, const struct policy_bound *b, const struct policy_statement *s)
+static void tell_resource(struct telling *t, const struct policy_bound *b, const struct policy_name *name)
 {
-	for (size_t i = s->first_arn; i < s->first_arn + (size_t)s->arns; i++) {
-		const struct policy_name *name = &b->names[i];
-		if (!matches_alone(t, b, s, i))
-			continue;
-		policy_place_arn(b->policy, s, i, t->place);
-		buf_bytes(&t->detail, policy_arn_prefix(name->resource));
-		policy_text_print(bytes_of(name->head, name->head_n), &t->detail);
-		policy_glob_print(b->policy, b->texts, name->rest, &t->detail);
-		return;
-	}
+	policy_place_arn(b->policy, &b->policy->statements[name->statement], name->arn, t->place);
+	buf_bytes(&t->detail, policy_arn_prefix(name->resource));
+	policy_text_print(bytes_of(b->texts.text + name->head, name->head_n), &t->detail);
+	policy_glob_print(b->policy, b->texts, name->middle, &t->detail);
+	policy_text_print(bytes_of(b->texts.text + name->tail, name->tail_n), &t->detail);
 }
 
 /* ---- conditions ---- */
@@ -120,10 +104,10 @@ static bool tell_condition(struct telling *t, const struct policy_bound *b, cons
 /* ---- statements ---- */
 
 static enum policy_step tell_plain(struct telling *t, const struct policy_bound *b,
-				   const struct policy_statement *s)
+				   const struct policy_statement *s, const struct policy_name *matching)
 {
-	if (policy_bound_resources(b, s, &t->asked)) {
-		tell_resource(t, b, s);
+	if (matching) {
+		tell_resource(t, b, matching);
 		return POLICY_MATCHES;
 	}
 	if (tell_missing(t, b, s))
@@ -134,23 +118,25 @@ static enum policy_step tell_plain(struct telling *t, const struct policy_bound 
 }
 
 static enum policy_step tell_not(struct telling *t, const struct policy_bound *b,
-				 const struct policy_statement *s)
+				 const struct policy_statement *s, const struct policy_name *matching)
 {
 	if (!s->deny && tell_missing(t, b, s))
 		return POLICY_NO_VALUE;
-	if (policy_bound_resources(b, s, &t->asked))
-		return POLICY_MATCHES;
-	tell_resource(t, b, s);
-	return POLICY_OTHER_RESOURCE;
+	if (matching) {
+		tell_resource(t, b, matching);
+		return POLICY_OTHER_RESOURCE;
+	}
+	return t->asked.reserved && !s->deny ? POLICY_OTHER_RESOURCE : POLICY_MATCHES;
 }
 
-static enum policy_step tell(struct telling *t, const struct policy_bound *b,
-			     const struct policy_statement *s)
+static enum policy_step tell(struct telling *t, const struct policy_bound *b, size_t statement)
 {
+	const struct policy_statement *s = &b->policy->statements[statement];
 	policy_place_statement(b->policy, s, t->place);
 	if (!(s->actions >> t->asked.question->action & 1))
 		return POLICY_OTHER_ACTION;
-	enum policy_step step = s->not_resource ? tell_not(t, b, s) : tell_plain(t, b, s);
+	const struct policy_name *matching = policy_find_resource(b, statement, &t->asked);
+	enum policy_step step = s->not_resource ? tell_not(t, b, s, matching) : tell_plain(t, b, s, matching);
 	if (step == POLICY_MATCHES && tell_condition(t, b, s))
 		return POLICY_CONDITION_FAILS;
 	return step;
@@ -171,12 +157,12 @@ outcome policy_explain(const struct policy *const *policies, size_t count, const
 	bool possible = policy_asked_set(&t.asked, q);
 	for (size_t i = 0; possible && i < count; i++)
 		for (size_t j = 0; j < policies[i]->statement_count; j++) {
-			const struct policy_statement *s = &policies[i]->statements[j];
+			bool deny = policies[i]->statements[j].deny;
 			t.detail = (struct buf){0};
-			enum policy_step step = tell(&t, &binding->bound[i], s);
+			enum policy_step step = tell(&t, &binding->bound[i], j);
 			char *detail = buf_take_str(&t.detail);
 			account(arg,
-				&(struct policy_account){i, j, s->deny, step, t.place, detail ? detail : ""});
+				&(struct policy_account){i, j, deny, step, t.place, detail ? detail : ""});
 			free(detail);
 		}
 	policy_binding_free(binding);

@@ -73,9 +73,8 @@ struct policy_target {
 	enum policy_resource resource;
 	struct bytes name; /* without its type; at most POLICY_TARGET_MAX bytes */
 	struct bytes full; /* "<type>/<name>" in `room`, once it has been needed */
-	/* of the name, and of the full one: names that were searched for in it, and its set of pairs once it is needed */
-	unsigned searched[2];
-	uint64_t pairs[2];
+	bool searched;	   /* a text has been searched for in it */
+	uint64_t pairs;	   /* policy_pairs of `full`, once they have been needed */
 	uint8_t room[sizeof "topicfilter/" + POLICY_TARGET_MAX];
 };
 
@@ -230,10 +229,9 @@ struct policy {
 	const struct policy_condition *conditions;
 	const struct policy_statement *statements;
 	uint16_t key_count, arn_count, statement_count;
-	bool is_list;	 /* the statements, in the document */
-	bool waits;	 /* has conditions that only a question decides */
-	uint64_t denies; /* bits of the statements that deny */
-	uint64_t by_action[POLICY_ACTIONS];
+	bool is_list;		/* the statements, in the document */
+	bool waits;		/* has conditions that only a question decides */
+	uint64_t not_resources; /* bits of the statements with a NotResource */
 };
 
 struct policy_action_name {
@@ -287,15 +285,23 @@ MUST_USE outcome policy_conditions_compile(struct policy_builder *b, const json_
 
 /* ---- asking: policy_bind.c, policy_check.c ---- */
 
-/* The name of a resource with its variables filled in: the text that it begins with, and the rest. */
+/* The name of a statement's resource with its variables filled in: the texts that it begins and ends with, and what
+ * stands between them. */
 struct policy_name {
-	const uint8_t *head;
-	uint16_t head_n;
-	uint8_t resource; /* RESOURCES: cannot match on this connection */
-	bool reserved;	  /* as in its ARN */
-	struct policy_glob rest;
-	uint64_t pairs; /* policy_pairs of the texts in the rest */
+	uint32_t head, tail; /* where they begin */
+	uint16_t head_n, tail_n;
+	struct policy_glob middle;
+	uint64_t pairs;	   /* policy_pairs of the texts in the middle */
+	uint16_t arn;	   /* number */
+	uint8_t statement; /* number */
+	uint8_t actions; /* bits: what the statement says of this type of resource; none where its conditions fail */
+	uint8_t resource;
+	bool reserved; /* as in its ARN */
+	bool open;     /* the middle is one '*' */
 };
+/* Names stand in this order; those that cannot match on this connection are left out. */
+enum policy_part { PART_DENIES, PART_ALLOWS, PART_NOT_RESOURCES, POLICY_PARTS };
+
 /* A set of a text's pairs of neighbouring bytes, by a hash of each: whatever stands in the text has no other ones. */
 uint64_t policy_pairs(struct bytes text);
 
@@ -303,11 +309,13 @@ uint64_t policy_pairs(struct bytes text);
 struct policy_bound {
 	const struct policy *policy;
 	uint64_t id;
-	uint64_t alive;			 /* statements whose conditions hold, or wait for the question */
-	uint64_t waiting;		 /* statements with conditions that wait for the question */
-	const struct policy_name *names; /* of the policy's ARNs, by number */
-	struct policy_texts texts;	 /* of the names */
-	const struct bytes *values;	 /* of the policy's keys; NULL where no condition waits */
+	uint64_t alive;	  /* statements whose conditions hold, or wait for the question */
+	uint64_t waiting; /* statements with conditions that wait for the question */
+	const struct policy_name *names;
+	uint16_t end[POLICY_PARTS]; /* names before the end of each part */
+	uint16_t searches;	    /* names with texts in the middle */
+	struct policy_texts texts;  /* of the names */
+	const struct bytes *values; /* of the policy's keys; NULL where no condition waits */
 };
 
 struct policy_binding {
@@ -320,13 +328,18 @@ struct policy_binding {
 struct policy_asked {
 	const struct policy_question *question;
 	struct policy_target target;
-	bool reserved; /* begins with a '$' that no wildcard of an Allow reaches */
+	uint8_t actions; /* the question's one, as a bit */
+	bool reserved;	 /* begins with a '$' that no wildcard of an Allow reaches */
 };
 /* False where nothing can allow it. */
 MUST_USE bool policy_asked_set(struct policy_asked *a, const struct policy_question *q);
 
-/* A statement without its conditions. The check goes through it, and so does its explanation. */
-MUST_USE bool policy_bound_resources(const struct policy_bound *b, const struct policy_statement *s,
-				     struct policy_asked *a);
+/* The first of these names that what is asked about matches; `end` where none does. */
+const struct policy_name *policy_find_name(const struct policy_bound *b, const struct policy_name *from,
+					   const struct policy_name *end, bool by_name,
+					   struct policy_asked *a);
+/* Of this statement, whatever its conditions and actions are; NULL where none does. */
+const struct policy_name *policy_find_resource(const struct policy_bound *b, size_t statement,
+					       struct policy_asked *a);
 
 #endif

@@ -28,10 +28,11 @@ static unsigned draw(unsigned below)
 	return (unsigned)(random_state >> 33) % below;
 }
 
-/* Few characters, so that much matches; one of two bytes; and what the language would read as its own. */
-static const char *const alphabet[] = {"a", "b", "/", "\xc3\xa4", "*", "?", "$"};
-static const char *const escaped[] = {"a", "b", "/", "\xc3\xa4", "${*}", "$(?)", "${$}"};
-enum { LETTERS = 7, FIRST_LETTER = 10 };
+/* Few characters, so that much matches; the end of "topic/"; one of two bytes; and what the language would read as its
+ * own. */
+static const char *const alphabet[] = {"a", "b", "/", "c/", "\xc3\xa4", "*", "?", "$"};
+static const char *const escaped[] = {"a", "b", "/", "c/", "\xc3\xa4", "${*}", "$(?)", "${$}"};
+enum { LETTERS = 8, FIRST_LETTER = 10 };
 
 static const char client_id[] = "ab*";
 
