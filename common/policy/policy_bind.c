@@ -12,6 +12,7 @@ struct part {
 	const struct policy_connection *connection;
 	struct policy_scope scope;
 	struct bytes values[KEYS_MAX];
+	uint64_t alive;		    /* statements whose conditions hold, or wait for the question */
 	size_t names, tokens, text; /* that its resources need, filled in */
 };
 
@@ -55,6 +56,7 @@ static void part_set(struct part *part, const struct policy *p, const struct pol
 	part->policy = p;
 	part->connection = c;
 	part->scope = (struct policy_scope){p, part->values, c->region, c->account};
+	part->alive = UINT64_MAX;
 	part->names = part->tokens = part->text = 0;
 	for (size_t i = 0; i < p->key_count; i++)
 		part->values[i] = policy_key_substitute(p, &p->keys[i], c);
@@ -146,7 +148,7 @@ static struct policy_name fill_in(const struct part *part, const struct policy_b
 {
 	const struct policy_arn *arn = &part->policy->arns[number];
 	const struct policy_statement *s = &part->policy->statements[statement];
-	bool alive = b->alive >> statement & 1;
+	bool alive = part->alive >> statement & 1;
 	struct policy_name name = {.arn = (uint16_t)number,
 				   .statement = (uint8_t)statement,
 				   .actions = alive ? s->actions & actions_on(arn->resource) : 0,
@@ -211,7 +213,7 @@ static void keep_values(const struct part *part, struct policy_bound *b, struct 
 }
 
 /* Conditions on what is known by now decide here; the others wait. */
-static void decide_conditions(const struct part *part, struct policy_bound *b, size_t statement)
+static void decide_conditions(struct part *part, struct policy_bound *b, size_t statement)
 {
 	const struct policy *p = part->policy;
 	const struct policy_statement *s = &p->statements[statement];
@@ -225,28 +227,31 @@ static void decide_conditions(const struct part *part, struct policy_bound *b, s
 		}
 		size_t n = policy_key_of_connection(p, k, part->connection, facts);
 		if (!policy_condition_holds(c, facts, n, s->deny, &part->scope))
-			b->alive &= ~(UINT64_C(1) << statement);
+			part->alive &= ~(UINT64_C(1) << statement);
 	}
 }
 
 /* Whoever allows "everything but ${x}" has not said what holds where x is nothing: then nothing is
  * allowed. */
-static void decide_resources(const struct part *part, struct policy_bound *b, size_t statement)
+static void decide_resources(struct part *part, size_t statement)
 {
 	const struct policy *p = part->policy;
 	const struct policy_statement *s = &p->statements[statement];
 	for (size_t i = 0; s->not_resource && !s->deny && i < s->arns; i++)
 		if (!policy_glob_is_resolved(p->texts, p->arns[s->first_arn + i].name, part->values))
-			b->alive &= ~(UINT64_C(1) << statement);
+			part->alive &= ~(UINT64_C(1) << statement);
 }
 
-static void bind_policy(const struct part *part, struct policy_bound *b, struct room *room)
+static void bind_policy(struct part *part, struct policy_bound *b, struct room *room)
 {
-	*b = (struct policy_bound){.policy = part->policy, .id = part->policy->id, .alive = UINT64_MAX};
+	*b = (struct policy_bound){.policy = part->policy, .id = part->policy->id};
 	for (size_t i = 0; i < part->policy->statement_count; i++) {
 		decide_conditions(part, b, i);
-		decide_resources(part, b, i);
+		decide_resources(part, i);
 	}
+	for (size_t i = 0; i < part->policy->statement_count; i++)
+		if (part->policy->statements[i].not_resource)
+			b->not_resources |= part->alive & UINT64_C(1) << i;
 	fill_in_names(part, b, room);
 	keep_values(part, b, room);
 }

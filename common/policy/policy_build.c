@@ -55,8 +55,6 @@ static void fill(struct policy *p, const struct policy_builder *b)
 	p->arn_count = (uint16_t)(b->arns.n / sizeof *p->arns);
 	p->statement_count = (uint16_t)(b->statements.n / sizeof *p->statements);
 	p->is_list = b->is_list;
-	for (size_t i = 0; i < p->statement_count; i++)
-		p->not_resources |= p->statements[i].not_resource ? UINT64_C(1) << i : 0;
 	for (size_t i = 0; i < b->conditions.n / sizeof *p->conditions; i++)
 		p->waits = p->waits || policy_key_is_of_question(&p->keys[p->conditions[i].key]);
 }

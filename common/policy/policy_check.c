@@ -72,7 +72,7 @@ static bool any_resource_matches(const struct policy_binding *binding, const str
 static bool any_not_resource_matches(const struct policy_binding *binding, const struct policy_bound *b,
 				     bool deny, struct policy_asked *a)
 {
-	for (uint64_t bits = b->policy->not_resources & b->alive; bits; bits &= bits - 1) {
+	for (uint64_t bits = b->not_resources; bits; bits &= bits - 1) {
 		size_t i = (size_t)__builtin_ctzll(bits);
 		const struct policy_statement *s = &b->policy->statements[i];
 		if (s->deny == deny && s->actions & a->actions && (deny || !a->reserved) &&

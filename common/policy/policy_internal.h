@@ -229,9 +229,8 @@ struct policy {
 	const struct policy_condition *conditions;
 	const struct policy_statement *statements;
 	uint16_t key_count, arn_count, statement_count;
-	bool is_list;		/* the statements, in the document */
-	bool waits;		/* has conditions that only a question decides */
-	uint64_t not_resources; /* bits of the statements with a NotResource */
+	bool is_list; /* the statements, in the document */
+	bool waits;   /* has conditions that only a question decides */
 };
 
 struct policy_action_name {
@@ -305,16 +304,16 @@ enum policy_part { PART_DENIES, PART_ALLOWS, PART_NOT_RESOURCES, POLICY_PARTS };
 /* A set of a text's pairs of neighbouring bytes, by a hash of each: whatever stands in the text has no other ones. */
 uint64_t policy_pairs(struct bytes text);
 
-/* One policy under one connection. */
+/* One policy under one connection. What every check looks at comes first. */
 struct policy_bound {
-	const struct policy *policy;
-	uint64_t id;
-	uint64_t alive;	  /* statements whose conditions hold, or wait for the question */
-	uint64_t waiting; /* statements with conditions that wait for the question */
 	const struct policy_name *names;
 	uint16_t end[POLICY_PARTS]; /* names before the end of each part */
 	uint16_t searches;	    /* names with texts in the middle */
 	struct policy_texts texts;  /* of the names */
+	uint64_t waiting;	    /* statements with conditions that wait for the question */
+	uint64_t not_resources;	    /* statements with a NotResource whose conditions hold, or wait */
+	uint64_t id;
+	const struct policy *policy;
 	const struct bytes *values; /* of the policy's keys; NULL where no condition waits */
 };
 
