@@ -158,29 +158,40 @@ static void put_sig_structure(struct buf *out, struct bytes protected_header, st
 	cbor_put_bstr(out, payload);
 }
 
-static outcome check_key(int64_t alg, EVP_PKEY *key, struct fault *f)
+static outcome check_key(int64_t alg, int bits, struct fault *f)
 {
 	const struct algorithm *a = algorithm_find(alg);
-	int bits = ec_key_bits(key);
 	if (!a || a->key_bits != bits)
 		return refuse(f, REASON_COSE_ALG, "RFC 9053 2.1: alg %d does not go with a key of %d bits",
 			      (int)alg, bits);
 	return DONE;
 }
 
-outcome cose_verify(const struct cose_sign1 *c, EVP_PKEY *key, struct fault *f)
+/* With `key`, or else with `known`, which is of P-256. */
+static outcome verify(const struct cose_sign1 *c, EVP_PKEY *key, EVP_PKEY_CTX *known, struct fault *f)
 {
 	struct buf message = {0};
-	outcome o = check_key(c->alg, key, f);
+	outcome o = check_key(c->alg, key ? ec_key_bits(key) : 256, f);
 	if (!o.ok)
 		return o;
 	put_sig_structure(&message, c->protected_header, c->payload);
 	if (message.failed)
 		o = refuse(f, REASON_NO_MEMORY, "no memory for the Sig_structure");
-	else if (!ecdsa_verify_raw(key, buf_view(&message), c->signature))
+	else if (!(key ? ecdsa_verify_raw(key, buf_view(&message), c->signature)
+		       : p256_verify_known(known, buf_view(&message), c->signature)))
 		o = refuse(f, REASON_SIGNATURE, "RFC 9052 4.4: the signature does not verify");
 	buf_free(&message);
 	return o;
+}
+
+outcome cose_verify(const struct cose_sign1 *c, EVP_PKEY *key, struct fault *f)
+{
+	return verify(c, key, NULL, f);
+}
+
+outcome cose_verify_known(const struct cose_sign1 *c, EVP_PKEY_CTX *verifier, struct fault *f)
+{
+	return verify(c, NULL, verifier, f);
 }
 
 outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes payload, EVP_PKEY *key,
@@ -193,7 +204,7 @@ outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes p
 	size_t n = 0;
 	outcome o = read_protected(&h, protected_header, f);
 	if (o.ok)
-		o = check_key(header.alg, key, f);
+		o = check_key(header.alg, ec_key_bits(key), f);
 	if (!o.ok)
 		return o;
 	put_sig_structure(&message, protected_header, payload);

@@ -23,6 +23,8 @@ struct cose_sign1 {
 MUST_USE outcome cose_parse(struct bytes in, struct cose_sign1 *out, struct fault *f);
 /* REASON_COSE_ALG where key and alg disagree, REASON_SIGNATURE where it does not verify. */
 MUST_USE outcome cose_verify(const struct cose_sign1 *c, EVP_PKEY *key, struct fault *f);
+/* The same, with the key behind p256_known_verifier. */
+MUST_USE outcome cose_verify_known(const struct cose_sign1 *c, EVP_PKEY_CTX *verifier, struct fault *f);
 /* Appends the tagged COSE_Sign1; `protected_header` is an encoded map that already holds alg (label 1). */
 MUST_USE outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes payload, EVP_PKEY *key,
 			   struct fault *f);

@@ -13,7 +13,7 @@
 
 #include <openssl/evp.h>
 
-enum { SHA256_SIZE = 32, P256_SIGNATURE_SIZE = 64, ECDSA_SIGNATURE_MAX = 132, SPKI_MAX = 600 };
+enum { SHA256_SIZE = 32, P256_POINT_SIZE = 64, P256_SIGNATURE_SIZE = 64, ECDSA_SIGNATURE_MAX = 132, SPKI_MAX = 600 };
 
 /* ---- crypto.c ---- */
 
@@ -54,6 +54,9 @@ struct bytes ec_spki_point(struct bytes spki);
 bool ec_spki_on_curve(struct bytes spki);
 /* The public key with these coordinates; NULL where they are no point. Caller frees. */
 EVP_PKEY *p256_key_from_point(const uint8_t x[32], const uint8_t y[32]);
+/* For a public key, X || Y, that signs again and again: the calling thread keeps the last few, ready to verify with. NULL
+ * where it is no point, or without memory. Never freed by the caller, and good until the next call. */
+EVP_PKEY_CTX *p256_known_verifier(const uint8_t point[P256_POINT_SIZE]);
 /* A new key pair; NULL on failure. Caller frees. */
 EVP_PKEY *p256_key_generate(void);
 /* Writes the uncompressed SPKI; returns its length, 0 if it does not fit or the key is not EC. */
@@ -81,6 +84,8 @@ MUST_USE outcome key_load_uri(const char *uri, EVP_PKEY **out, struct fault *f);
 
 /* ECDSA with the curve's digest (SHA-256/384/512) and raw r||s of fixed width (RFC 9053 2.1, RFC 7518 3.4). */
 MUST_USE bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signature);
+/* The same, of P-256, with p256_known_verifier's. */
+MUST_USE bool p256_verify_known(EVP_PKEY_CTX *verifier, struct bytes message, struct bytes signature);
 /* DER signature (RFC 3279 2.2.3), digest of 256, 384 or 512 bits whatever the curve. */
 MUST_USE bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes message, struct bytes signature);
 /* Returns the signature's length, 0 on failure. */

@@ -8,7 +8,13 @@
 
 #include <openssl/ec.h>
 
-enum { EC_CURVES = 3 };
+enum { EC_CURVES = 3, KNOWN_KEYS = 32 };
+
+/* A key that signs again and again, and what verifies with it. */
+struct known_key {
+	uint8_t point[P256_POINT_SIZE];
+	EVP_PKEY_CTX *verifier; /* NULL: no key yet */
+};
 
 /* What a thread keeps: its library context, and what was fetched from it. */
 struct thread_crypto {
@@ -19,6 +25,8 @@ struct thread_crypto {
 	EVP_PKEY *blank[EC_CURVES]; /* of each curve, made when first needed: see key_from_point */
 	EVP_PKEY *lent[EC_CURVES];  /* the same: see ec_key_borrow */
 	EC_GROUP *group[EC_CURVES]; /* the same: see ec_spki_on_curve */
+	struct known_key known[KNOWN_KEYS]; /* see p256_known_verifier */
+	size_t oldest_known;
 };
 
 /* The calling thread's; made when first asked for. Aborts without memory. */

@@ -124,6 +124,31 @@ EVP_PKEY *p256_key_from_point(const uint8_t x[32], const uint8_t y[32])
 	return key_from_point(&ec_curves[0], point, sizeof point);
 }
 
+static EVP_PKEY_CTX *make_verifier(const uint8_t point[P256_POINT_SIZE])
+{
+	EVP_PKEY *key = p256_key_from_point(point, point + P256_POINT_SIZE / 2);
+	EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new_from_pkey(crypto_ctx(), key, NULL) : NULL;
+	EVP_PKEY_free(key);
+	if (ctx && EVP_PKEY_verify_init(ctx) == 1)
+		return ctx;
+	EVP_PKEY_CTX_free(ctx);
+	ERR_clear_error();
+	return NULL;
+}
+
+EVP_PKEY_CTX *p256_known_verifier(const uint8_t point[P256_POINT_SIZE])
+{
+	struct thread_crypto *t = crypto_thread();
+	for (size_t i = 0; i < KNOWN_KEYS; i++)
+		if (t->known[i].verifier && !memcmp(t->known[i].point, point, P256_POINT_SIZE))
+			return t->known[i].verifier;
+	struct known_key *known = &t->known[t->oldest_known++ % KNOWN_KEYS];
+	EVP_PKEY_CTX_free(known->verifier);
+	known->verifier = make_verifier(point);
+	memcpy(known->point, point, P256_POINT_SIZE);
+	return known->verifier;
+}
+
 static EVP_PKEY_CTX *p256_generator(struct thread_crypto *t)
 {
 	if (t->p256)

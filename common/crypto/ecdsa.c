@@ -66,6 +66,16 @@ bool ecdsa_verify_raw(EVP_PKEY *key, struct bytes message, struct bytes signatur
 	return n && verify_der(key, c->digest, message, der, n);
 }
 
+bool p256_verify_known(EVP_PKEY_CTX *verifier, struct bytes message, struct bytes signature)
+{
+	uint8_t der[ECDSA_SIGNATURE_MAX], hash[SHA256_SIZE];
+	size_t n = signature.n == P256_SIGNATURE_SIZE ? ecdsa_raw_to_der(signature, der, sizeof der) : 0;
+	sha256(message, hash);
+	bool ok = n && EVP_PKEY_verify(verifier, der, n, hash, sizeof hash) == 1;
+	ERR_clear_error();
+	return ok;
+}
+
 bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes message, struct bytes signature)
 {
 	unsigned digest = digest_bits == 256 ? 0 : digest_bits == 384 ? 1 : 2;

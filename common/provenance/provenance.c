@@ -92,15 +92,14 @@ outcome provenance_verify(const struct provenance_object *o, const uint8_t point
 			  struct fault *f)
 {
 	struct fault own = {0};
-	uint8_t key_id[KEY_ID_SIZE], spki[P256_SPKI_SIZE];
-	provenance_spki(point, spki);
+	uint8_t key_id[KEY_ID_SIZE];
 	provenance_key_id(point, key_id);
 	if (memcmp(o->key_id, key_id, KEY_ID_SIZE) != 0)
 		return refuse(f, REASON_PROVENANCE_SIGNATURE, "the key id is not this key's");
-	EVP_PKEY *key = ec_key_borrow(bytes_of(spki, sizeof spki));
-	if (!key)
+	EVP_PKEY_CTX *verifier = p256_known_verifier(point);
+	if (!verifier)
 		return refuse(f, REASON_PROVENANCE_SIGNATURE, "the key's point is not on P-256");
-	if (cose_verify(&o->cose, key, &own).ok)
+	if (cose_verify_known(&o->cose, verifier, &own).ok)
 		return DONE;
 	return refuse(f, own.reason == REASON_NO_MEMORY ? REASON_NO_MEMORY : REASON_PROVENANCE_SIGNATURE,
 		      "%s", own.text);

@@ -25,7 +25,6 @@ enum {
 	DEV_SIZE = 32,
 	STAGES_MAX = 8, /* of a chain, a line record, or a variant */
 	STAGE_NUMBER_MAX = 255,
-	P256_POINT_SIZE = 64, /* X || Y */
 	STAGE_NONCE_SIZE = 16,
 	PROVENANCE_OBJECT_MAX = 512,
 };
