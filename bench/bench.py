@@ -77,6 +77,12 @@ class Bench:
         if report["failures"]:
             raise SystemExit(f"{report['failures']} of {count} enrolments failed: {report['first_failure']}")
 
+    def ceiling(self):
+        report = self.tool(self.stack.build / "bench/ceiling", self.stack.folder)
+        for scratch in self.stack.folder.glob("ceiling.*"):
+            scratch.unlink()
+        return report
+
     def site(self):
         if not self.brokers:
             self.brokers = broker.Site(self)
@@ -102,9 +108,7 @@ def enrol(bench, count=1000, runs=5, concurrency=64):
         if report["failures"]:
             raise SystemExit(f"{report['failures']} of {count} enrolments failed: {report['first_failure']}")
         runs_made.append(report)
-        ceilings.append(bench.tool(bench.stack.build / "bench/ceiling", bench.stack.folder))
-        for scratch in bench.stack.folder.glob("ceiling.*"):
-            scratch.unlink()
+        ceilings.append(bench.ceiling())
     median = lambda pick: statistics.median(pick(r) for r in runs_made)  # noqa: E731
     print(f"  enrolments/s {median(lambda r: r['requests'] / r['wall_s']):8.0f}   p50 {median(lambda r: r['p50_ms']):.1f} ms   "
           f"p99 {median(lambda r: r['p99_ms']):.1f} ms   failures 0   (wall clock, generator on the same cores)")

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import broker
 
 COUNT, PAIRS, CONCURRENCY, STAGES, TARGET_US = 250, 25, 32, 5, 600
+# Of every stage and of the receipt, under keys that come again; of the countersignature and of the evidence, under the device's.
+KNOWN_KEYS, NEW_KEYS = STAGES + 1, 2
 
 
 def prepare(bench, runs):
@@ -31,16 +33,26 @@ def enrol(bench, keys, run, *options):
     return report["cpu_us"]
 
 
+def signatures_alone(ceilings):
+    """What it costs to verify them and do nothing else."""
+    def us(key):
+        return statistics.median(o["us"] for c in ceilings for o in c["operations"] if o["name"].startswith(f"ECDSA P-256 verify, {key}"))
+
+    return KNOWN_KEYS * us("key cached") + NEW_KEYS * us("key from parameters")
+
+
 def measure(bench, parties):
     print(f"\nProvenance: {COUNT} distinct devices a run with a chain of {STAGES} stages and its receipt, and as many without; "
           f"medians of {PAIRS} pairs of runs, interleaved ({broker.load_average()})")
     keys, chains, size = prepare(bench, 2 * PAIRS + 2)
-    shown, bare = [], []
+    shown, bare, ceilings = [], [], []
     for pair in range(PAIRS + 1):  # the first warms up
         first = pair % 2
         for side in (first, 1 - first):
             options = ("--chains", chains) if side else ()
             (shown if side else bare).append(enrol(bench, keys, 2 * pair + side, *options))
+        if pair % 5 == 0:
+            ceilings.append(bench.ceiling())
     shown, bare = shown[1:], bare[1:]
     median = lambda runs, name: statistics.median(run[name] for run in runs)  # noqa: E731
     print(f"  CPU an enrolment, us{'without':>21}{'with':>9}{'more':>9}")
@@ -51,4 +63,7 @@ def measure(bench, parties):
     more = statistics.median(totals)
     print(f"    {'all parties, of pairs':<46}{more:+9.0f}   target <= {TARGET_US} {broker.verdict((more, TARGET_US))}   "
           f"(pairs from {min(totals):.0f} to {max(totals):.0f})")
+    alone = signatures_alone(ceilings)
+    print(f"    {f'its {KNOWN_KEYS + NEW_KEYS} signatures verified, alone':<46}{alone:+9.0f}   the rest {more - alone:+.0f}; "
+          f"{more / alone:.2f} x the signatures")
     print(f"  a chain is {size} bytes on the device, {-(-size * 4 // 3)} in the request")
