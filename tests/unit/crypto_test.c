@@ -104,6 +104,36 @@ static void test_der_signatures_are_canonical(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* More keys than a thread keeps, in turns: each verifies what is its own, whatever it kept before. */
+static void test_a_known_key_verifies_its_own_alone(void **state)
+{
+	(void)state;
+	enum { KEYS = 40, TURNS = 3 };
+	uint8_t points[KEYS][P256_POINT_SIZE], signatures[KEYS][ECDSA_SIGNATURE_MAX];
+	const uint8_t no_point[P256_POINT_SIZE] = {1};
+	struct bytes message = bytes_str("message");
+	for (size_t i = 0; i < KEYS; i++) {
+		uint8_t spki[SPKI_MAX];
+		EVP_PKEY *key = p256_key_generate();
+		size_t n = ec_key_to_spki(key, spki, sizeof spki);
+		memcpy(points[i], spki + n - P256_POINT_SIZE, P256_POINT_SIZE);
+		assert_int_equal(ecdsa_sign_raw(key, message, signatures[i]), P256_SIGNATURE_SIZE);
+		EVP_PKEY_free(key);
+	}
+	for (size_t i = 0; i < TURNS * KEYS; i++) {
+		struct bytes own = bytes_of(signatures[i % KEYS], P256_SIGNATURE_SIZE);
+		struct bytes other = bytes_of(signatures[(i + 1) % KEYS], P256_SIGNATURE_SIZE);
+		assert_null(p256_known_verifier(no_point));
+		EVP_PKEY_CTX *verifier = p256_known_verifier(points[i % KEYS]);
+		assert_false(p256_verify_known(verifier, message, other));
+		assert_true(p256_verify_known(verifier, message, own));
+		assert_false(p256_verify_known(verifier, bytes_str("massage"), own));
+		assert_false(p256_verify_known(verifier, message, bytes_of(own.p, own.n - 1)));
+		assert_ptr_equal(p256_known_verifier(points[i % KEYS]), verifier);
+		assert_true(p256_verify_known(verifier, message, own));
+	}
+}
+
 static void test_a_key_that_is_not_ours_neither_encodes_nor_verifies(void **state)
 {
 	(void)state;
@@ -214,6 +244,7 @@ int main(void)
 		cmocka_unit_test(test_public_keys_go_to_spki_and_back),
 		cmocka_unit_test(test_points_off_the_curve_and_other_lengths_are_no_keys),
 		cmocka_unit_test(test_signatures_verify_under_their_key_alone),
+		cmocka_unit_test(test_a_known_key_verifies_its_own_alone),
 		cmocka_unit_test(test_der_signatures_are_canonical),
 		cmocka_unit_test(test_a_key_that_is_not_ours_neither_encodes_nor_verifies),
 		cmocka_unit_test(test_each_thread_has_its_own),
