@@ -17,7 +17,8 @@ static void add_evidence(struct buf *out, const struct session *s)
 {
 	char text[BASE64_SIZE(EVIDENCE_MAX)];
 	base64_encode(buf_view(&s->evidence), text);
-	buf_printf(out, ",\"evidence\":{\"type\":\"%s\",\"value\":\"%s\"}", evidence_media_type(s->type), text);
+	buf_printf(out, ",\"evidence\":{\"type\":\"%s\",\"value\":\"%s\"}", evidence_media_type(s->type),
+		   text);
 }
 
 /* Everything in it is ours and needs no escaping. Evidence is shown to whoever has not just sent it. */
@@ -36,7 +37,8 @@ static void answer_session(struct scgi_request *r, int status, const struct sess
 		buf_printf(&out, ",\"result\":\"%s\"", s->result);
 	buf_byte(&out, '}');
 	if (out.failed)
-		scgi_answer_problem(r, &(struct fault){.reason = REASON_OVERLOADED, .text = "no memory for an answer"});
+		scgi_answer_problem(
+			r, &(struct fault){.reason = REASON_OVERLOADED, .text = "no memory for an answer"});
 	else
 		scgi_answer(r, status, SESSION_MEDIA_TYPE, buf_view(&out));
 	buf_free(&out);
@@ -176,7 +178,8 @@ static outcome read_first_evidence(struct scgi_request *r, bool nonce_given, enu
 	if (scgi_body(r).n == 0)
 		return DONE;
 	if (!nonce_given)
-		return refuse(f, REASON_BAD_FIELD, "nonce: evidence in the body needs the nonce it is bound to");
+		return refuse(f, REASON_BAD_FIELD,
+			      "nonce: evidence in the body needs the nonce it is bound to");
 	return read_evidence(r, type, f);
 }
 

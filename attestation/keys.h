@@ -14,8 +14,8 @@ enum { KEY_ID_SIZE = BASE64_SIZE(SHA256_SIZE) };
 
 struct keys {
 	EVP_PKEY *ear;
-	EVP_PKEY *ear_next;	     /* NULL where none is configured */
-	char ear_id[KEY_ID_SIZE];    /* JWK thumbprint (RFC 7638), the `kid` of results */
+	EVP_PKEY *ear_next;	  /* NULL where none is configured */
+	char ear_id[KEY_ID_SIZE]; /* JWK thumbprint (RFC 7638), the `kid` of results */
 	struct cert_issuers relying_party_cas;
 };
 

@@ -66,8 +66,8 @@ static outcome run(struct attestd *a, bool insecure, struct fault *f)
 		r = attestd_start(a, f);
 	if (!r.ok)
 		return r;
-	log_line(LOG_LEVEL_INFO, NULL, "ready on %s with %u workers%s", a->config.edge.socket, a->worker_count,
-		 a->config.allow_test_keys ? "; PUBLISHED TEST KEYS ARE ACCEPTED" : "");
+	log_line(LOG_LEVEL_INFO, NULL, "ready on %s with %u workers%s", a->config.edge.socket,
+		 a->worker_count, a->config.allow_test_keys ? "; PUBLISHED TEST KEYS ARE ACCEPTED" : "");
 	sigwait(&stopping, &received);
 	log_line(LOG_LEVEL_INFO, NULL, "stopping");
 	attestd_stop(a);

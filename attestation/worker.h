@@ -15,7 +15,7 @@ struct worker {
 	struct loop *loop;
 	struct records records; /* read-only connection */
 	struct appraiser appraiser;
-	struct peers *peers; /* relying parties: gateways */
+	struct peers *peers;   /* relying parties: gateways */
 	EVP_PKEY *ear;	       /* the signing key in this thread's library context */
 	struct parked *parked; /* withdrawals.c: requests that wait for one */
 	unsigned parked_count;

@@ -44,7 +44,8 @@ static outcome look_up(struct exchange_target *t, struct fault *f)
 	return DONE;
 }
 
-outcome exchange_target_new(const char *origin, const char *ca_file, struct exchange_target **out, struct fault *f)
+outcome exchange_target_new(const char *origin, const char *ca_file, struct exchange_target **out,
+			    struct fault *f)
 {
 	struct exchange_target *t = calloc(1, sizeof *t);
 	*out = t;
@@ -54,7 +55,8 @@ outcome exchange_target_new(const char *origin, const char *ca_file, struct exch
 	if (!t->tls || SSL_CTX_load_verify_file(t->tls, ca_file) != 1)
 		return refuse(f, REASON_CONFIG, "%s: no trust anchor", ca_file);
 	X509_VERIFY_PARAM *verify = SSL_CTX_get0_param(t->tls);
-	if (!X509_VERIFY_PARAM_set1_ip_asc(verify, t->host) && !X509_VERIFY_PARAM_set1_host(verify, t->host, 0))
+	if (!X509_VERIFY_PARAM_set1_ip_asc(verify, t->host) &&
+	    !X509_VERIFY_PARAM_set1_host(verify, t->host, 0))
 		return refuse(f, REASON_CONFIG, "%s: no name to verify", t->host);
 	SSL_CTX_set_verify(t->tls, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(t->tls, SSL_SESS_CACHE_OFF);
@@ -121,7 +123,8 @@ outcome exchange_post(struct exchange *x, const char *path, struct bytes body, s
 /* The head, as soon as it is there: what the edge answers has always a length. */
 static bool read_head(struct exchange *x)
 {
-	const char *end = strstr(x->answer, "\r\n\r\n"), *length = strcasestr(x->answer, "\r\nContent-Length:");
+	const char *end = strstr(x->answer, "\r\n\r\n"),
+		   *length = strcasestr(x->answer, "\r\nContent-Length:");
 	if (!end)
 		return true;
 	if (!length || length > end || sscanf(x->answer, "HTTP/1.1 %d", &x->read.status) != 1)
@@ -134,7 +137,7 @@ static bool read_head(struct exchange *x)
 static enum exchange_step wanted(const struct exchange *x, int rc)
 {
 	int error = SSL_get_error(x->tls, rc);
-	return error == SSL_ERROR_WANT_READ	 ? EXCHANGE_READS
+	return error == SSL_ERROR_WANT_READ    ? EXCHANGE_READS
 	       : error == SSL_ERROR_WANT_WRITE ? EXCHANGE_WRITES
 					       : EXCHANGE_FAILED;
 }

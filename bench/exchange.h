@@ -13,7 +13,8 @@ struct exchange_target; /* a server and whom to trust */
 struct exchange;	/* one connection */
 
 /* A target that could not be made whole is freed by exchange_target_free as well. */
-MUST_USE outcome exchange_target_new(const char *origin, const char *ca_file, struct exchange_target **out, struct fault *f);
+MUST_USE outcome exchange_target_new(const char *origin, const char *ca_file, struct exchange_target **out,
+				     struct fault *f);
 void exchange_target_free(struct exchange_target *t);
 
 /* Begins to connect. The same: exchange_close after a failure too. */

@@ -198,4 +198,3 @@ const struct ledger_entry *ledger_by_binding(const struct ledger *l, const uint8
 {
 	return find(l, BY_BINDING, binding);
 }
-

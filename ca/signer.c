@@ -152,8 +152,8 @@ static outcome decide_void(struct signer *s, const struct signer_request *r, int
 	return remember(s, &record, f);
 }
 
-static outcome build_tbs(const struct signer *s, const struct signer_request *r, const struct authorisation *m,
-			 struct buf *tbs, struct fault *f)
+static outcome build_tbs(const struct signer *s, const struct signer_request *r,
+			 const struct authorisation *m, struct buf *tbs, struct fault *f)
 {
 	char uri[SAN_URI_MAX];
 	struct buf subject = {0};
@@ -175,12 +175,12 @@ static outcome build_tbs(const struct signer *s, const struct signer_request *r,
 	return o;
 }
 
-static outcome sign_and_remember(struct signer *s, const struct signer_request *r, const struct authorisation *m,
-				 struct bytes tbs, struct journal_record *record, struct signer_decision *d,
-				 struct fault *f)
+static outcome sign_and_remember(struct signer *s, const struct signer_request *r,
+				 const struct authorisation *m, struct bytes tbs,
+				 struct journal_record *record, struct signer_decision *d, struct fault *f)
 {
-	const struct lint_expect expect = {m->profile, m->issuer, s->config->issuing.trust_domain, record->time,
-					   s->config->max_lifetime_s};
+	const struct lint_expect expect = {m->profile, m->issuer, s->config->issuing.trust_domain,
+					   record->time, s->config->max_lifetime_s};
 	struct lint_approval *approval = NULL;
 	outcome o = lint_approve(tbs, &expect, &approval, f);
 	if (o.ok && !m->profile->attested)
@@ -212,9 +212,10 @@ static outcome repeat(struct signer *s, const struct ledger_entry *known, const 
 	return answer_from_journal(s, known, first, d, f);
 }
 
-static outcome issue_authorised(struct signer *s, const struct signer_request *r, const struct authorisation *m,
-			    const struct ledger_entry *known, const struct journal_record *first,
-			    struct journal_record *record, struct signer_decision *d, struct fault *f)
+static outcome issue_authorised(struct signer *s, const struct signer_request *r,
+				const struct authorisation *m, const struct ledger_entry *known,
+				const struct journal_record *first, struct journal_record *record,
+				struct signer_decision *d, struct fault *f)
 {
 	struct buf tbs = {0};
 	outcome o = build_tbs(s, r, m, &tbs, f);

@@ -94,7 +94,8 @@ static bool fetch_page(struct source *s)
 {
 	char target[80];
 	json_t *answer = NULL;
-	int n = snprintf(target, sizeof target, "/v1/admin/log?after=%" PRId64 "&limit=%d", s->after, API_PAGE_MAX);
+	int n = snprintf(target, sizeof target, "/v1/admin/log?after=%" PRId64 "&limit=%d", s->after,
+			 API_PAGE_MAX);
 	if (s->last && !s->after) /* the first page says where the rest goes on */
 		snprintf(target + n, sizeof target - (size_t)n, "&last=%ld", s->last);
 	s->code = api_call(s->c, "GET", target, NULL, &answer);

@@ -1,8 +1,6 @@
 /* A recall: many devices revoked or suspended, at a pace, and seen through to the brokers. */
 #include "ctl.h"
 #include "fleet.h"
-#include "lines.h"
-#include "moment.h"
 #include "standing.h"
 #include "text.h"
 #include "watch.h"
@@ -18,10 +16,20 @@
 
 enum { RATE_MAX = 100000, WAIT_MS = 30000, STEPS_A_SECOND = 5, UNKNOWN_SHOWN = 10 };
 
+/* What a recall does to a device, and how it speaks of it. */
+struct act {
+	const char *path, *question, *done;
+};
+static const struct act revocation = {"/v1/admin/revocations", "revoke them for good", "revoked for good"};
+static const struct act suspension = {"/v1/admin/suspensions", "suspend them", "suspended"};
+static const struct act reattestation = {
+	"/v1/admin/reattestations", "end their certificates, and have them enrol again", "to enrol again"};
+
 struct recall {
 	struct ctl *ctl;
 	struct fleet fleet;
-	bool suspend, reattest, watch;
+	const struct act *act;
+	bool watch;
 	bool counts; /* live sessions, beforehand: somebody will read how many there are */
 	const char *reason;
 	long rate;    /* devices to change in a second; 0: as fast as can be */
@@ -43,7 +51,8 @@ static outcome take_rate(const char *text, long *rate, struct fault *f)
 		return DONE;
 	*rate = strtol(text, &end, 10);
 	if (end == text || (*end && strcmp(end, "/s") != 0) || *rate < 1 || *rate > RATE_MAX)
-		return refuse(f, REASON_BAD_FIELD, "--rate must be a number of devices from 1/s to %d/s", RATE_MAX);
+		return refuse(f, REASON_BAD_FIELD, "--rate must be a number of devices from 1/s to %d/s",
+			      RATE_MAX);
 	return DONE;
 }
 
@@ -61,8 +70,9 @@ static bool is_reason(const char *reason)
 static int take_options(struct recall *r, const struct arguments *a)
 {
 	struct fault f = {0};
-	r->suspend = argument_flag(a, "suspend");
-	r->reattest = argument_flag(a, "reattest");
+	r->act = argument_flag(a, "suspend")	? &suspension
+		 : argument_flag(a, "reattest") ? &reattestation
+						: &revocation;
 	r->watch = argument_flag(a, "watch");
 	r->counts = argument_flag(a, "dry-run") || !argument_flag(a, "yes");
 	r->reason = argument(a, "reason");
@@ -70,62 +80,21 @@ static int take_options(struct recall *r, const struct arguments *a)
 		return ctl_usage("recall takes either --batch NAME or --things FILE or --line LINE");
 	if (!argument(a, "line") != !argument(a, "since"))
 		return ctl_usage("--line LINE and --since TIME go together");
-	if (r->suspend && r->reattest)
+	if (argument_flag(a, "suspend") && argument_flag(a, "reattest"))
 		return ctl_usage("--suspend keeps them out, --reattest lets them in again: one of the two");
-	if (!r->reason || (!r->suspend && !is_reason(r->reason)))
-		return ctl_usage("recall needs --reason: a text with --suspend, else unspecified, key-compromise, "
-				 "affiliation-changed, superseded, cessation-of-operation or privilege-withdrawn");
+	if (!r->reason || (r->act != &suspension && !is_reason(r->reason)))
+		return ctl_usage(
+			"recall needs --reason: a text with --suspend, else unspecified, key-compromise, "
+			"affiliation-changed, superseded, cessation-of-operation or privilege-withdrawn");
 	if (r->watch && argument(a, "wait"))
 		return ctl_usage("--watch waits until it is effective: --wait is for without it");
 	if (!argument_flag(a, "yes") && !argument_flag(a, "dry-run") && !isatty(STDIN_FILENO))
-		return ctl_usage("recall asks before it begins: where nobody can be asked, --yes says that it may");
+		return ctl_usage(
+			"recall asks before it begins: where nobody can be asked, --yes says that it may");
 	outcome o = take_rate(argument(a, "rate"), &r->rate, &f);
 	if (o.ok)
 		o = argument_number(a, "wait", 0, STANDING_WAIT_MAX_MS, WAIT_MS, &r->wait_ms, &f);
 	return o.ok ? EXIT_DONE : ctl_usage("%s", f.text);
-}
-
-/* ---- which devices ---- */
-
-/* The attestation service is another service, with a CA and a key of its own. */
-static int read_batch(struct recall *r, const struct arguments *a)
-{
-	struct ctl attestation = {
-		.endpoint = ctl_or_environment(argument(a, "attestation-endpoint"), "MOORING_ATTESTATION_ENDPOINT"),
-		.ca = ctl_or_environment(argument(a, "attestation-ca"), "MOORING_ATTESTATION_CA"),
-		.key = ctl_or_environment(argument(a, "attestation-key"), "MOORING_ATTESTATION_KEY"),
-	};
-	if (!attestation.endpoint || !attestation.ca || !attestation.key)
-		return ctl_usage("whose batch? The attestation service keeps the records: --attestation-endpoint URL, "
-				 "--attestation-ca PEM and --attestation-key KEYFILE, or MOORING_ATTESTATION_ENDPOINT, "
-				 "_CA and _KEY, as for `records`");
-	int code = fleet_read_batch(&r->fleet, &attestation, argument(a, "batch"));
-	admin_client_free(attestation.client);
-	return code;
-}
-
-static int read_line(struct recall *r, const struct arguments *a)
-{
-	char hex[LINE_HEX_SIZE];
-	struct fault f = {0};
-	int64_t since;
-	if (!moment_argument(a, "since", 0, &since, &f).ok)
-		return ctl_usage("%s", f.text);
-	int code = lines_find(r->ctl, argument(a, "line"), hex);
-	return code == EXIT_DONE ? fleet_read_line(&r->fleet, r->ctl, hex, since) : code;
-}
-
-static int read_fleet(struct recall *r, const struct arguments *a)
-{
-	struct fault f = {0};
-	int code = EXIT_DONE;
-	if (argument(a, "batch"))
-		code = read_batch(r, a);
-	else if (argument(a, "line"))
-		code = read_line(r, a);
-	else if (!fleet_read_file(&r->fleet, argument(a, "things"), &f).ok)
-		code = ctl_fail(&f);
-	return code;
 }
 
 /* ---- what it will touch ---- */
@@ -136,7 +105,8 @@ static void name_unknown(const struct recall *r)
 	size_t shown = 0;
 	if (r->fleet.by_instance || !r->fleet.unknown)
 		return;
-	fprintf(stderr, "mooringctl: not-found: %zu of these things are not known to the gateway:", r->fleet.unknown);
+	fprintf(stderr,
+		"mooringctl: not-found: %zu of these things are not known to the gateway:", r->fleet.unknown);
 	for (size_t i = 0; i < r->fleet.count && shown < UNKNOWN_SHOWN; i++) {
 		if (r->fleet.devices[i].known)
 			continue;
@@ -156,12 +126,14 @@ static void print_plan(const struct recall *r, bool complete)
 					  "never_enrolled", (json_int_t)(fleet->unknown - absent), "unknown",
 					  (json_int_t)absent);
 		if (r->counts)
-			json_object_update_new(event, json_pack("{s:I, s:b}", "sessions", (json_int_t)fleet->sessions,
+			json_object_update_new(event, json_pack("{s:I, s:b}", "sessions",
+								(json_int_t)fleet->sessions,
 								"sessions_complete", complete));
 		api_print_json(event);
 		return;
 	}
-	printf("%zu device%s, %zu of them revoked already", fleet->count, fleet->count == 1 ? "" : "s", fleet->revoked);
+	printf("%zu device%s, %zu of them revoked already", fleet->count, fleet->count == 1 ? "" : "s",
+	       fleet->revoked);
 	if (fleet->by_instance && fleet->unknown)
 		printf(", %zu never enrolled (refused when they come)", fleet->unknown);
 	putchar('\n');
@@ -188,10 +160,7 @@ static int plan(struct recall *r)
 static bool is_confirmed(const struct recall *r)
 {
 	char answer[16] = "";
-	fprintf(stderr, "%s? Type yes: ",
-		r->suspend    ? "suspend them"
-		: r->reattest ? "end their certificates, and have them enrol again"
-			      : "revoke them for good");
+	fprintf(stderr, "%s? Type yes: ", r->act->question);
 	fflush(stderr);
 	return fgets(answer, sizeof answer, stdin) && !strcmp(answer, "yes\n");
 }
@@ -202,8 +171,9 @@ static void show_progress(const struct recall *r)
 {
 	int64_t ms = clock_monotonic_ms() - r->began_ms;
 	if (r->ctl->json)
-		api_print_json(json_pack("{s:s, s:I, s:I, s:I}", "event", "progress", "asked", (json_int_t)r->at, "of",
-					 (json_int_t)r->fleet.count, "changed", (json_int_t)r->changed));
+		api_print_json(json_pack("{s:s, s:I, s:I, s:I}", "event", "progress", "asked",
+					 (json_int_t)r->at, "of", (json_int_t)r->fleet.count, "changed",
+					 (json_int_t)r->changed));
 	else if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r%3zu %%  %zu of %zu devices, %" PRId64 " changed, %" PRId64 "/s ",
 			r->at * 100 / r->fleet.count, r->at, r->fleet.count, r->changed,
@@ -238,11 +208,7 @@ static int step(struct recall *r)
 	json_t *body = fleet_list(&r->fleet, r->at, count), *answer = NULL;
 	json_object_set_new(body, "reason", json_string(r->reason));
 	json_object_set_new(body, "wait_ms", json_integer(last && !r->watch ? r->wait_ms : 0));
-	int code = api_call(r->ctl, "POST",
-			    r->suspend	  ? "/v1/admin/suspensions"
-			    : r->reattest ? "/v1/admin/reattestations"
-					  : "/v1/admin/revocations",
-			    body, &answer);
+	int code = api_call(r->ctl, "POST", r->act->path, body, &answer);
 	if (code != EXIT_DONE)
 		return code;
 	r->at += count;
@@ -278,14 +244,16 @@ static void print_summary(const struct recall *r)
 	int64_t ms = clock_monotonic_ms() - r->began_ms;
 	if (r->ctl->json) {
 		api_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "event", "recorded", "seq",
-					 (json_int_t)api_number(r->answer, "seq"), "changed", (json_int_t)r->changed,
-					 "unchanged", (json_int_t)r->already, "added", (json_int_t)r->added,
-					 "certificates", (json_int_t)r->certificates, "ms", (json_int_t)ms));
+					 (json_int_t)api_number(r->answer, "seq"), "changed",
+					 (json_int_t)r->changed, "unchanged", (json_int_t)r->already, "added",
+					 (json_int_t)r->added, "certificates", (json_int_t)r->certificates,
+					 "ms", (json_int_t)ms));
 		return;
 	}
 	printf("%s: %" PRId64 " device%s, %" PRId64 " certificate%s, in %.1f s; %" PRId64 " %s already\n",
-	       r->suspend ? "suspended" : r->reattest ? "to enrol again" : "revoked for good", r->changed, r->changed == 1 ? "" : "s", r->certificates,
-	       r->certificates == 1 ? "" : "s", (double)ms / 1000, r->already, r->already == 1 ? "was" : "were");
+	       r->act->done, r->changed, r->changed == 1 ? "" : "s", r->certificates,
+	       r->certificates == 1 ? "" : "s", (double)ms / 1000, r->already,
+	       r->already == 1 ? "was" : "were");
 	if (r->added)
 		printf("%" PRId64 " of them never enrolled, and will be refused\n", r->added);
 	printf("recorded, up to log entry %" PRId64 "\n", api_number(r->answer, "seq"));
@@ -297,8 +265,9 @@ static int report(const struct recall *r)
 	int64_t seq = api_number(r->answer, "seq");
 	bool effective = api_flag(r->answer, "effective");
 	if (r->ctl->json) {
-		api_print_json(json_pack("{s:s, s:I, s:O}", "event", effective ? "effective" : "not-yet-effective",
-					 "seq", (json_int_t)seq, "brokers", brokers));
+		api_print_json(json_pack("{s:s, s:I, s:O}", "event",
+					 effective ? "effective" : "not-yet-effective", "seq",
+					 (json_int_t)seq, "brokers", brokers));
 	} else {
 		standing_print_brokers(r->ctl, brokers);
 		if (effective)
@@ -312,10 +281,10 @@ static int report(const struct recall *r)
 static int say_stopped(const struct recall *r)
 {
 	fprintf(stderr,
-		"mooringctl: not finished: %" PRId64 " devices are %s, %zu of %zu were asked for; the same command "
+		"mooringctl: not finished: %" PRId64
+		" devices are %s, %zu of %zu were asked for; the same command "
 		"goes on where this ended\n",
-		r->changed + r->already, r->suspend ? "suspended" : r->reattest ? "to enrol again" : "revoked", r->at,
-		r->fleet.count);
+		r->changed + r->already, r->act->done, r->at, r->fleet.count);
 	return EXIT_REFUSED;
 }
 
@@ -335,7 +304,7 @@ static int recall(struct ctl *c, const struct arguments *a)
 	struct recall r = {.ctl = c};
 	int code = take_options(&r, a);
 	if (code == EXIT_DONE)
-		code = read_fleet(&r, a);
+		code = fleet_read(&r.fleet, c, a);
 	if (code == EXIT_DONE)
 		code = plan(&r);
 	if (code == EXIT_DONE && !argument_flag(a, "dry-run")) {
@@ -364,7 +333,8 @@ static const struct option_spec recall_options[] = {
 	{"yes", NULL, "begin at once: nothing is asked, sessions are not counted first"},
 	{"wait", "MS", "how long to wait for the brokers at the end: 0 to 30000 milliseconds (30000)"},
 	{"watch", NULL, "at the end show each broker confirm, until all have or Ctrl-C"},
-	{"attestation-endpoint", "URL", "of the attestation service, for --batch (MOORING_ATTESTATION_ENDPOINT)"},
+	{"attestation-endpoint", "URL",
+	 "of the attestation service, for --batch (MOORING_ATTESTATION_ENDPOINT)"},
 	{"attestation-ca", "PEM", "the only certificate authority to trust for it (MOORING_ATTESTATION_CA)"},
 	{"attestation-key", "KEYFILE", "access key of it, any role (MOORING_ATTESTATION_KEY)"},
 	{NULL, NULL, NULL},
@@ -373,9 +343,10 @@ static const struct option_spec recall_options[] = {
 const struct command recall_commands[] = {
 	{
 		.name = "recall",
-		.arguments = "(--batch NAME | --things FILE | --line LINE --since TIME) --reason REASON\n"
-			     "                         [--suspend | --reattest] [--rate N/s] [--dry-run] [--yes]\n"
-			     "                         [--wait MS | --watch]",
+		.arguments =
+			"(--batch NAME | --things FILE | --line LINE --since TIME) --reason REASON\n"
+			"                         [--suspend | --reattest] [--rate N/s] [--dry-run] [--yes]\n"
+			"                         [--wait MS | --watch]",
 		.summary = "revoke, suspend or re-attest a whole batch, a list, or what a line made",
 		.help = "Says first how many devices and how many live sessions it will touch, and asks;\n"
 			"with --yes it neither counts sessions nor asks, and begins at once.\n"
@@ -388,17 +359,19 @@ const struct command recall_commands[] = {
 			"--attestation-key, which are what --endpoint, --ca and --key are for `records`.\n"
 			"Devices of the batch that never enrolled are refused when they come; `records\n"
 			"suspend --batch` has the attestation service itself stop vouching for the batch.",
-		.examples = "  mooringctl recall --batch B2 --reason cessation-of-operation --dry-run\n"
-			    "  mooringctl recall --batch B2 --reason key-compromise --rate 500/s --watch\n"
-			    "  mooringctl recall --things stolen.txt --suspend --reason 'pallet stolen' --yes\n"
-			    "  mooringctl recall --line 3f09c2 --since 2026-11-22T15:00 --reattest --reason superseded\n",
+		.examples =
+			"  mooringctl recall --batch B2 --reason cessation-of-operation --dry-run\n"
+			"  mooringctl recall --batch B2 --reason key-compromise --rate 500/s --watch\n"
+			"  mooringctl recall --things stolen.txt --suspend --reason 'pallet stolen' --yes\n"
+			"  mooringctl recall --line 3f09c2 --since 2026-11-22T15:00 --reattest --reason superseded\n",
 		.options = recall_options,
 		.words_min = 0,
 		.words_max = 0,
 		.run = recall,
-		.exits = "0 done, and effective at every broker; 1 refused, failed or stopped, or a thing of the list\n"
-			 "  is not known; 2 wrong usage; 3 recorded for good, but a broker that the answer names has\n"
-			 "  not confirmed yet",
+		.exits =
+			"0 done, and effective at every broker; 1 refused, failed or stopped, or a thing of the list\n"
+			"  is not known; 2 wrong usage; 3 recorded for good, but a broker that the answer names has\n"
+			"  not confirmed yet",
 		.files = "  FILE                    names of things, one a line\n",
 	},
 	{0},

@@ -78,4 +78,3 @@ outcome enrolment_read(struct bytes input, struct enrolment *out, struct fault *
 	}
 	return o;
 }
-

@@ -1,6 +1,9 @@
 #include "fleet.h"
 
+#include "ctl.h"
 #include "input.h"
+#include "lines.h"
+#include "moment.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,7 +81,7 @@ static outcome take_line(struct fleet *fleet, const char *line, size_t n, size_t
 						     : refuse(f, REASON_NO_MEMORY, "no memory for the list");
 }
 
-outcome fleet_read_file(struct fleet *fleet, const char *path, struct fault *f)
+static outcome read_file(struct fleet *fleet, const char *path, struct fault *f)
 {
 	struct buf text = {0};
 	size_t number = 1;
@@ -132,7 +135,7 @@ static int take_records(void *fleet, json_t *page)
 	return take_names(fleet, api_array(page, "records"), "instance_id");
 }
 
-int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *batch)
+static int read_batch(struct fleet *fleet, struct ctl *attestation, const char *batch)
 {
 	struct buf target = {0};
 	struct fault none;
@@ -151,7 +154,7 @@ static int take_devices(void *fleet, json_t *page)
 	return take_names(fleet, api_array(page, "devices"), "thing");
 }
 
-int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_t since)
+static int read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_t since)
 {
 	struct buf target = {0};
 	struct fault none;
@@ -161,6 +164,49 @@ int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_
 	       "line list shows the lines",
 	       line);
 	return take_all(fleet, c, &target, take_devices, &none);
+}
+
+/* The attestation service is another service, with a CA and a key of its own. */
+static int read_batch_of(struct fleet *fleet, const struct arguments *a)
+{
+	struct ctl attestation = {
+		.endpoint = ctl_or_environment(argument(a, "attestation-endpoint"),
+					       "MOORING_ATTESTATION_ENDPOINT"),
+		.ca = ctl_or_environment(argument(a, "attestation-ca"), "MOORING_ATTESTATION_CA"),
+		.key = ctl_or_environment(argument(a, "attestation-key"), "MOORING_ATTESTATION_KEY"),
+	};
+	if (!attestation.endpoint || !attestation.ca || !attestation.key)
+		return ctl_usage(
+			"whose batch? The attestation service keeps the records: --attestation-endpoint URL, "
+			"--attestation-ca PEM and --attestation-key KEYFILE, or MOORING_ATTESTATION_ENDPOINT, "
+			"_CA and _KEY, as for `records`");
+	int code = read_batch(fleet, &attestation, argument(a, "batch"));
+	admin_client_free(attestation.client);
+	return code;
+}
+
+static int read_line_of(struct fleet *fleet, struct ctl *c, const struct arguments *a)
+{
+	char hex[LINE_HEX_SIZE];
+	struct fault f = {0};
+	int64_t since;
+	if (!moment_argument(a, "since", 0, &since, &f).ok)
+		return ctl_usage("%s", f.text);
+	int code = lines_find(c, argument(a, "line"), hex);
+	return code == EXIT_DONE ? read_line(fleet, c, hex, since) : code;
+}
+
+int fleet_read(struct fleet *fleet, struct ctl *c, const struct arguments *a)
+{
+	struct fault f = {0};
+	int code = EXIT_DONE;
+	if (argument(a, "batch"))
+		code = read_batch_of(fleet, a);
+	else if (argument(a, "line"))
+		code = read_line_of(fleet, c, a);
+	else if (!read_file(fleet, argument(a, "things"), &f).ok)
+		code = ctl_fail(&f);
+	return code;
 }
 
 json_t *fleet_list(const struct fleet *fleet, size_t from, size_t count)

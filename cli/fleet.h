@@ -28,16 +28,10 @@ struct fleet {
 
 void fleet_free(struct fleet *fleet);
 
-/* Those that read a list refuse an empty one: NOT_FOUND. */
-
-/* One thing a line; blank lines and what follows a '#' are passed over. "-" is standard input. BAD_FIELD. */
-MUST_USE outcome fleet_read_file(struct fleet *fleet, const char *path, struct fault *f);
-/* The records of a batch, page by page from the attestation service. EXIT_DONE, or what to exit with, the cause being
- * said. */
-int fleet_read_batch(struct fleet *fleet, struct ctl *attestation, const char *batch);
-
-/* Devices that this line (key id in hex) worked on, registered at `since` or later. Exit codes as above. */
-int fleet_read_line(struct fleet *fleet, struct ctl *c, const char *line, int64_t since);
+/* Those that --batch NAME (page by page from the attestation service), --things FILE (a thing a line; blank lines and what
+ * follows a '#' are passed over; "-" is standard input) or --line LINE with --since TIME names. Refuses an empty list.
+ * EXIT_DONE, or what to exit with, the cause being said. */
+int fleet_read(struct fleet *fleet, struct ctl *c, const struct arguments *a);
 
 /* Asks the gateway about each; those that are revoked are then the first in the list. Exit codes as above. */
 int fleet_look_up(struct fleet *fleet, struct ctl *c);

@@ -136,7 +136,8 @@ static outcome take_wait(const struct arguments *a, const struct standing_change
 {
 	bool watch = argument_flag(a, "watch");
 	if (watch && argument(a, "wait"))
-		return refuse(f, REASON_BAD_FIELD, "--watch waits until it is effective: --wait is for without it");
+		return refuse(f, REASON_BAD_FIELD,
+			      "--watch waits until it is effective: --wait is for without it");
 	return argument_number(a, "wait", 0, STANDING_WAIT_MAX_MS,
 			       watch	       ? 0
 			       : what->wait_ms ? what->wait_ms

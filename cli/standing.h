@@ -15,9 +15,10 @@
 	{                                                                                                    \
 		"wait", "MS", "how long to wait for the brokers: 0 to 30000 milliseconds (2000)"             \
 	}
-#define STANDING_WATCH_OPTION                                                                                \
-	{                                                                                                    \
-		"watch", NULL, "shows each broker confirm, until all have or Ctrl-C; without a terminal a line each" \
+#define STANDING_WATCH_OPTION                                                                                 \
+	{                                                                                                     \
+		"watch", NULL,                                                                                \
+			"shows each broker confirm, until all have or Ctrl-C; without a terminal a line each" \
 	}
 /* The exit codes of every such command, for its help. */
 #define STANDING_EXITS                                                                                       \
@@ -35,7 +36,7 @@ struct standing_change {
 	const char *next; /* what comes now, for people; NULL: nothing */
 	void (*more)(const struct ctl *c,
 		     const json_t *answer); /* what else the answer says, for people; may be NULL */
-	long wait_ms;	  /* where --wait does not say it; 0: STANDING_WAIT_MS */
+	long wait_ms;			    /* where --wait does not say it; 0: STANDING_WAIT_MS */
 };
 int standing_change(struct ctl *c, const struct arguments *a, const struct standing_change *what,
 		    json_t *body);

@@ -54,8 +54,8 @@ void buf_free(struct buf *b);
 #define BASE32_SIZE(n) (8 * (((n) + 4) / 5) + 1)
 
 void hex_encode(struct bytes in, char *out);
-void base64_encode(struct bytes in, char *out);     /* padded, RFC 4648 4 */
-void base64url_encode(struct bytes in, char *out);  /* unpadded, RFC 4648 5 */
+void base64_encode(struct bytes in, char *out);	      /* padded, RFC 4648 4 */
+void base64url_encode(struct bytes in, char *out);    /* unpadded, RFC 4648 5 */
 void base32_encode_lower(struct bytes in, char *out); /* unpadded lower case, RFC 4648 6 */
 
 /* Decoders are strict: whole input, no white space, no stray bits. *n_out is the decoded length;

@@ -15,7 +15,8 @@
 
 outcome file_fault(struct fault *f, int error, const char *verb, const char *path)
 {
-	enum reason reason = error == ENOSPC || error == EDQUOT || error == EFBIG ? REASON_DISK_FULL : REASON_IO;
+	enum reason reason =
+		error == ENOSPC || error == EDQUOT || error == EFBIG ? REASON_DISK_FULL : REASON_IO;
 	return refuse(f, reason, "%s %s: %s", verb, path, strerror(error));
 }
 

@@ -17,8 +17,9 @@ enum { PEER_NAME_SIZE = 65 };
 
 struct peer {
 	char name[PEER_NAME_SIZE]; /* the URI's last part */
-	uint8_t spki_sha256[SHA256_SIZE]; /* of its key: the same whatever is done to the certificate's encoding */
-	int64_t not_before;	   /* Unix seconds */
+	uint8_t spki_sha256
+		[SHA256_SIZE]; /* of its key: the same whatever is done to the certificate's encoding */
+	int64_t not_before;    /* Unix seconds */
 	int64_t not_after;
 };
 

@@ -21,8 +21,8 @@ struct enrol_answer {
 	struct buf pem; /* ENROL_CERTIFIED: leaf and chain, verified against the root and the key */
 	int status;	/* 0 = no answer */
 	int retry_after_s;
-	char code[64];	     /* of the problem document; "" where there is none */
-	char request_id[64]; /* "" where there is none */
+	char code[64];		     /* of the problem document; "" where there is none */
+	char request_id[64];	     /* "" where there is none */
 	char detail[FAULT_TEXT_MAX]; /* of the problem document, or its title */
 };
 

@@ -170,7 +170,7 @@ static void ask_gateway(struct operation *op)
 		r = identity_adopt(d, d->state.key, &answer, "enrolled", &op->identity->credential, &f);
 	else if (r.ok)
 		enrol_report_no(answer.result == ENROL_REFUSED || answer.result == ENROL_FAILED ? "refused"
-												  : "retry",
+												: "retry",
 				&answer, 0);
 	take_result(op, r, answer.result, &f);
 	enrol_answer_free(&answer);

@@ -21,7 +21,7 @@ enum {
 	PSA_POINT_SIZE = 65,
 	PSA_SIGNATURE_SIZE = 64,
 	PSA_ROT_IDENTITY_SIZE = 33 + PSA_POINT_SIZE, /* instance ID, then the uncompressed point */
-	PSA_KEY_ID_MAX = 0x3fffffff /* PSA Crypto API 1.1: PSA_KEY_ID_USER_MAX */
+	PSA_KEY_ID_MAX = 0x3fffffff		     /* PSA Crypto API 1.1: PSA_KEY_ID_USER_MAX */
 };
 
 enum psa_call {

@@ -84,8 +84,7 @@ static outcome put_json(const struct request_input *in, struct bytes csr, struct
 				 nonce, "audience", in->origin, "mode", "C");
 	if (body && in->lifetime_s)
 		json_object_set_new(body, "lifetime_s", json_integer(in->lifetime_s));
-	if (body && in->chain.n &&
-	    json_object_set_new(body, "chain", text_of(in->chain, base64url_encode)))
+	if (body && in->chain.n && json_object_set_new(body, "chain", text_of(in->chain, base64url_encode)))
 		r = refuse(f, REASON_NO_MEMORY, "no memory for a request");
 	if (r.ok && body && in->renews)
 		r = add_renews(body, in, b, f);

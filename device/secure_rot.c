@@ -145,7 +145,8 @@ enum psa_status secure_rot_identity(const struct secure_rot *rot, struct buf *ou
 	return PSA_SUCCESS;
 }
 
-enum psa_status secure_rot_countersign(const struct secure_rot *rot, struct bytes stage, struct buf *signature)
+enum psa_status secure_rot_countersign(const struct secure_rot *rot, struct bytes stage,
+				       struct buf *signature)
 {
 	struct psa_stage s;
 	uint8_t digest[SHA256_SIZE], out[P256_SIGNATURE_SIZE];

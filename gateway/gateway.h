@@ -51,12 +51,12 @@ struct gateway_keys {
 	struct buf root_pem;
 	struct cert_issuers issuing; /* of device certificates; the first is the one that signs now */
 	struct buf chain_pems[CERT_ISSUERS_MAX]; /* each of them as PEM: what devices send after their leaf */
-	uint8_t salt[SALT_SIZE];   /* of thing names */
-	struct buf default_policy; /* JSON text, compiled once as a check */
-	int64_t issuing_not_after; /* of the first */
-	struct cert_issuers service; /* of service certificates */
-	EVP_PKEY *feed_key;  /* private; used by the feed's thread only */
-	struct ear_pin *ear; /* pinned verification keys of attestation results */
+	uint8_t salt[SALT_SIZE];		 /* of thing names */
+	struct buf default_policy;		 /* JSON text, compiled once as a check */
+	int64_t issuing_not_after;		 /* of the first */
+	struct cert_issuers service;		 /* of service certificates */
+	EVP_PKEY *feed_key;			 /* private; used by the feed's thread only */
+	struct ear_pin *ear;			 /* pinned verification keys of attestation results */
 	size_t ear_count;
 };
 
@@ -90,8 +90,8 @@ struct gateway {
 	struct challenge *challenge;
 	struct rate *rate;
 	struct provenance *provenance; /* gateway/provenance/: locks for itself */
-	struct attest_health *attest; /* what is known of the attestation service; locks for itself */
-	struct worker *workers;	      /* gateway/worker.h, one a loop; each is touched on its own loop only */
+	struct attest_health *attest;  /* what is known of the attestation service; locks for itself */
+	struct worker *workers; /* gateway/worker.h, one a loop; each is touched on its own loop only */
 	unsigned worker_count;
 	atomic_bool recovered; /* every intent of an earlier run is finished or closed */
 };

@@ -56,7 +56,8 @@ static outcome open_store(struct gateway *g, struct fault *f)
 	if (r.ok)
 		r = store_open(&options, &g->store, f);
 	if (r.ok)
-		r = admin_auth_open(path, g->config.edge.admin_master, g->config.edge.region, &g->admin_auth, f);
+		r = admin_auth_open(path, g->config.edge.admin_master, g->config.edge.region, &g->admin_auth,
+				    f);
 	return r;
 }
 
@@ -64,7 +65,8 @@ static outcome open_store(struct gateway *g, struct fault *f)
 static outcome read_files(struct gateway *g, struct fault *f)
 {
 	outcome r = gateway_keys_load(&g->config, &g->keys, f);
-	return r.ok ? config_blame("provenance", provenance_load(&g->config.provenance, &g->provenance, f), f) : r;
+	return r.ok ? config_blame("provenance", provenance_load(&g->config.provenance, &g->provenance, f), f)
+		    : r;
 }
 
 static outcome make_services(struct gateway *g, struct fault *f)

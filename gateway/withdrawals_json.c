@@ -64,7 +64,8 @@ static outcome read_entries(const json_t *entries, int64_t after, EVP_PKEY *cons
 	}
 	/* `last` is signed by nobody: it must not move what is asked for next beyond what was told. */
 	if (l->count && l->last != after)
-		return refuse(f, REASON_VERIFIER_ANSWER, "withdrawals: `last` is not the last entry's number");
+		return refuse(f, REASON_VERIFIER_ANSWER,
+			      "withdrawals: `last` is not the last entry's number");
 	return DONE;
 }
 

@@ -86,8 +86,8 @@ struct asked {
 
 /* The broker does not say whether there is a will: what the policy says to one is asked when it is
  * published. */
-static outcome check_policy(struct mooring *m, struct asked *a, const struct table_standing *standing, int64_t now_s,
-			    struct fault *f)
+static outcome check_policy(struct mooring *m, struct asked *a, const struct table_standing *standing,
+			    int64_t now_s, struct fault *f)
 {
 	const struct policy_connect packet = {.persistent = a->persistent};
 	const struct connection of = {a->client, a->fingerprint, a->username, a->client_id};

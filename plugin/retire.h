@@ -18,7 +18,7 @@ struct retire {
 	_Atomic uint64_t turns;	    /* of the reader */
 	struct retire_item *oldest; /* the writer's */
 	struct retire_item *newest;
-	struct retire_item *spare;  /* for the next one */
+	struct retire_item *spare; /* for the next one */
 };
 
 /* Reader, in TICK, once it points to nothing that it has not looked up anew in this TICK. */

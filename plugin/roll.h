@@ -18,7 +18,7 @@ struct roll {
 	struct roll_place {
 		int64_t since_us;
 		struct session *session; /* NULL: it is gone */
-	} *places;
+	} * places;
 	size_t count, room;
 	size_t gone;	 /* places without a session */
 	int64_t last_us; /* given out last */

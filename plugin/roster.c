@@ -52,10 +52,10 @@ void roster_forget(struct roster *r)
 static char *row_json(const struct roster_row *row)
 {
 	bool told = bytes_are_utf8(bytes_str(row->client_id));
-	json_t *object =
-		json_pack("{s:s, s:b, s:s, s:s, s:I, s:s, s:i}", "name", row->name, "service", row->is_service,
-			  "client_id", told ? row->client_id : "", "certificateId", row->username, "since_us",
-			  (json_int_t)row->since_us, "address", row->address, "protocol", row->protocol);
+	json_t *object = json_pack("{s:s, s:b, s:s, s:s, s:I, s:s, s:i}", "name", row->name, "service",
+				   row->is_service, "client_id", told ? row->client_id : "", "certificateId",
+				   row->username, "since_us", (json_int_t)row->since_us, "address",
+				   row->address, "protocol", row->protocol);
 	char *text = json_dumps(object, JSON_COMPACT);
 	json_decref(object);
 	return text;
@@ -86,8 +86,9 @@ bool roster_answer(struct roster *r, const char *broker, const char *stream, str
 	if (atomic_load(&r->turn) != ROSTER_FEED)
 		return false;
 	hex_encode(bytes_of(r->question.id, sizeof r->question.id), id);
-	buf_printf(body, "{\"broker\":\"%s\",\"stream\":\"%s\",\"question\":\"%s\",\"live\":%zu,\"sessions\":[", broker,
-		   stream, id, r->live);
+	buf_printf(body,
+		   "{\"broker\":\"%s\",\"stream\":\"%s\",\"question\":\"%s\",\"live\":%zu,\"sessions\":[",
+		   broker, stream, id, r->live);
 	add_rows(r, body);
 	buf_printf(body, "],\"more\":%s}", r->more ? "true" : "false");
 	roster_free(r);

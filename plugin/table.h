@@ -45,7 +45,7 @@ struct table_standing {
 	enum feed_state state;
 	unsigned flags;	  /* enum feed_flags, TABLE_HAS_THING */
 	const char *name; /* thing or service; what is known of the thing lies behind it: table_thing */
-	uint64_t word;		     /* the same in one table: nothing here but the policy has changed */
+	uint64_t word;	  /* the same in one table: nothing here but the policy has changed */
 	const struct policy *policy; /* NULL: none that this broker understands; denies all */
 };
 

@@ -37,14 +37,15 @@ struct sigv4_claim {
 /* REASON_NO_SIGNATURE, REASON_SIGV4_MALFORMED. UNSIGNED-PAYLOAD is malformed here. */
 MUST_USE outcome sigv4_claim_parse(const struct sigv4_request *r, struct sigv4_claim *out, struct fault *f);
 /* Recomputes the signature with the secret: window of 5 minutes around `now`, payload hash, constant time. */
-MUST_USE outcome sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *claim, const char *secret,
-			      int64_t now, struct fault *f);
+MUST_USE outcome sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *claim,
+			      const char *secret, int64_t now, struct fault *f);
 /* Value for the Authorization header; `r` must hold host and x-amz-date (and x-amz-content-sha256). */
-MUST_USE outcome sigv4_sign(const struct sigv4_request *r, const char *key_id, const char *secret, const char *region,
-			    const char *service, struct buf *authorization, struct fault *f);
+MUST_USE outcome sigv4_sign(const struct sigv4_request *r, const char *key_id, const char *secret,
+			    const char *region, const char *service, struct buf *authorization,
+			    struct fault *f);
 /* The canonical request, as AWS defines it, for tests and messages. */
-MUST_USE outcome sigv4_canonical_request(const struct sigv4_request *r, const char *signed_headers, struct buf *out,
-					 struct fault *f);
+MUST_USE outcome sigv4_canonical_request(const struct sigv4_request *r, const char *signed_headers,
+					 struct buf *out, struct fault *f);
 
 /* Secret access key of an admin: base64 of the first 30 bytes of HMAC-SHA256(master, "mooring-admin/1" || key id). */
 void sigv4_derive_secret(struct bytes master, const char *key_id, char out[SECRET_SIZE]);

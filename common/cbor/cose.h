@@ -15,7 +15,7 @@ struct cose_sign1 {
 	struct bytes payload;
 	struct bytes signature;
 	struct bytes unprotected_kid; /* hint only; n = 0 where absent */
-	int64_t alg;                  /* from the protected header, mandatory */
+	int64_t alg;		      /* from the protected header, mandatory */
 };
 
 /* Tagged (18) only. Checks structure, unique labels over both headers, no `crit`, known alg, signature
@@ -26,7 +26,7 @@ MUST_USE outcome cose_verify(const struct cose_sign1 *c, EVP_PKEY *key, struct f
 /* The same, with the key behind p256_known_verifier. */
 MUST_USE outcome cose_verify_known(const struct cose_sign1 *c, EVP_PKEY_CTX *verifier, struct fault *f);
 /* Appends the tagged COSE_Sign1; `protected_header` is an encoded map that already holds alg (label 1). */
-MUST_USE outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes payload, EVP_PKEY *key,
-			   struct fault *f);
+MUST_USE outcome cose_sign(struct buf *out, struct bytes protected_header, struct bytes payload,
+			   EVP_PKEY *key, struct fault *f);
 
 #endif

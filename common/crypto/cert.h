@@ -9,7 +9,13 @@
 
 #include <openssl/x509.h>
 
-enum { CERT_ISSUERS_MAX = 4, FINGERPRINT_SIZE = 32, SERIAL_SIZE = 16, THING_NAME_SIZE = 25, CERT_DER_MAX = 8192 };
+enum {
+	CERT_ISSUERS_MAX = 4,
+	FINGERPRINT_SIZE = 32,
+	SERIAL_SIZE = 16,
+	THING_NAME_SIZE = 25,
+	CERT_DER_MAX = 8192
+};
 
 /* AWS's certificateId is the lower-case hex of this: SHA-256 of the DER. */
 void cert_fingerprint(struct bytes der, uint8_t out[FINGERPRINT_SIZE]);

@@ -13,7 +13,13 @@
 
 #include <openssl/evp.h>
 
-enum { SHA256_SIZE = 32, P256_POINT_SIZE = 64, P256_SIGNATURE_SIZE = 64, ECDSA_SIGNATURE_MAX = 132, SPKI_MAX = 600 };
+enum {
+	SHA256_SIZE = 32,
+	P256_POINT_SIZE = 64,
+	P256_SIGNATURE_SIZE = 64,
+	ECDSA_SIGNATURE_MAX = 132,
+	SPKI_MAX = 600
+};
 
 /* ---- crypto.c ---- */
 
@@ -91,7 +97,8 @@ MUST_USE bool ecdsa_verify_der(EVP_PKEY *key, int digest_bits, struct bytes mess
 /* Returns the signature's length, 0 on failure. */
 MUST_USE size_t ecdsa_sign_raw(EVP_PKEY *key, struct bytes message, uint8_t out[ECDSA_SIGNATURE_MAX]);
 /* ECDSA over a digest already computed; DER signature (RFC 3279 2.2.3). */
-MUST_USE size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], uint8_t *out, size_t room);
+MUST_USE size_t ecdsa_sign_digest_der(EVP_PKEY *key, const uint8_t digest[SHA256_SIZE], uint8_t *out,
+				      size_t room);
 /* Between the two forms. `field` is the width of r and of s; to_der returns the length, 0 where it does not
  * fit. */
 MUST_USE size_t ecdsa_raw_to_der(struct bytes raw, uint8_t *der, size_t room);

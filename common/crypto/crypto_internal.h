@@ -22,9 +22,9 @@ struct thread_crypto {
 	EVP_PKEY_CTX *p256;	   /* of key generation: setting one up costs more than the key */
 	EVP_MD *digest[EC_CURVES]; /* SHA-256, SHA-384, SHA-512 */
 	EVP_MD_CTX *md;
-	EVP_PKEY *blank[EC_CURVES]; /* of each curve, made when first needed: see key_from_point */
-	EVP_PKEY *lent[EC_CURVES];  /* the same: see ec_key_borrow */
-	EC_GROUP *group[EC_CURVES]; /* the same: see ec_spki_on_curve */
+	EVP_PKEY *blank[EC_CURVES];	    /* of each curve, made when first needed: see key_from_point */
+	EVP_PKEY *lent[EC_CURVES];	    /* the same: see ec_key_borrow */
+	EC_GROUP *group[EC_CURVES];	    /* the same: see ec_spki_on_curve */
 	struct known_key known[KNOWN_KEYS]; /* see p256_known_verifier */
 	size_t oldest_known;
 };

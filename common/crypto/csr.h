@@ -28,7 +28,8 @@ struct csr {
 MUST_USE outcome csr_parse(struct bytes der, bool allow_test_keys, struct csr *out, struct fault *f);
 
 /* Makes a CSR: subject CN, P-256 key elsewhere. First the CertificationRequestInfo to sign, then the whole. */
-MUST_USE outcome csr_build_info(const char *common_name, struct bytes spki, struct buf *info, struct fault *f);
+MUST_USE outcome csr_build_info(const char *common_name, struct bytes spki, struct buf *info,
+				struct fault *f);
 MUST_USE outcome csr_build(struct bytes info, struct bytes signature_der, struct buf *out, struct fault *f);
 
 #endif

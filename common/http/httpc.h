@@ -12,16 +12,17 @@ struct httpc_tls {
 	const char *cert_file; /* client certificate and key; NULL where none */
 	const char *key_file;
 	const char *host_alias; /* name to verify instead of the URL's host; NULL: the URL's */
-	const char *connect_to; /* "HOST:PORT" to dial, whatever the URL says: Host and verification stay the URL's; NULL: the URL's */
-	int64_t verify_time;	/* Unix time at which the server's certificate must be valid; 0: now, by the system's clock */
+	const char *
+		connect_to; /* "HOST:PORT" to dial, whatever the URL says: Host and verification stay the URL's; NULL: the URL's */
+	int64_t verify_time; /* Unix time at which the server's certificate must be valid; 0: now, by the system's clock */
 };
 
 struct httpc_call {
 	const char *method;
 	const char *url;
 	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
-	struct bytes body;          /* copied */
-	size_t answer_max;          /* a longer answer is a failure */
+	struct bytes body;	    /* copied */
+	size_t answer_max;	    /* a longer answer is a failure */
 	long timeout_ms;
 	long connect_timeout_ms; /* 0: 5 s */
 };
@@ -30,15 +31,16 @@ struct httpc_answer {
 	int status; /* 0: no answer, see fault */
 	struct bytes body;
 	const char *content_type; /* "" where absent */
-	const char *location;     /* as it was sent: httpc_resolve; "" where absent */
-	int retry_after_s;        /* -1 where absent */
-	int64_t date;             /* Date header, Unix seconds; 0 where absent */
+	const char *location;	  /* as it was sent: httpc_resolve; "" where absent */
+	int retry_after_s;	  /* -1 where absent */
+	int64_t date;		  /* Date header, Unix seconds; 0 where absent */
 };
 
 struct httpc; /* connection cache, bound to one loop */
 
 /* On the loop's thread. The files of `tls` are read now and never again. Redirects are never followed, HTTP/1.1, TLS 1.2 or later. */
-MUST_USE outcome httpc_new(struct event_base *base, const struct httpc_tls *tls, struct httpc **out, struct fault *f);
+MUST_USE outcome httpc_new(struct event_base *base, const struct httpc_tls *tls, struct httpc **out,
+			   struct fault *f);
 /* Calls that are under way end with REASON_UNREACHABLE. Not from within `done`. */
 void httpc_free(struct httpc *c);
 typedef void httpc_done(const struct httpc_answer *answer, const struct fault *f, void *arg);
@@ -53,8 +55,8 @@ char *httpc_resolve(const char *url, const char *location);
 /* Blocking, for tools: *answer's views live until httpc_sync_free. */
 struct httpc_sync;
 MUST_USE outcome httpc_sync_new(const struct httpc_tls *tls, struct httpc_sync **out, struct fault *f);
-MUST_USE outcome httpc_sync_call(struct httpc_sync *c, const struct httpc_call *call, struct httpc_answer *answer,
-				 struct fault *f);
+MUST_USE outcome httpc_sync_call(struct httpc_sync *c, const struct httpc_call *call,
+				 struct httpc_answer *answer, struct fault *f);
 /* How far the last call came that had no answer, so that a tool can say what to look at. */
 enum httpc_failure {
 	HTTPC_ANSWERED,

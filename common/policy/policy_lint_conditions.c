@@ -75,8 +75,8 @@ static void check_known_here(struct subject *x)
 	bool holds = x->op->family == FAMILY_NULL ? x->c->count && x->l->p->values[x->c->first].truth
 						  : holds_when_absent(x);
 	policy_lint_report(x->l, RULE_NO_VALUE_HERE, x->place,
-			   "brokers do not know %s (Mosquitto does not tell it): the condition can %s hold", x->name,
-			   holds ? "only" : "never");
+			   "brokers do not know %s (Mosquitto does not tell it): the condition can %s hold",
+			   x->name, holds ? "only" : "never");
 }
 
 static bool speaks_of_a_will(const struct subject *x)

@@ -11,13 +11,13 @@ enum line_state { LINE_ACTIVE = 1, LINE_SUSPENDED = 2, LINE_REVOKED = 3 };
 
 struct line_record {
 	uint8_t programme[PROGRAMME_ID_SIZE];
-	int64_t version;		/* from 1 */
-	uint8_t key[P256_POINT_SIZE];	/* the line's; its id is provenance_key_id's */
-	char site[LINE_SITE_SIZE];	/* UTF-8 without control characters, for people */
-	uint8_t stages[STAGES_MAX];	/* that it may do, ascending */
-	size_t stage_count;		/* at least 1 */
-	int64_t not_before; /* Unix seconds; compared with the register's time */
-	int64_t not_after;  /* at most LINE_VALIDITY_MAX_S later */
+	int64_t version;	      /* from 1 */
+	uint8_t key[P256_POINT_SIZE]; /* the line's; its id is provenance_key_id's */
+	char site[LINE_SITE_SIZE];    /* UTF-8 without control characters, for people */
+	uint8_t stages[STAGES_MAX];   /* that it may do, ascending */
+	size_t stage_count;	      /* at least 1 */
+	int64_t not_before;	      /* Unix seconds; compared with the register's time */
+	int64_t not_after;	      /* at most LINE_VALIDITY_MAX_S later */
 	enum line_state state;
 	int64_t revoked_from; /* LINE_REVOKED: statements of the register's time from this on are worth nothing */
 	int64_t per_hour;     /* what the line can physically do; more raises an alarm. 0: not said */

@@ -20,8 +20,9 @@
 
 enum {
 	PROGRAMME_ID_SIZE = 16,
-	KEY_ID_SIZE = 16, /* the first bytes of SHA-256(SubjectPublicKeyInfo): of line, programme, register keys */
-	BATCH_SIZE = 17,  /* 1 to 16 of [A-Za-z0-9._-], and NUL */
+	KEY_ID_SIZE =
+		16, /* the first bytes of SHA-256(SubjectPublicKeyInfo): of line, programme, register keys */
+	BATCH_SIZE = 17, /* 1 to 16 of [A-Za-z0-9._-], and NUL */
 	DEV_SIZE = 32,
 	STAGES_MAX = 8, /* of a chain, a line record, or a variant */
 	STAGE_NUMBER_MAX = 255,

@@ -36,7 +36,8 @@ struct receipt {
 
 /* Indices rise, times never fall. */
 MUST_USE outcome receipt_read(struct bytes in, struct receipt *out, struct fault *f);
-MUST_USE outcome receipt_sign(struct buf *out, const struct receipt *r, EVP_PKEY *register_key, struct fault *f);
+MUST_USE outcome receipt_sign(struct buf *out, const struct receipt *r, EVP_PKEY *register_key,
+			      struct fault *f);
 
 /* The register's word of how far it has come: goes with entries that are shown to a gateway. */
 struct register_head {

@@ -10,7 +10,7 @@ struct stage_statement {
 	uint8_t programme[PROGRAMME_ID_SIZE];
 	char batch[BATCH_SIZE];
 	int64_t stage; /* 1 to STAGE_NUMBER_MAX */
-	int64_t seq;   /* 1 to the order's quota, at most UINT32_MAX; never used twice by a line within (batch, stage) */
+	int64_t seq; /* 1 to the order's quota, at most UINT32_MAX; never used twice by a line within (batch, stage) */
 	uint8_t dev[DEV_SIZE];
 	uint8_t previous[SHA256_SIZE]; /* hash of the statement before; provenance_start's for the first */
 	int64_t time;		       /* the line's own clock, Unix seconds: of no weight */

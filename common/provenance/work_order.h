@@ -13,12 +13,12 @@ struct work_order {
 	char batch[BATCH_SIZE];
 	int64_t stage;
 	uint8_t line[KEY_ID_SIZE];
-	int64_t quota;		     /* sequence numbers 1 to this; at most UINT32_MAX */
-	int64_t not_before;	     /* Unix seconds; compared with the register's time */
+	int64_t quota;	    /* sequence numbers 1 to this; at most UINT32_MAX */
+	int64_t not_before; /* Unix seconds; compared with the register's time */
 	int64_t not_after;
-	int64_t register_within_s;   /* how much later than not_after a statement may reach the register */
+	int64_t register_within_s; /* how much later than not_after a statement may reach the register */
 	uint8_t previous[STAGES_MAX][KEY_ID_SIZE]; /* lines that the stage before may have been done at */
-	size_t previous_count;	     /* 0: this is a first stage */
+	size_t previous_count;			   /* 0: this is a first stage */
 	/* set by the reader */
 	struct provenance_object object; /* its key id is the programme's */
 };

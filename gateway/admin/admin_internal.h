@@ -15,11 +15,7 @@
 
 #include <jansson.h>
 
-enum {
-	ADMIN_WAIT_DEFAULT_MS = 2000,
-	ADMIN_WAIT_MAX_MS = 30000,
-	ADMIN_REASON_MAX = 256
-};
+enum { ADMIN_WAIT_DEFAULT_MS = 2000, ADMIN_WAIT_MAX_MS = 30000, ADMIN_REASON_MAX = 256 };
 
 /* Lives as long as its request, on the request's loop. */
 struct admin_request {
@@ -32,7 +28,7 @@ struct admin_request {
 	int64_t wait_ms;
 	int64_t page_limit;
 	struct store_changed change;
-	json_t *revoked; /* brokers, on their way into a list */
+	json_t *revoked;  /* brokers, on their way into a list */
 	json_t *findings; /* of a policy's lint, on their way into the answer to a change; NULL: none */
 	char certificate_id[HEX_SIZE(FINGERPRINT_SIZE)]; /* "" where the answer names none */
 };

@@ -25,7 +25,8 @@ static outcome take_thing(struct many *m, size_t i, const json_t *item, struct f
 {
 	const char *name = json_string_value(item);
 	if (!name || !*name || strlen(name) > FEED_NAME_MAX)
-		return refuse(f, REASON_BAD_FIELD, "things: names of 1 to %d characters are required", FEED_NAME_MAX);
+		return refuse(f, REASON_BAD_FIELD, "things: names of 1 to %d characters are required",
+			      FEED_NAME_MAX);
 	strcpy(m->things[i], name);
 	return DONE;
 }
@@ -33,9 +34,11 @@ static outcome take_thing(struct many *m, size_t i, const json_t *item, struct f
 static outcome take_instance(struct many *m, size_t i, const json_t *item, struct fault *f)
 {
 	if (!json_read_hex(item, m->instance_ids[i], INSTANCE_ID_SIZE))
-		return refuse(f, REASON_BAD_FIELD, "instance_ids: %d bytes in hex are required", INSTANCE_ID_SIZE);
+		return refuse(f, REASON_BAD_FIELD, "instance_ids: %d bytes in hex are required",
+			      INSTANCE_ID_SIZE);
 	m->devices[i].instance_id = m->instance_ids[i];
-	cert_thing_name(bytes_of(m->request->gateway->keys.salt, SALT_SIZE), m->instance_ids[i], m->things[i]);
+	cert_thing_name(bytes_of(m->request->gateway->keys.salt, SALT_SIZE), m->instance_ids[i],
+			m->things[i]);
 	return DONE;
 }
 
@@ -47,7 +50,8 @@ static outcome take_list(struct many *m, const json_t *body, struct fault *f)
 	m->count = json_array_size(list);
 	if (!things == !ids || !json_is_array(list) || m->count == 0 || m->count > STORE_RECALL_MAX)
 		return refuse(f, REASON_BAD_FIELD,
-			      "either things or instance_ids is required: a list of 1 to %d", STORE_RECALL_MAX);
+			      "either things or instance_ids is required: a list of 1 to %d",
+			      STORE_RECALL_MAX);
 	for (size_t i = 0; o.ok && i < m->count; i++) {
 		m->devices[i].thing = m->things[i];
 		o = things ? take_thing(m, i, json_array_get(list, i), f)
@@ -85,7 +89,8 @@ static struct many *take(struct admin_request *a, bool changes)
 static json_t *known_json(const struct many *m, size_t i, const struct store_device *d)
 {
 	const char *state = d->thing ? store_device_state(d) : "unknown";
-	json_t *row = json_pack("{s:s, s:s}", "thing", d->thing && *d->thing ? d->thing : m->things[i], "state", state);
+	json_t *row = json_pack("{s:s, s:s}", "thing", d->thing && *d->thing ? d->thing : m->things[i],
+				"state", state);
 	if (row && m->devices[i].instance_id)
 		json_object_set_new(row, "instance_id", admin_json_hex(m->instance_ids[i], INSTANCE_ID_SIZE));
 	return row;

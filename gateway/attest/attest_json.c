@@ -50,7 +50,8 @@ outcome session_parse(struct bytes json, const uint8_t nonce[BINDING_SIZE], stru
 	if (!out->status)
 		r = refuse(f, REASON_VERIFIER_ANSWER, "the session's status is none of the interface's");
 	else if (!nonce_is(json_object_get(top, "nonce"), nonce))
-		r = refuse(f, REASON_VERIFIER_ANSWER, "the session's nonce is not the one that was asked for");
+		r = refuse(f, REASON_VERIFIER_ANSWER,
+			   "the session's nonce is not the one that was asked for");
 	else if (out->status == SESSION_COMPLETE && !json_string_length(result))
 		r = refuse(f, REASON_VERIFIER_ANSWER, "the session is complete and has no result");
 	else if (out->status == SESSION_COMPLETE && !(out->result = strdup(json_string_value(result))))

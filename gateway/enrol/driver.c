@@ -63,8 +63,8 @@ static void write_log(const struct enrol *e, const struct fault *f)
 	int64_t us = clock_monotonic_us() - e->started_us;
 	int status = f ? reason_public(f->reason)->status : e->issue.reserved == STORE_EXISTS ? 200 : 201;
 	snprintf(fields, sizeof fields,
-		 "\"stage\":\"%s\",\"status\":%d,\"thing\":\"%s\",\"ms\":%" PRId64 ".%03d",
-		 stage_name(e), status, e->issue.terms.thing, us / 1000, (int)(us % 1000));
+		 "\"stage\":\"%s\",\"status\":%d,\"thing\":\"%s\",\"ms\":%" PRId64 ".%03d", stage_name(e),
+		 status, e->issue.terms.thing, us / 1000, (int)(us % 1000));
 	log_fields(f ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, e->id, f, fields,
 		   e->request.renews ? "renewal" : "enrolment");
 }

@@ -41,7 +41,7 @@ struct feed_broker {
 			  this gateway started */
 	int64_t seq;   /* its last receipt */
 	uint8_t spki_sha256[SHA256_SIZE]; /* where live: the key of its certificate */
-	int64_t effective_ms; /* EFFECTIVE: from the durable row to the receipt; -1 otherwise */
+	int64_t effective_ms;		  /* EFFECTIVE: from the durable row to the receipt; -1 otherwise */
 };
 
 /* Waits until every broker with a live feed (where feeds begin anew with the change: every broker) has receipted
@@ -92,7 +92,7 @@ struct feed_page {
 	const char *broker;
 	enum feed_answer answer;
 	/* where answered */
-	int64_t live; /* sessions of the broker, whatever was asked */
+	int64_t live;			     /* sessions of the broker, whatever was asked */
 	const struct feed_session *sessions; /* in the order in which they came */
 	size_t count;
 	bool more; /* there may be others after the last */
@@ -105,8 +105,9 @@ void feed_ask(struct feed *feed, const struct feed_question *q, feed_asked *done
 
 struct feed_stats {
 	uint64_t streams, lost, frames, bytes; /* live now; ended for slowness; sent */
-	uint64_t revoked;	   /* refused since they are revoked */
-	uint64_t rivals, replaced; /* refused since the name has a feed; silent ones ended for their broker's next */
+	uint64_t revoked;		       /* refused since they are revoked */
+	uint64_t rivals,
+		replaced; /* refused since the name has a feed; silent ones ended for their broker's next */
 };
 void feed_stats(struct feed *feed, struct feed_stats *out); /* any thread */
 

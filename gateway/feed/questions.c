@@ -160,7 +160,8 @@ static void ask(struct question *q, struct asked *a)
 static void link_question(struct question *q)
 {
 	struct feed *feed = q->feed;
-	struct timeval deadline = {.tv_sec = q->what.wait_ms / 1000, .tv_usec = q->what.wait_ms % 1000 * 1000};
+	struct timeval deadline = {.tv_sec = q->what.wait_ms / 1000,
+				   .tv_usec = q->what.wait_ms % 1000 * 1000};
 	q->link = &feed->questions;
 	if ((q->next = feed->questions))
 		q->next->link = &q->next;
@@ -224,11 +225,11 @@ outcome question_take(struct feed *feed, const struct broker *b, const uint8_t i
 		q = q->next;
 	struct asked *a = q ? asked_of(q, b) : NULL;
 	if (!a)
-		return refuse(f, REASON_NOT_FOUND, "question: nobody waits for an answer of broker %s to this one",
-			      b->name);
+		return refuse(f, REASON_NOT_FOUND,
+			      "question: nobody waits for an answer of broker %s to this one", b->name);
 	if (page->seen.count > q->what.limit)
-		return refuse(f, REASON_BAD_FIELD, "sessions: %zu, where %zu were asked for", page->seen.count,
-			      q->what.limit);
+		return refuse(f, REASON_BAD_FIELD, "sessions: %zu, where %zu were asked for",
+			      page->seen.count, q->what.limit);
 	a->page = *page;
 	*page = (struct page){0};
 	settle(a, FEED_ANSWERED);

@@ -70,9 +70,10 @@ static outcome take_session(json_t *row, struct feed_session *out, struct fault 
 	json_t *certificate;
 	json_int_t since;
 	int service;
-	if (json_unpack_ex(row, &error, JSON_STRICT, "{s:s, s:b, s:s, s:o, s:I, s:s, s:i}", "name", &out->name,
-			   "service", &service, "client_id", &out->client_id, "certificateId", &certificate,
-			   "since_us", &since, "address", &out->address, "protocol", &out->protocol))
+	if (json_unpack_ex(row, &error, JSON_STRICT, "{s:s, s:b, s:s, s:o, s:I, s:s, s:i}", "name",
+			   &out->name, "service", &service, "client_id", &out->client_id, "certificateId",
+			   &certificate, "since_us", &since, "address", &out->address, "protocol",
+			   &out->protocol))
 		return refuse(f, REASON_BAD_FIELD, "sessions: %.200s", error.text);
 	out->service = service;
 	out->since_us = since;
@@ -80,7 +81,8 @@ static outcome take_session(json_t *row, struct feed_session *out, struct fault 
 	if (!is_name(out->name) || !is_name(out->address) || strlen(out->address) >= ADDRESS_MAX)
 		return refuse(f, REASON_BAD_FIELD, "sessions: a name or address that is none");
 	if (strlen(out->client_id) > CLIENT_ID_MAX)
-		return refuse(f, REASON_BAD_FIELD, "sessions: a client id has at most %d bytes", CLIENT_ID_MAX);
+		return refuse(f, REASON_BAD_FIELD, "sessions: a client id has at most %d bytes",
+			      CLIENT_ID_MAX);
 	if (!json_read_hex(certificate, fingerprint, FINGERPRINT_SIZE))
 		return refuse(f, REASON_BAD_FIELD, "sessions: certificateId: %d bytes in hex are required",
 			      FINGERPRINT_SIZE);
@@ -95,14 +97,16 @@ static outcome take_sessions(struct page *p, const json_t *list, struct fault *f
 	int64_t before = 0;
 	outcome o = DONE;
 	if (!json_is_array(list) || count > FEED_SESSIONS_MAX)
-		return refuse(f, REASON_BAD_FIELD, "sessions: a list of at most %d is required", FEED_SESSIONS_MAX);
+		return refuse(f, REASON_BAD_FIELD, "sessions: a list of at most %d is required",
+			      FEED_SESSIONS_MAX);
 	p->sessions = calloc(count + 1, sizeof *p->sessions);
 	if (!p->sessions)
 		return refuse(f, REASON_NO_MEMORY, "no memory for a broker's answer");
 	for (size_t i = 0; o.ok && i < count; i++) {
 		o = take_session(json_array_get(list, i), &p->sessions[i], f);
 		if (o.ok && p->sessions[i].since_us <= before)
-			o = refuse(f, REASON_BAD_FIELD, "sessions: each has a later since_us than the one before");
+			o = refuse(f, REASON_BAD_FIELD,
+				   "sessions: each has a later since_us than the one before");
 		before = p->sessions[i].since_us;
 	}
 	p->seen.sessions = p->sessions;
@@ -117,15 +121,17 @@ static outcome take_members(struct answer *x, json_t *root, struct fault *f)
 	json_int_t live;
 	json_t *stream, *question, *sessions;
 	int more;
-	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:o, s:o, s:I, s:o, s:b}", "broker", &broker, "stream",
-			   &stream, "question", &question, "live", &live, "sessions", &sessions, "more", &more))
+	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:o, s:o, s:I, s:o, s:b}", "broker", &broker,
+			   "stream", &stream, "question", &question, "live", &live, "sessions", &sessions,
+			   "more", &more))
 		return refuse(f, REASON_BAD_FIELD, "%.200s", error.text);
 	if (strcmp(broker, x->peer.name) != 0)
 		return refuse(f, REASON_BAD_FIELD, "broker: the client certificate is for %s", x->peer.name);
 	if (!json_read_hex(stream, x->stream, FEED_STREAM_SIZE))
 		return refuse(f, REASON_BAD_FIELD, "stream: %d bytes in hex are required", FEED_STREAM_SIZE);
 	if (!json_read_hex(question, x->question, FEED_QUESTION_SIZE))
-		return refuse(f, REASON_BAD_FIELD, "question: %d bytes in hex are required", FEED_QUESTION_SIZE);
+		return refuse(f, REASON_BAD_FIELD, "question: %d bytes in hex are required",
+			      FEED_QUESTION_SIZE);
 	if (live < 0)
 		return refuse(f, REASON_BAD_FIELD, "live is not negative");
 	x->page.seen.live = live;

@@ -62,8 +62,8 @@ static outcome read_chain(const json_t *value, const char *name, struct enrol_re
 	if (!base64url_decode(json_string_value(value), json_string_length(value), out->chain_room,
 			      sizeof out->chain_room, &n) ||
 	    n == 0)
-		return refuse(f, REASON_BAD_ENCODING, "%s: not base64url of 1 to %zu bytes (RFC 4648 5)", name,
-			      sizeof out->chain_room);
+		return refuse(f, REASON_BAD_ENCODING, "%s: not base64url of 1 to %zu bytes (RFC 4648 5)",
+			      name, sizeof out->chain_room);
 	out->chain = bytes_of(out->chain_room, n);
 	return DONE;
 }

@@ -147,7 +147,8 @@ static void answer_lookup(struct op *op, const struct fault *f)
 }
 
 void store_lookup(struct store *s, const struct store_named *devices, size_t count,
-		  void (*done)(const struct store_device *devices, size_t count, const struct fault *f, void *arg),
+		  void (*done)(const struct store_device *devices, size_t count, const struct fault *f,
+			       void *arg),
 		  void *arg)
 {
 	struct lookup_op *l = op_new(s, sizeof *l, run_lookup, answer_lookup);

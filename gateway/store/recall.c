@@ -100,7 +100,8 @@ static void answer_recall(struct op *op, const struct fault *f)
 }
 
 void store_recall(struct store *s, const struct store_caller *who, const struct store_recall *in,
-		  void (*done)(const struct store_recalled *answer, const struct fault *f, void *arg), void *arg)
+		  void (*done)(const struct store_recalled *answer, const struct fault *f, void *arg),
+		  void *arg)
 {
 	struct recall_op *r = op_new(s, sizeof *r, run_recall, answer_recall);
 	r->op.urgent = true;

@@ -11,7 +11,7 @@ static outcome check_device(struct decision *x, struct fault *f)
 		return o;
 	if (*x->device.thing && strcmp(x->device.thing, in->thing) != 0)
 		return reserve_refuse(x, REASON_CONFIG,
-				     "the device has another thing name: the salt was changed", f);
+				      "the device has another thing name: the salt was changed", f);
 	enum reason reason = device_refusal(&x->device);
 	return reason ? reserve_refuse(x, reason, device_refusal_text(reason), f) : DONE;
 }
@@ -142,7 +142,7 @@ static outcome check_open_intent(struct decision *x, struct fault *f)
 	}
 	if (x->r->in.renews)
 		return reserve_refuse(x, REASON_RENEWAL_STATE,
-				     "a certificate for another key of this device is on its way", f);
+				      "a certificate for another key of this device is on its way", f);
 	return reserve_refuse_clone(x, "a second key while a certificate for the first is on its way", f);
 }
 
@@ -156,12 +156,12 @@ static outcome check_renewal(struct decision *x, struct fault *f)
 		return o;
 	if (!old.id || old.device_id != x->device.id)
 		return reserve_refuse(x, REASON_RENEWAL_UNKNOWN,
-				     "this device has no such certificate to renew", f);
+				      "this device has no such certificate to renew", f);
 	if (old.state != STORE_ACTIVE || old.not_after <= x->now)
 		return reserve_refuse(x, REASON_RENEWAL_STATE, "the certificate to renew is not active", f);
 	if (old.outgoing)
 		return reserve_refuse(x, REASON_RENEWAL_STATE,
-				     "the certificate was renewed already, for another key", f);
+				      "the certificate was renewed already, for another key", f);
 	x->renews_id = old.id;
 	return DONE;
 }
@@ -196,15 +196,16 @@ static outcome check_revoked_key(struct decision *x, struct fault *f)
 	bool compromised = !strcmp(column_text(&q), "key-compromise");
 	query_end(&q);
 	if (revoked && compromised)
-		return reserve_refuse(x, REASON_KEY_REVOKED,
-				     "the key was revoked for key-compromise, which no grant lifts: the device has "
-				     "to come with a new key (mooring-device run --new-key)",
-				     f);
+		return reserve_refuse(
+			x, REASON_KEY_REVOKED,
+			"the key was revoked for key-compromise, which no grant lifts: the device has "
+			"to come with a new key (mooring-device run --new-key)",
+			f);
 	if (revoked && !x->uses_grant)
 		return reserve_refuse(x, REASON_KEY_REVOKED,
-				     "the key's certificate was revoked: allow a re-enrolment (mooringctl "
-				     "allow-reenrol), and have the device come with a new key",
-				     f);
+				      "the key's certificate was revoked: allow a re-enrolment (mooringctl "
+				      "allow-reenrol), and have the device come with a new key",
+				      f);
 	return DONE;
 }
 
@@ -293,8 +294,9 @@ static outcome write_intent(struct decision *x, struct fault *f)
 
 /* In this order: standing, whose key it is, what is there already, what may be added. */
 static outcome (*const checks[])(struct decision *x, struct fault *f) = {
-	check_device,	   check_key_owner, load_live,	     check_same_key,	  check_open_intent,   reserve_load_chain,
-	check_renewal, check_enrolment, check_revoked_key, reserve_check_chain, write_intent,
+	check_device,	   check_key_owner,	load_live,     check_same_key,
+	check_open_intent, reserve_load_chain,	check_renewal, check_enrolment,
+	check_revoked_key, reserve_check_chain, write_intent,
 };
 
 static outcome run_reserve(struct op *op, struct conn *c, struct fault *f)

@@ -26,7 +26,7 @@ const char store_schema[] =
 	"  quarantined INTEGER NOT NULL DEFAULT 0 CHECK (quarantined IN (0, 1))," /* by a clone alarm */
 	"  withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))," /* by the attestation service */
 	"  granted INTEGER NOT NULL DEFAULT 0 CHECK (granted IN (0, 1)),"     /* one re-enrolment, unused */
-	"  policy TEXT NOT NULL DEFAULT '',"				      /* attached; '': "default" holds */
+	"  policy TEXT NOT NULL DEFAULT ''," /* attached; '': "default" holds */
 	"  detached INTEGER NOT NULL DEFAULT 0 CHECK (detached IN (0, 1))," /* its certificates, from the thing */
 	"  thing_type TEXT NOT NULL DEFAULT '',"
 	"  attributes TEXT NOT NULL DEFAULT ''," /* JSON object, names ascending; '': none */
@@ -72,7 +72,7 @@ const char store_schema[] =
 	"  profile TEXT NOT NULL,"
 	"  request_id TEXT NOT NULL,"
 	"  result_id INTEGER NOT NULL,"
-	"  statement BLOB,"			     /* the last one of the chain it rests on */
+	"  statement BLOB,"			 /* the last one of the chain it rests on */
 	"  raises_at INTEGER NOT NULL DEFAULT 0" /* statements of a chain that raises the generation; 0: it does not */
 	") STRICT, WITHOUT ROWID;"
 	"CREATE UNIQUE INDEX intents_one_open ON intents (device_id) WHERE state = 'open';"
@@ -186,7 +186,7 @@ const char store_schema[] =
 	"  version INTEGER NOT NULL,"
 	"  record BLOB NOT NULL,"
 	"  held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1))," /* by an operator */
-	"  revoked_from INTEGER,"				       /* by an operator; NULL: not */
+	"  revoked_from INTEGER,"				    /* by an operator; NULL: not */
 	"  UNIQUE (programme_id, line)"
 	") STRICT;"
 

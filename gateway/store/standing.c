@@ -23,8 +23,8 @@ bool standing_check_reason(struct op *op, const char *reason)
 
 /* ---- a device's new standing ---- */
 
-static outcome log_device(struct writer *w, const struct device *d, const char *kind, const struct cause *cause,
-			  struct fault *f)
+static outcome log_device(struct writer *w, const struct device *d, const char *kind,
+			  const struct cause *cause, struct fault *f)
 {
 	struct log_new e = {
 		.kind = kind,
@@ -65,8 +65,8 @@ outcome standing_suspend(struct writer *w, struct device *d, const struct cause 
 	return stand(w, d, "device-suspended", cause, count, f);
 }
 
-static outcome revoke_live(struct writer *w, const struct device *d, const struct cause *cause, int64_t *count,
-			   struct fault *f)
+static outcome revoke_live(struct writer *w, const struct device *d, const struct cause *cause,
+			   int64_t *count, struct fault *f)
 {
 	struct certificate live[LIVE_MAX];
 	size_t n = 0;

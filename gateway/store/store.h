@@ -141,7 +141,7 @@ struct store_changed {
 	int64_t recorded_at_ms; /* wall clock */
 	int64_t durable_at_us;	/* monotonic, taken when the commit had returned */
 	int64_t count;		/* certificates concerned */
-	bool already;		/* nothing was changed: seq, time, reason and actor are of the entry that did */
+	bool already; /* nothing was changed: seq, time, reason and actor are of the entry that did */
 	char reason[STORE_REASON_SIZE], actor[STORE_NAME_SIZE]; /* where already; "" else */
 	bool feeds_anew; /* it ends every feed: a broker that has none is on its way back */
 };
@@ -175,14 +175,15 @@ struct store_named {
 
 struct store_recall {
 	const struct store_named *devices;
-	size_t count; /* at most STORE_RECALL_MAX */
-	bool suspend; /* else they are revoked, */
-	bool reattest; /* or their certificates alone, and each may enrol once more; not with suspend */
+	size_t count;	    /* at most STORE_RECALL_MAX */
+	bool suspend;	    /* else they are revoked, */
+	bool reattest;	    /* or their certificates alone, and each may enrol once more; not with suspend */
 	const char *reason; /* for a revocation as store_revoke's */
 };
 
 struct store_recalled {
-	struct store_changed change; /* `seq`: what a broker has receipted that has them all as they are now, also where
+	struct store_changed
+		change;	 /* `seq`: what a broker has receipted that has them all as they are now, also where
 					nothing was to be changed */
 	int64_t changed; /* devices */
 	int64_t already; /* revoked, or so suspended, before */
@@ -195,7 +196,8 @@ struct store_recalled {
  * device is neither suspended nor let in again. A device that is named by its instance ID and is not known is remembered for
  * when it comes. BAD_FIELD. */
 void store_recall(struct store *s, const struct store_caller *who, const struct store_recall *r,
-		  void (*done)(const struct store_recalled *answer, const struct fault *f, void *arg), void *arg);
+		  void (*done)(const struct store_recalled *answer, const struct fault *f, void *arg),
+		  void *arg);
 
 struct store_service {
 	const char *name;
@@ -247,8 +249,8 @@ struct store_withdrawals_position {
 	uint8_t mark[STORE_MARK_SIZE]; /* of that entry, where marked */
 };
 void store_withdrawals_position(struct store *s,
-				void (*done)(const struct store_withdrawals_position *at, const struct fault *f,
-					     void *arg),
+				void (*done)(const struct store_withdrawals_position *at,
+					     const struct fault *f, void *arg),
 				void *arg);
 /* The service's list is not the one that was read so far: it is read anew from its start, and an alarm says
  * so. */

@@ -20,7 +20,8 @@ static void check_split(struct bytes in, size_t length)
 	if ((size_t)atoi(scgi_find(&head, "CONTENT_LENGTH")) != head.body.n)
 		abort();
 	for (size_t i = 0; i < head.count; i++)
-		if (scgi_percent_decode(bytes_str(head.params[i].value), i & 1, decoded, sizeof decoded, &n) &&
+		if (scgi_percent_decode(bytes_str(head.params[i].value), i & 1, decoded, sizeof decoded,
+					&n) &&
 		    strlen(decoded) != n)
 			abort();
 }

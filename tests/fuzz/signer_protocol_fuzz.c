@@ -28,8 +28,8 @@ static void check_request(struct bytes message)
 	check(r.op == again.op && !memcmp(r.intent, again.intent, sizeof r.intent) &&
 	      !memcmp(r.serial, again.serial, sizeof r.serial) && r.not_before == again.not_before &&
 	      r.not_after == again.not_after && bytes_equal(r.csr, again.csr) &&
-	      bytes_equal(r.ear, again.ear) && !memcmp(r.nonce, again.nonce, sizeof r.nonce) && !strcmp(r.audience, again.audience) &&
-	      !strcmp(r.profile, again.profile));
+	      bytes_equal(r.ear, again.ear) && !memcmp(r.nonce, again.nonce, sizeof r.nonce) &&
+	      !strcmp(r.audience, again.audience) && !strcmp(r.profile, again.profile));
 	buf_free(&b);
 }
 

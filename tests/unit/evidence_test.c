@@ -305,7 +305,8 @@ static void test_a_signed_request_is_refused_for_another_request_or_binding(void
 	wrong[31] ^= 1;
 	refused_for(evidence_check_binding(&e, wrong, buf_view(&csr), &f), &f, REASON_NONCE_MISMATCH,
 		    "other binding");
-	refused_for(evidence_verify(&e, spki_of(other.key), false, &f), &f, REASON_SIGNATURE, "other device's key");
+	refused_for(evidence_verify(&e, spki_of(other.key), false, &f), &f, REASON_SIGNATURE,
+		    "other device's key");
 	refused_for(appraise(EVIDENCE_PSA_TOKEN, buf_view(&d.evidence), d.key, false, &f), &f,
 		    REASON_CBOR_TYPE, "a signed request sent as a token");
 	device_free(&other);
@@ -439,7 +440,8 @@ static void test_a_request_for_the_device_key_itself_is_refused(void **state)
 	accepted(evidence_check_key_not_rot(d.instance, spki_of(other.key), &f), &f, "another key");
 	refused_for(evidence_check_key_not_rot(d.instance, spki_of(d.key), &f), &f, REASON_CSR_KEY_IS_ROT,
 		    "new derivation");
-	refused_for(evidence_check_key_not_rot(old, spki_of(d.key), &f), &f, REASON_CSR_KEY_IS_ROT, "old derivation");
+	refused_for(evidence_check_key_not_rot(old, spki_of(d.key), &f), &f, REASON_CSR_KEY_IS_ROT,
+		    "old derivation");
 	device_free(&d);
 	device_free(&other);
 }

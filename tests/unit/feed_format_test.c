@@ -429,10 +429,13 @@ static void assert_question_comes_back(const char *name)
 	struct fault f;
 	struct feed_record r = question(name);
 	feed_put_sessions(&records, &r);
-	struct buf stream = seal(
-		(struct feed_frame){
-			.epoch = 1, .first = 5, .last = 4, .kind = FEED_QUESTION, .count = 1, .records = buf_view(&records)},
-		previous);
+	struct buf stream = seal((struct feed_frame){.epoch = 1,
+						     .first = 5,
+						     .last = 4,
+						     .kind = FEED_QUESTION,
+						     .count = 1,
+						     .records = buf_view(&records)},
+				 previous);
 	assert_true(open_next(&stream, &got, &f).ok);
 	assert_int_equal(got.kind, FEED_QUESTION);
 	assert_true(feed_records(&got, see, &seen, &f).ok);

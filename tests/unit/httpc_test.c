@@ -16,7 +16,8 @@ static char ca[128], other_ca[128], client_cert[128], client_key[128];
 static char *respond(int status, const char *headers, const char *body)
 {
 	struct buf b = {0};
-	buf_printf(&b, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers, body);
+	buf_printf(&b, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers,
+		   body);
 	return buf_take_str(&b);
 }
 
@@ -65,7 +66,8 @@ static const char *url_of(const char *path)
 
 static struct httpc_call get(const char *path)
 {
-	return (struct httpc_call){.method = "GET", .url = url_of(path), .answer_max = 65536, .timeout_ms = 5000};
+	return (struct httpc_call){
+		.method = "GET", .url = url_of(path), .answer_max = 65536, .timeout_ms = 5000};
 }
 
 static struct httpc_sync *client_of(const struct httpc_tls *tls)

@@ -11,7 +11,10 @@
 
 #include <cmocka.h>
 
-#define WHOLE "28:CONTENT_LENGTH\0" "5\0SCGI\0" "1\0A\0b\0,hello"
+#define WHOLE                                                                                                \
+	"28:CONTENT_LENGTH\0"                                                                                \
+	"5\0SCGI\0"                                                                                          \
+	"1\0A\0b\0,hello"
 
 static struct bytes literal(const char *p, size_t n)
 {
@@ -74,7 +77,7 @@ static void expect_block_refusal(const char *block, size_t n, const char *body, 
 	expect_refusal(buf_view(&whole), reason, rule);
 	buf_free(&whole);
 }
-#define REFUSED(block, body, reason, rule) \
+#define REFUSED(block, body, reason, rule)                                                                   \
 	expect_block_refusal(block, sizeof(block) - 1, body, REASON_##reason, rule)
 
 static void test_malformed_netstrings_are_refused(void **state)
@@ -83,45 +86,103 @@ static void test_malformed_netstrings_are_refused(void **state)
 	const enum reason bad = REASON_BAD_REQUEST;
 	expect_refusal(LITERAL("GET / HTTP/1.1\r\n"), bad, "netstring length");
 	expect_refusal(LITERAL(":x,"), bad, "netstring length");
-	expect_refusal(LITERAL("028:CONTENT_LENGTH\0" "5\0SCGI\0" "1\0A\0b\0,hello"), bad, "netstring length");
+	expect_refusal(LITERAL("028:CONTENT_LENGTH\0"
+			       "5\0SCGI\0"
+			       "1\0A\0b\0,hello"),
+		       bad, "netstring length");
 	expect_refusal(LITERAL("-1:CONTENT"), bad, "netstring length");
 	expect_refusal(LITERAL("99999999"), bad, "netstring length");
 	expect_refusal(LITERAL("9999999:"), REASON_TOO_LARGE, "the limit is 65536");
-	expect_refusal(LITERAL("28:CONTENT_LENGTH\0" "5\0SCGI\0" "1\0A\0b\0;hello"), bad, "comma");
-	expect_refusal(LITERAL("27:CONTENT_LENGTH\0" "5\0SCGI\0" "1\0A\0b\0,hello"), bad, "comma");
+	expect_refusal(LITERAL("28:CONTENT_LENGTH\0"
+			       "5\0SCGI\0"
+			       "1\0A\0b\0;hello"),
+		       bad, "comma");
+	expect_refusal(LITERAL("27:CONTENT_LENGTH\0"
+			       "5\0SCGI\0"
+			       "1\0A\0b\0,hello"),
+		       bad, "comma");
 }
 
 static void test_malformed_lengths_are_refused(void **state)
 {
 	(void)state;
-	REFUSED("SCGI\0" "1\0", "", BAD_REQUEST, "first parameter");
-	REFUSED("CONTENT_LENGTH\0\0SCGI\0" "1\0", "", BAD_REQUEST, "decimal");
-	REFUSED("CONTENT_LENGTH\0+5\0SCGI\0" "1\0", "hello", BAD_REQUEST, "decimal");
-	REFUSED("CONTENT_LENGTH\0" "05\0SCGI\0" "1\0", "hello", BAD_REQUEST, "decimal");
-	REFUSED("CONTENT_LENGTH\0" "5 \0SCGI\0" "1\0", "hello", BAD_REQUEST, "decimal");
-	REFUSED("CONTENT_LENGTH\0" "5", "hello", BAD_REQUEST, "decimal");
-	REFUSED("CONTENT_LENGTH\0" "9999999\0SCGI\0" "1\0", "", TOO_LARGE, "a body of");
-	REFUSED("CONTENT_LENGTH\0" "5\0SCGI\0" "1\0", "hello!", BAD_REQUEST, "after the body");
-	REFUSED("CONTENT_LENGTH\0" "5\0SCGI\0" "1\0", "hell", BAD_REQUEST, "cut off");
+	REFUSED("SCGI\0"
+		"1\0",
+		"", BAD_REQUEST, "first parameter");
+	REFUSED("CONTENT_LENGTH\0\0SCGI\0"
+		"1\0",
+		"", BAD_REQUEST, "decimal");
+	REFUSED("CONTENT_LENGTH\0+5\0SCGI\0"
+		"1\0",
+		"hello", BAD_REQUEST, "decimal");
+	REFUSED("CONTENT_LENGTH\0"
+		"05\0SCGI\0"
+		"1\0",
+		"hello", BAD_REQUEST, "decimal");
+	REFUSED("CONTENT_LENGTH\0"
+		"5 \0SCGI\0"
+		"1\0",
+		"hello", BAD_REQUEST, "decimal");
+	REFUSED("CONTENT_LENGTH\0"
+		"5",
+		"hello", BAD_REQUEST, "decimal");
+	REFUSED("CONTENT_LENGTH\0"
+		"9999999\0SCGI\0"
+		"1\0",
+		"", TOO_LARGE, "a body of");
+	REFUSED("CONTENT_LENGTH\0"
+		"5\0SCGI\0"
+		"1\0",
+		"hello!", BAD_REQUEST, "after the body");
+	REFUSED("CONTENT_LENGTH\0"
+		"5\0SCGI\0"
+		"1\0",
+		"hell", BAD_REQUEST, "cut off");
 }
 
 static void test_malformed_parameters_are_refused(void **state)
 {
 	(void)state;
-	REFUSED("CONTENT_LENGTH\0" "0\0SCGI\0" "2\0", "", BAD_REQUEST, "SCGI is not 1");
-	REFUSED("CONTENT_LENGTH\0" "0\0", "", BAD_REQUEST, "SCGI is not 1");
-	REFUSED("CONTENT_LENGTH\0" "0\0SCGI\0" "1\0SCGI\0" "1\0", "", BAD_REQUEST, "SCGI comes twice");
-	REFUSED("CONTENT_LENGTH\0" "0\0CONTENT_LENGTH\0" "0\0SCGI\0" "1\0", "", BAD_REQUEST, "twice");
-	REFUSED("CONTENT_LENGTH\0" "0\0SCGI\0" "1\0\0x\0", "", BAD_REQUEST, "without a name");
-	REFUSED("CONTENT_LENGTH\0" "0\0SCGI\0" "1\0A", "", BAD_REQUEST, "without its end");
-	REFUSED("CONTENT_LENGTH\0" "0\0SCGI\0" "1\0A\0b", "", BAD_REQUEST, "without its end");
+	REFUSED("CONTENT_LENGTH\0"
+		"0\0SCGI\0"
+		"2\0",
+		"", BAD_REQUEST, "SCGI is not 1");
+	REFUSED("CONTENT_LENGTH\0"
+		"0\0",
+		"", BAD_REQUEST, "SCGI is not 1");
+	REFUSED("CONTENT_LENGTH\0"
+		"0\0SCGI\0"
+		"1\0SCGI\0"
+		"1\0",
+		"", BAD_REQUEST, "SCGI comes twice");
+	REFUSED("CONTENT_LENGTH\0"
+		"0\0CONTENT_LENGTH\0"
+		"0\0SCGI\0"
+		"1\0",
+		"", BAD_REQUEST, "twice");
+	REFUSED("CONTENT_LENGTH\0"
+		"0\0SCGI\0"
+		"1\0\0x\0",
+		"", BAD_REQUEST, "without a name");
+	REFUSED("CONTENT_LENGTH\0"
+		"0\0SCGI\0"
+		"1\0A",
+		"", BAD_REQUEST, "without its end");
+	REFUSED("CONTENT_LENGTH\0"
+		"0\0SCGI\0"
+		"1\0A\0b",
+		"", BAD_REQUEST, "without its end");
 }
 
 static void test_more_parameters_than_the_limit_are_refused(void **state)
 {
 	(void)state;
 	struct buf block = {0}, whole = {0};
-	buf_add(&block, "CONTENT_LENGTH\0" "0\0SCGI\0" "1", 24); /* with the NUL that ends it */
+	buf_add(&block,
+		"CONTENT_LENGTH\0"
+		"0\0SCGI\0"
+		"1",
+		24); /* with the NUL that ends it */
 	for (int i = 0; i < SCGI_PARAMS_MAX; i++) {
 		buf_printf(&block, "P%d", i);
 		buf_add(&block, "\0v", 3);

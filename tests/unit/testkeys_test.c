@@ -53,8 +53,10 @@ static void check_json(json_t *value, const char *where)
 		EVP_PKEY_free(key);
 		json_keys++;
 	}
-	json_object_foreach(value, name, child) check_json(child, where);
-	json_array_foreach(value, index, child) check_json(child, where);
+	json_object_foreach(value, name, child)
+		check_json(child, where);
+	json_array_foreach(value, index, child)
+		check_json(child, where);
 }
 
 static void check_private_pem(struct bytes text, const char *where)

@@ -70,8 +70,8 @@ static inline void site_issue(const struct tls_site *s, const char *name, const 
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -60);
 	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
-				   -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+				   (const unsigned char *)name, -1, -1, 0);
 	X509_set_pubkey(cert, key);
 	X509_set_issuer_name(cert, X509_get_subject_name(san ? *ca : cert));
 	site_extension(cert, san ? *ca : cert, NID_basic_constraints, san ? "CA:FALSE" : "critical,CA:TRUE");
@@ -138,7 +138,8 @@ static inline void *site_serve(void *arg)
 	if (SSL_accept(ssl) == 1) {
 		X509 *peer = SSL_get0_peer_certificate(ssl);
 		if (peer)
-			X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, name, sizeof name);
+			X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, name,
+						  sizeof name);
 		while (site_read(ssl, all, 1 << 20, &body)) {
 			char *answer = g.site->answer(all, body, name);
 			bool close_now = answer && strstr(answer, "Connection: close");

@@ -88,7 +88,8 @@ static struct appraisal judge_psa(int i)
 static struct appraisal judge_cose(int i, EVP_PKEY *csr_key, EVP_PKEY *csr_signer)
 {
 	struct buf csr = chip_csr(csr_key, csr_signer);
-	struct appraisal a = judge(EVIDENCE_COSE_CSR, chip_cose(&chips[i], nonce, buf_view(&csr), chips[i].rot));
+	struct appraisal a =
+		judge(EVIDENCE_COSE_CSR, chip_cose(&chips[i], nonce, buf_view(&csr), chips[i].rot));
 	buf_free(&csr);
 	return a;
 }
@@ -166,7 +167,8 @@ static void test_evidence_of_a_type_that_the_record_does_not_list_is_refused(voi
 static void test_signatures_of_other_keys_are_refused(void **state)
 {
 	(void)state;
-	expect(judge(EVIDENCE_PSA_TOKEN, chip_psa(&chips[KNOWN], nonce, chips[STRANGER].rot)), REASON_SIGNATURE);
+	expect(judge(EVIDENCE_PSA_TOKEN, chip_psa(&chips[KNOWN], nonce, chips[STRANGER].rot)),
+	       REASON_SIGNATURE);
 	expect(judge_psa(MIXED_UP), REASON_SIGNATURE);
 	struct buf csr = chip_csr(chips[KNOWN].key, chips[KNOWN].key);
 	expect(judge(EVIDENCE_COSE_CSR, chip_cose(&chips[KNOWN], nonce, buf_view(&csr), chips[KNOWN].key)),

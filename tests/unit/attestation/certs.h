@@ -58,8 +58,8 @@ static inline X509 *cert_make(const char *name, EVP_PKEY *key, const struct auth
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(cert), form->from_s);
 	X509_gmtime_adj(X509_getm_notAfter(cert), form->to_s);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
-				   -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+				   (const unsigned char *)name, -1, -1, 0);
 	X509_set_pubkey(cert, key);
 	X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer->cert : cert));
 	X509 *by = issuer ? issuer->cert : cert;

@@ -322,18 +322,22 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_batch_is_stored_and_found, open_store, close_store),
 		cmocka_unit_test_setup_teardown(
-			test_the_same_batch_again_has_the_same_answer_also_after_a_restart, open_store, close_store),
-		cmocka_unit_test_setup_teardown(test_other_contents_under_a_taken_number_are_refused, open_store,
+			test_the_same_batch_again_has_the_same_answer_also_after_a_restart, open_store,
+			close_store),
+		cmocka_unit_test_setup_teardown(test_other_contents_under_a_taken_number_are_refused,
+						open_store, close_store),
+		cmocka_unit_test_setup_teardown(
+			test_a_record_that_differs_from_the_stored_one_refuses_its_whole_batch, open_store,
+			close_store),
+		cmocka_unit_test_setup_teardown(test_a_faulty_line_is_named, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_a_batch_over_the_limit_is_refused, open_store,
 						close_store),
 		cmocka_unit_test_setup_teardown(
-			test_a_record_that_differs_from_the_stored_one_refuses_its_whole_batch, open_store, close_store),
-		cmocka_unit_test_setup_teardown(test_a_faulty_line_is_named, open_store, close_store),
-		cmocka_unit_test_setup_teardown(test_a_batch_over_the_limit_is_refused, open_store, close_store),
-		cmocka_unit_test_setup_teardown(test_neighbours_of_a_refused_change_are_committed_in_one_commit,
-						open_store, close_store),
+			test_neighbours_of_a_refused_change_are_committed_in_one_commit, open_store,
+			close_store),
 		cmocka_unit_test_setup_teardown(test_a_full_disk_is_told_and_passes, open_store, close_store),
-		cmocka_unit_test_setup_teardown(test_records_are_listed_in_order_by_batch_and_from_a_place, open_store,
-						close_store),
+		cmocka_unit_test_setup_teardown(test_records_are_listed_in_order_by_batch_and_from_a_place,
+						open_store, close_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,11 +140,12 @@ static void test_what_was_rolled_back_is_not_remembered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_records_are_found_before_and_after_they_are_indexed, open_store,
-						close_store),
+		cmocka_unit_test_setup_teardown(test_records_are_found_before_and_after_they_are_indexed,
+						open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_a_record_twice_in_a_batch_is_stored_once, open_store,
 						close_store),
-		cmocka_unit_test_setup_teardown(test_what_was_rolled_back_is_not_remembered, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_what_was_rolled_back_is_not_remembered, open_store,
+						close_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

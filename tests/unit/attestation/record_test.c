@@ -125,7 +125,8 @@ static void test_published_test_keys_are_refused_unless_allowed(void **state)
 static void test_what_is_not_one_json_object_is_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "{", "[]", "7", "{} {}", "{\"batch\":\"a\",\"batch\":\"b\"}", "\xff"};
+	static const char *const bad[] = {"",	 "{", "[]", "7", "{} {}", "{\"batch\":\"a\",\"batch\":\"b\"}",
+					  "\xff"};
 	struct record r;
 	struct fault f;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -28,7 +28,7 @@ struct service {
 
 struct answer {
 	int status;
-	char *text;  /* head and body */
+	char *text;   /* head and body */
 	json_t *json; /* NULL where the body is none */
 };
 
@@ -54,7 +54,8 @@ static inline void service_run(struct service *s)
 		.state_dir = s->folder,
 		.verifier_id = "test-verifier",
 		.session_ttl_s = 150};
-	if (!keys_load(s->ear, s->next, s->ca_path, &s->attestd.keys, &f).ok || !attestd_start(&s->attestd, &f).ok)
+	if (!keys_load(s->ear, s->next, s->ca_path, &s->attestd.keys, &f).ok ||
+	    !attestd_start(&s->attestd, &f).ok)
 		service_die(&f);
 }
 
@@ -68,8 +69,11 @@ static inline void service_key(struct service *s, const char *path, enum admin_r
 {
 	char id[ACCESS_KEY_ID_MAX];
 	struct fault f;
-	const struct admin_key_request r = {.db_path = s->db, .master_file = s->master, .role = role,
-					    .region = "mooring-1", .key_file = path};
+	const struct admin_key_request r = {.db_path = s->db,
+					    .master_file = s->master,
+					    .role = role,
+					    .region = "mooring-1",
+					    .key_file = path};
 	if (!admin_key_create(&r, id, &f).ok)
 		service_die(&f);
 }
@@ -85,8 +89,13 @@ static inline void service_open(struct service *s)
 	const struct {
 		const char *name;
 		char *path;
-	} files[] = {{"s", s->socket}, {"attestd.db", s->db}, {"master", s->master}, {"ear.key", s->ear},
-		     {"next.key", s->next}, {"ca.pem", s->ca_path}, {"operator.json", s->operator_key},
+	} files[] = {{"s", s->socket},
+		     {"attestd.db", s->db},
+		     {"master", s->master},
+		     {"ear.key", s->ear},
+		     {"next.key", s->next},
+		     {"ca.pem", s->ca_path},
+		     {"operator.json", s->operator_key},
 		     {"viewer.json", s->viewer_key}};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		snprintf(files[i].path, 96, "%s/%s", s->folder, files[i].name);
@@ -105,8 +114,9 @@ static inline void service_open(struct service *s)
 
 static inline void service_close(struct service *s)
 {
-	static const char *const names[] = {"attestd.db", "attestd.db-wal", "attestd.db-shm", "attestd.db.seen",
-					    "master", "ear.key", "next.key", "ca.pem", "operator.json", "viewer.json"};
+	static const char *const names[] = {
+		"attestd.db", "attestd.db-wal", "attestd.db-shm", "attestd.db.seen", "master",
+		"ear.key",    "next.key",	"ca.pem",	  "operator.json",   "viewer.json"};
 	char path[128];
 	service_end(s);
 	authority_free(&s->ca);
@@ -121,8 +131,8 @@ static inline void service_close(struct service *s)
 
 /* ---- callers ---- */
 
-static inline int service_send(const struct service *s, const char *method, const char *uri, struct bytes body,
-			       const char *const *params)
+static inline int service_send(const struct service *s, const char *method, const char *uri,
+			       struct bytes body, const char *const *params)
 {
 	struct buf request = scgi_client_request(method, uri, body, params);
 	int fd = scgi_client_dial(s->socket);
@@ -160,8 +170,8 @@ static inline char *escape(struct bytes in)
 }
 
 /* A relying party with this certificate. */
-static inline int peer_send(const struct service *s, struct bytes certificate, const char *method, const char *uri,
-			    struct bytes body, const char *type)
+static inline int peer_send(const struct service *s, struct bytes certificate, const char *method,
+			    const char *uri, struct bytes body, const char *type)
 {
 	char *escaped = escape(certificate);
 	const char *const params[] = {"CLIENT_CERT", escaped, "CONTENT_TYPE", type ? type : "", NULL};
@@ -170,8 +180,8 @@ static inline int peer_send(const struct service *s, struct bytes certificate, c
 	return fd;
 }
 
-static inline struct answer peer_ask(const struct service *s, const char *method, const char *uri, struct bytes body,
-				     const char *type)
+static inline struct answer peer_ask(const struct service *s, const char *method, const char *uri,
+				     struct bytes body, const char *type)
 {
 	return service_receive(peer_send(s, buf_view(&s->gateway), method, uri, body, type));
 }
@@ -196,8 +206,10 @@ static inline struct answer admin_ask(const struct service *s, const char *key_f
 	char *query = strchr(path, '?');
 	if (query)
 		*query++ = '\0';
-	const struct sigv4_header headers[] = {
-		{"host", "a.example"}, {"x-amz-content-sha256", hash}, {"x-amz-date", date}, {"x-once", once}};
+	const struct sigv4_header headers[] = {{"host", "a.example"},
+					       {"x-amz-content-sha256", hash},
+					       {"x-amz-date", date},
+					       {"x-once", once}};
 	const struct sigv4_request r = {method, path, query ? query : "", headers, 4, body};
 	if (!sigv4_sign(&r, json_string_value(json_object_get(key, "access_key_id")),
 			json_string_value(json_object_get(key, "secret_access_key")), "mooring-1", "mooring",
@@ -205,8 +217,16 @@ static inline struct answer admin_ask(const struct service *s, const char *key_f
 		     .ok)
 		service_die(&f);
 	buf_byte(&authorization, 0);
-	const char *const params[] = {"HTTP_HOST", "a.example", "HTTP_X_AMZ_CONTENT_SHA256", hash, "HTTP_X_AMZ_DATE",
-				      date, "HTTP_X_ONCE", once, "HTTP_AUTHORIZATION", (const char *)authorization.p,
+	const char *const params[] = {"HTTP_HOST",
+				      "a.example",
+				      "HTTP_X_AMZ_CONTENT_SHA256",
+				      hash,
+				      "HTTP_X_AMZ_DATE",
+				      date,
+				      "HTTP_X_ONCE",
+				      once,
+				      "HTTP_AUTHORIZATION",
+				      (const char *)authorization.p,
 				      NULL};
 	struct answer a = service_ask(s, method, uri, body, params);
 	buf_free(&authorization);

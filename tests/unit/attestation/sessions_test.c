@@ -133,7 +133,8 @@ static void test_complete_sessions_give_way_and_waiting_ones_do_not(void **state
 	complete(s, a[0].id, "e", "r");
 	more = begin(s, NULL);
 	assert_false(is_there(s, a[2].id)); /* completed first */
-	assert_true(is_there(s, a[0].id) && is_there(s, a[1].id) && is_there(s, a[3].id) && is_there(s, more.id));
+	assert_true(is_there(s, a[0].id) && is_there(s, a[1].id) && is_there(s, a[3].id) &&
+		    is_there(s, more.id));
 	assert_int_equal(sessions_count(s), 4);
 	sessions_free(s);
 }

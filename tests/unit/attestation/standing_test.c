@@ -166,8 +166,8 @@ static void test_suspension_outlives_a_restart_and_another_import(void **state)
 static void test_a_reason_is_plain_text_of_limited_length(void **state)
 {
 	char out[WITHDRAWAL_REASON_SIZE], body[256], text[WITHDRAWAL_REASON_SIZE + 1];
-	static const char *const bad[] = {"{\"reason\":\"\"}", "{}", "{\"reason\":7}", "{\"reason\":\"a\\nb\"}",
-					  "{\"reason\":\"a\",\"more\":1}"};
+	static const char *const bad[] = {"{\"reason\":\"\"}", "{}", "{\"reason\":7}",
+					  "{\"reason\":\"a\\nb\"}", "{\"reason\":\"a\",\"more\":1}"};
 	static const char *const no_object[] = {"{", "[\"reason\"]", "\"reason\""};
 	struct fault f;
 	(void)state;
@@ -194,12 +194,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_record_is_suspended_and_resumed_each_once, open_store,
 						close_store),
-		cmocka_unit_test_setup_teardown(test_a_batch_is_suspended_device_by_device, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_a_batch_is_suspended_device_by_device, open_store,
+						close_store),
 		cmocka_unit_test_setup_teardown(test_the_newest_withdrawal_of_a_record_is_found, open_store,
 						close_store),
 		cmocka_unit_test_setup_teardown(test_what_is_not_there_is_not_found, open_store, close_store),
-		cmocka_unit_test_setup_teardown(test_suspension_outlives_a_restart_and_another_import, open_store,
-						close_store),
+		cmocka_unit_test_setup_teardown(test_suspension_outlives_a_restart_and_another_import,
+						open_store, close_store),
 		cmocka_unit_test(test_a_reason_is_plain_text_of_limited_length),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

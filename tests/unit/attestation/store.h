@@ -76,7 +76,8 @@ static inline void store_close(struct store *s)
 static inline int64_t store_number(const struct store *s, const char *sql)
 {
 	sqlite3_stmt *q;
-	if (sqlite3_prepare_v2(s->reader.conn.db, sql, -1, &q, NULL) != SQLITE_OK || sqlite3_step(q) != SQLITE_ROW)
+	if (sqlite3_prepare_v2(s->reader.conn.db, sql, -1, &q, NULL) != SQLITE_OK ||
+	    sqlite3_step(q) != SQLITE_ROW)
 		abort();
 	int64_t n = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);

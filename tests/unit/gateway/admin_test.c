@@ -276,10 +276,11 @@ static void test_many_devices_are_revoked_with_one_request(void **state)
 	assert_int_equal(number(&a, "changed"), 0);
 	assert_int_equal(number(&a, "unchanged"), 3);
 	site_answer_free(&a);
-	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'device-revoked' AND reason = "
-				    "'key-compromise' AND request_id = (SELECT request_id FROM log WHERE seq = "
-				    "(SELECT max(seq) FROM log))"),
-			 2);
+	assert_int_equal(
+		count_rows("SELECT count(*) FROM log WHERE kind = 'device-revoked' AND reason = "
+			   "'key-compromise' AND request_id = (SELECT request_id FROM log WHERE seq = "
+			   "(SELECT max(seq) FROM log))"),
+		2);
 }
 
 static void test_many_devices_are_looked_up_and_suspended_by_instance(void **state)

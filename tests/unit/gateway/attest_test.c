@@ -38,9 +38,9 @@ static atomic_int sessions_asked, evidence_asked;
 static char *result(void)
 {
 	struct ear_appraisal found = {.type = EVIDENCE_PSA_TOKEN,
-				.instance_id = instance,
-				.reason = service->reason,
-				.now = clock_wall_s()};
+				      .instance_id = instance,
+				      .reason = service->reason,
+				      .now = clock_wall_s()};
 	char *jwt = NULL;
 	struct fault f = {0};
 	memcpy(found.nonce, binding, BINDING_SIZE);

@@ -489,7 +489,8 @@ static void test_a_lost_broker_is_not_waited_for_and_not_forgotten(void **state)
 static int ask_watch(int64_t seq, int known, int wait_ms)
 {
 	char uri[128];
-	snprintf(uri, sizeof uri, "/v1/admin/changes/%lld?known=%d&wait_ms=%d", (long long)seq, known, wait_ms);
+	snprintf(uri, sizeof uri, "/v1/admin/changes/%lld?known=%d&wait_ms=%d", (long long)seq, known,
+		 wait_ms);
 	return site_admin_send(site.viewer, "GET", uri, "");
 }
 
@@ -589,7 +590,8 @@ static void test_a_watch_is_of_an_entry_that_there_is(void **state)
 		assert_int_equal(answer.status, 404);
 		site_answer_free(&answer);
 	}
-	struct site_answer answer = site_admin_ask(site.viewer, "GET", "/v1/admin/changes/1?wait_ms=30001", "");
+	struct site_answer answer =
+		site_admin_ask(site.viewer, "GET", "/v1/admin/changes/1?wait_ms=30001", "");
 	assert_int_equal(answer.status, 400);
 	site_answer_free(&answer);
 }

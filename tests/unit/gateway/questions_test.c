@@ -29,10 +29,12 @@ static void wait_for_question(struct site_broker *b)
 static void add_sessions(struct buf *body, int from, int to)
 {
 	for (int i = from; i <= to; i++)
-		buf_printf(body,
-			   "%s{\"name\":\"thing-%d\",\"service\":%s,\"client_id\":\"id-%d\",\"certificateId\":"
-			   "\"" CERTIFICATE "\",\"since_us\":%lld,\"address\":\"192.0.2.1\",\"protocol\":%d}",
-			   i == from ? "" : ",", i, i % 2 ? "false" : "true", i, SINCE * 1000000LL + i, 3 + i % 3);
+		buf_printf(
+			body,
+			"%s{\"name\":\"thing-%d\",\"service\":%s,\"client_id\":\"id-%d\",\"certificateId\":"
+			"\"" CERTIFICATE "\",\"since_us\":%lld,\"address\":\"192.0.2.1\",\"protocol\":%d}",
+			i == from ? "" : ",", i, i % 2 ? "false" : "true", i, SINCE * 1000000LL + i,
+			3 + i % 3);
 }
 
 static char *page(const struct site_broker *b, const char *name, int from, int to, bool more)
@@ -40,8 +42,9 @@ static char *page(const struct site_broker *b, const char *name, int from, int t
 	char id[HEX_SIZE(FEED_QUESTION_SIZE)];
 	struct buf body = {0};
 	hex_encode(bytes_of(b->asked.id, FEED_QUESTION_SIZE), id);
-	buf_printf(&body, "{\"broker\":\"%s\",\"stream\":\"%s\",\"question\":\"%s\",\"live\":100,\"sessions\":[", name,
-		   b->stream, id);
+	buf_printf(&body,
+		   "{\"broker\":\"%s\",\"stream\":\"%s\",\"question\":\"%s\",\"live\":100,\"sessions\":[",
+		   name, b->stream, id);
 	add_sessions(&body, from, to);
 	buf_printf(&body, "],\"more\":%s}", more ? "true" : "false");
 	return buf_take_str(&body);
@@ -104,7 +107,8 @@ static const char *states(const struct site_answer *a)
 	*out = '\0';
 	for (size_t i = 0; i < json_array_size(json_object_get(a->json, "brokers")); i++)
 		n += (size_t)snprintf(out + n, sizeof out - n, "%s%s %s", i ? ", " : "",
-				      text(item(a, "brokers", i), "name"), text(item(a, "brokers", i), "state"));
+				      text(item(a, "brokers", i), "name"),
+				      text(item(a, "brokers", i), "state"));
 	return out;
 }
 
@@ -364,8 +368,9 @@ static void test_an_answer_belongs_to_the_stream_that_was_asked(void **state)
 
 static void test_malformed_questions_are_refused(void **state)
 {
-	static const char *const queries[] = {"?limit=501", "?limit=x", "?thing=", "?broker=", "?after=broker-a",
-					      "?after=:1", "?after=broker-a:", "?after=broker-a:1x"};
+	static const char *const queries[] = {"?limit=501",	  "?limit=x",	       "?thing=",
+					      "?broker=",	  "?after=broker-a",   "?after=:1",
+					      "?after=broker-a:", "?after=broker-a:1x"};
 	(void)state;
 	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
 		struct site_answer s = site_receive(ask(queries[i]));

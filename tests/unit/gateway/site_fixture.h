@@ -70,7 +70,8 @@ static UNUSED_OK void site_start(void)
 	struct fault f = {0};
 	struct gateway *g = &site.gateway;
 	snprintf(master, sizeof master, "%s/master", fixture_dir);
-	const struct scgi_options options = {.socket_path = site.socket, .workers = SITE_WORKERS, .connections_max = 64};
+	const struct scgi_options options = {
+		.socket_path = site.socket, .workers = SITE_WORKERS, .connections_max = 64};
 	g->store = fixture_store;
 	g->workers = site.workers;
 	for (size_t i = 0; i < SITE_WORKERS; i++)
@@ -351,8 +352,8 @@ static UNUSED_OK void site_broker_ask(struct site_broker *b)
 	hex_encode(bytes_of(b->chain.head, SHA256_SIZE), head);
 	if (b->version)
 		snprintf(version, sizeof version, "version=%d&", b->version);
-	snprintf(uri, sizeof uri, "/v1/feed?%sepoch=%lld&after=%lld&head=%s", version, (long long)b->chain.epoch,
-		 (long long)b->chain.seq, head);
+	snprintf(uri, sizeof uri, "/v1/feed?%sepoch=%lld&after=%lld&head=%s", version,
+		 (long long)b->chain.epoch, (long long)b->chain.seq, head);
 	site_broker_hang_up(b);
 	b->head_read = false;
 	buf_free(&b->received);
@@ -384,7 +385,8 @@ static UNUSED_OK outcome site_broker_apply(void *arg, const struct feed_record *
 		memcpy(b->asked.id, r->question.p, FEED_QUESTION_SIZE);
 		b->asked.after_us = r->after_us;
 		b->asked.limit = r->limit;
-		snprintf(b->asked.name, sizeof b->asked.name, "%.*s", (int)r->name.n, (const char *)r->name.p);
+		snprintf(b->asked.name, sizeof b->asked.name, "%.*s", (int)r->name.n,
+			 (const char *)r->name.p);
 		return DONE;
 	}
 	while (i < b->row_count && memcmp(b->rows[i].fingerprint, r->fingerprint.p, FINGERPRINT_SIZE) != 0)
@@ -444,7 +446,8 @@ static UNUSED_OK int site_broker_state(const struct site_broker *b, const uint8_
 	return -1;
 }
 
-static UNUSED_OK struct site_answer site_broker_post_to(struct site_broker *b, const char *path, const char *body)
+static UNUSED_OK struct site_answer site_broker_post_to(struct site_broker *b, const char *path,
+							const char *body)
 {
 	const char *const params[] = {"CLIENT_CERT", b->escaped, "CONTENT_TYPE", "application/json", NULL};
 	return site_receive(site_send("POST", path, bytes_str(body), params));

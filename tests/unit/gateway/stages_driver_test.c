@@ -326,8 +326,8 @@ static void test_a_stage_that_says_anything_else_aborts_the_process(void **state
 
 static void test_the_path_is_the_nine_stages_of_the_design(void **state)
 {
-	static const char *const names[] = {"receive",	  "authenticate", "csr",   "attest", "provenance",
-					    "policy", "issue",	      "record", "respond"};
+	static const char *const names[] = {"receive", "authenticate", "csr",	 "attest", "provenance",
+					    "policy",  "issue",	       "record", "respond"};
 	(void)state;
 	assert_int_equal(enrol_stage_count, sizeof names / sizeof *names);
 	for (size_t i = 0; i < enrol_stage_count; i++)

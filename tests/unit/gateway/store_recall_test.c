@@ -107,7 +107,8 @@ static void test_many_are_revoked_in_one_commit_each_with_its_entries(void **sta
 				    "'key-compromise' AND actor = 'AKADMIN'"),
 			 MANY);
 	assert_int_equal(count_rows("SELECT count(*) FROM log WHERE kind = 'certificate-revoked'"), MANY);
-	assert_int_equal(count_rows("SELECT count(DISTINCT time_ms) FROM log WHERE kind = 'device-revoked'"), 1);
+	assert_int_equal(count_rows("SELECT count(DISTINCT time_ms) FROM log WHERE kind = 'device-revoked'"),
+			 1);
 }
 
 static void test_what_is_done_already_is_counted_and_covered_by_the_answer(void **state)
@@ -127,7 +128,9 @@ static void test_what_is_done_already_is_counted_and_covered_by_the_answer(void 
 	assert_true(again.recalled.change.seq >= x.recalled.change.seq);
 	assert_true(again.recalled.change.seq > first.changed.seq);
 	assert_int_equal(
-		count_rows("SELECT count(*) FROM devices WHERE revoked = 1 AND revocation_reason = 'superseded'"), 2);
+		count_rows(
+			"SELECT count(*) FROM devices WHERE revoked = 1 AND revocation_reason = 'superseded'"),
+		2);
 	add(4, false);
 	add(4, false); /* twice in one list */
 	x = recall(false, "superseded");

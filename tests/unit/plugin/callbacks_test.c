@@ -31,12 +31,13 @@ static struct {
 } t;
 static struct fault f;
 
-static const char policy[] = "{\"Version\":\"2012-10-17\",\"Statement\":["
-			     "{\"Effect\":\"Allow\",\"Action\":\"iot:Connect\",\"Resource\":\"*\"},"
-			     "{\"Effect\":\"Allow\",\"Action\":[\"iot:Publish\",\"iot:Receive\"],"
-			     "\"Resource\":\"arn:aws:iot:*:*:topic/dt/${iot:Connection.Thing.ThingName}/*\"},"
-			     "{\"Effect\":\"Allow\",\"Action\":\"iot:Subscribe\",\"Resource\":"
-			     "[\"arn:aws:iot:*:*:topicfilter/cmd/*\",\"arn:aws:iot:*:*:topicfilter/$share/team/*\"]}]}";
+static const char policy[] =
+	"{\"Version\":\"2012-10-17\",\"Statement\":["
+	"{\"Effect\":\"Allow\",\"Action\":\"iot:Connect\",\"Resource\":\"*\"},"
+	"{\"Effect\":\"Allow\",\"Action\":[\"iot:Publish\",\"iot:Receive\"],"
+	"\"Resource\":\"arn:aws:iot:*:*:topic/dt/${iot:Connection.Thing.ThingName}/*\"},"
+	"{\"Effect\":\"Allow\",\"Action\":\"iot:Subscribe\",\"Resource\":"
+	"[\"arn:aws:iot:*:*:topicfilter/cmd/*\",\"arn:aws:iot:*:*:topicfilter/$share/team/*\"]}]}";
 
 static X509 *certificate(unsigned n, long ends_in_s)
 {
@@ -45,8 +46,8 @@ static X509 *certificate(unsigned n, long ends_in_s)
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), n);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), ends_in_s);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const uint8_t *)"lamp", -1, -1,
-				   0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const uint8_t *)"lamp",
+				   -1, -1, 0);
 	X509_set_pubkey(cert, t.key);
 	assert_true(X509_sign(cert, t.key, EVP_sha256()) > 0);
 	return cert;
@@ -254,15 +255,17 @@ static void set_policy(const char *document)
 
 #define POLICY(statements) "{\"Version\":\"2012-10-17\",\"Statement\":[" statements "]}"
 #define ALLOW(action, resource, condition)                                                                   \
-	"{\"Effect\":\"Allow\",\"Action\":\"iot:" action "\",\"Resource\":\"arn:aws:iot:*:*:" resource             \
+	"{\"Effect\":\"Allow\",\"Action\":\"iot:" action "\",\"Resource\":\"arn:aws:iot:*:*:" resource       \
 	"\",\"Condition\":{" condition "}}"
 
 static void test_a_connection_has_what_its_certificate_and_its_address_say(void **state)
 {
 	(void)state;
-	set_policy(POLICY(ALLOW("Connect", "client/*", "\"IpAddress\":{\"aws:SourceIp\":\"192.0.2.0/24\"}") ","
-		ALLOW("Publish", "topic/${iot:Certificate.Subject.CommonName}/${iot:Certificate.SerialNumber}",
-		      "\"Bool\":{\"iot:Connection.Thing.IsAttached\":true}")));
+	set_policy(POLICY(
+		ALLOW("Connect", "client/*", "\"IpAddress\":{\"aws:SourceIp\":\"192.0.2.0/24\"}") "," ALLOW(
+			"Publish",
+			"topic/${iot:Certificate.Subject.CommonName}/${iot:Certificate.SerialNumber}",
+			"\"Bool\":{\"iot:Connection.Thing.IsAttached\":true}")));
 	struct mosquitto *c = client(0, "a", t.certs[0]), *elsewhere = client(1, "b", t.certs[1]);
 	assert_int_equal(auth(c), MOSQ_ERR_SUCCESS);
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "lamp/1"), MOSQ_ERR_SUCCESS);
@@ -277,9 +280,9 @@ static void test_a_connection_has_what_its_certificate_and_its_address_say(void 
 static void test_an_offline_session_keeps_what_its_certificate_says(void **state)
 {
 	(void)state;
-	set_policy(POLICY(ALLOW("Connect", "client/*", "") ","
-		ALLOW("Receive", "topic/${iot:Certificate.Subject.CommonName}/*", "") ","
-		ALLOW("Receive", "topic/${aws:SourceIp}", "")));
+	set_policy(POLICY(ALLOW("Connect", "client/*",
+				"") "," ALLOW("Receive", "topic/${iot:Certificate.Subject.CommonName}/*",
+					      "") "," ALLOW("Receive", "topic/${aws:SourceIp}", "")));
 	struct mosquitto *c = client(0, "a", t.certs[0]), *never_seen = client(1, "b", NULL);
 	assert_int_equal(auth(c), MOSQ_ERR_SUCCESS);
 	assert_int_equal(acl(c, MOSQ_ACL_READ, "192.0.2.1"), MOSQ_ERR_SUCCESS);
@@ -299,9 +302,9 @@ static void test_a_service_has_no_thing(void **state)
 	(void)state;
 	struct feed_record r = record_of(t.fingerprints[1], FEED_ACTIVE, FEED_SERVICE);
 	put(atomic_load(&t.m->table), &r);
-	set_policy(POLICY(ALLOW("Connect", "*", "") ","
-		ALLOW("Publish", "topic/${iot:Connection.Thing.ThingName}", "") "," ALLOW("Receive", "topic/*",
-		      "\"Bool\":{\"iot:Connection.Thing.IsAttached\":false}")));
+	set_policy(POLICY(ALLOW("Connect", "*", "") "," ALLOW(
+		"Publish", "topic/${iot:Connection.Thing.ThingName}",
+		"") "," ALLOW("Receive", "topic/*", "\"Bool\":{\"iot:Connection.Thing.IsAttached\":false}")));
 	struct mosquitto *c = client(0, "thing", t.certs[1]);
 	auth(c);
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "thing"), MOSQ_ERR_ACL_DENIED);
@@ -382,8 +385,9 @@ static void test_a_detached_certificate_has_no_thing(void **state)
 static void test_what_a_policy_says_to_all_is_asked_again_of_each(void **state)
 {
 	(void)state;
-	static const char reads_dt[] = POLICY("{\"Effect\":\"Allow\",\"Action\":[\"iot:Connect\",\"iot:Receive\"],"
-					      "\"Resource\":[\"arn:aws:iot:*:*:client/*\",\"arn:aws:iot:*:*:topic/dt/*\"]}");
+	static const char reads_dt[] =
+		POLICY("{\"Effect\":\"Allow\",\"Action\":[\"iot:Connect\",\"iot:Receive\"],"
+		       "\"Resource\":[\"arn:aws:iot:*:*:client/*\",\"arn:aws:iot:*:*:topic/dt/*\"]}");
 	set_policy(reads_dt);
 	struct mosquitto *a = client(0, "a", t.certs[0]), *b = client(1, "b", t.certs[1]);
 	auth(a);
@@ -422,14 +426,15 @@ static void test_the_policy_may_want_clean_sessions(void **state)
 static void test_a_will_that_the_policy_does_not_want_is_not_published(void **state)
 {
 	(void)state;
-	set_policy(POLICY(ALLOW("Connect", "*", ATTRIBUTES "[\"PersistentConnect\"]}") "," ALLOW("Publish", "topic/*", "")));
+	set_policy(POLICY(ALLOW("Connect", "*",
+				ATTRIBUTES "[\"PersistentConnect\"]}") "," ALLOW("Publish", "topic/*", "")));
 	struct mosquitto *c = client(0, "a", t.certs[0]);
 	assert_int_equal(auth(c), MOSQ_ERR_SUCCESS);
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "x"), MOSQ_ERR_SUCCESS);
 	disconnect(c);
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "x"), MOSQ_ERR_ACL_DENIED);
-	set_policy(POLICY(ALLOW("Connect", "*", ATTRIBUTES "[\"PersistentConnect\",\"LastWill\"]}") ","
-		ALLOW("Publish", "topic/*", "")));
+	set_policy(POLICY(ALLOW("Connect", "*", ATTRIBUTES "[\"PersistentConnect\",\"LastWill\"]}") "," ALLOW(
+		"Publish", "topic/*", "")));
 	assert_int_equal(acl(c, MOSQ_ACL_WRITE, "x"), MOSQ_ERR_SUCCESS);
 }
 

@@ -231,7 +231,7 @@ static void test_a_question_is_none_of_the_table(void **state)
 	assert_int_equal(t.keeper.position.seq, 15);
 	assert_taken(again);
 	assert_int_equal(t.questions, 2);
-	assert_int_equal(t.cuts, 1); /* the snapshot's */
+	assert_int_equal(t.cuts, 1);   /* the snapshot's */
 	t.keeper.written_ms = -100000; /* the position is written now and then */
 	struct sent beat = {FEED_QUESTION, 1, 16, 20, {0}, 1};
 	feed_put_sessions(&beat.records, &q);

@@ -284,17 +284,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_page_says_who_is_connected, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_nothing_is_asked_of_tick_while_nobody_asks, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nothing_is_asked_of_tick_while_nobody_asks, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_one_thing_is_found_among_many, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_pages_follow_each_other_while_sessions_come_and_go, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(test_the_brokers_thread_looks_for_a_short_while_at_once, set_up,
-						tear_down),
+		cmocka_unit_test_setup_teardown(test_pages_follow_each_other_while_sessions_come_and_go,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_brokers_thread_looks_for_a_short_while_at_once,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_page_of_long_names_is_shorter, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_questions_wait_for_each_other_and_are_bounded, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(test_a_certificate_that_is_registered_no_more_has_no_name, set_up,
-						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_certificate_that_is_registered_no_more_has_no_name,
+						set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

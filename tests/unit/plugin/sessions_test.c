@@ -100,7 +100,8 @@ static void test_sessions_are_listed_in_the_order_in_which_they_came(void **stat
 	unsigned seed = 7;
 	for (int step = 0; step < 60000; step++) {
 		unsigned n = random_of(&seed, 4096);
-		if (random_of(&seed, 20) < 8 + (unsigned)step / 15000 % 2 * 7) /* fewer, then more, and again */
+		if (random_of(&seed, 20) <
+		    8 + (unsigned)step / 15000 % 2 * 7) /* fewer, then more, and again */
 			assert_non_null(sessions_add(s, &clients[n], t, entry(t, n), "id", 1000));
 		else
 			sessions_depart(s, &clients[n]);

@@ -228,7 +228,8 @@ static void test_a_certificate_takes_at_most_64_bytes(void **state)
 		retire_turn(&retire);
 		retire_reap(&retire);
 		if (n >= 10000 && counted_heap.bytes - before > 64 * n)
-			fail_msg("%zu bytes for %llu certificates", counted_heap.bytes - before, (unsigned long long)n);
+			fail_msg("%zu bytes for %llu certificates", counted_heap.bytes - before,
+				 (unsigned long long)n);
 	}
 	table_free(t);
 	retire_all(&retire);
