@@ -151,7 +151,9 @@ int completion_run(struct ctl *ctl, const struct arguments *a)
 		return ctl_usage("completion is for bash alone: %s completion bash", the_program.name);
 	function_name(function);
 	print_head(function);
-	fputs("    \"\") words=\"", stdout);
+	fputs("    \"\") words=\"help", stdout);
+	print_first_words();
+	fputs("\" ;;\n    help) words=\"", stdout);
 	print_first_words();
 	puts("\" ;;");
 	print_cases();

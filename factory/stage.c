@@ -1,9 +1,9 @@
 #include "stage.h"
 
-#include "arrival.h"
 #include "common/clock.h"
 #include "device/secure_world.h"
 #include "device/store.h"
+#include "arrival.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -497,6 +497,7 @@ def test_completion_completes_commands_and_options():
     assert complete("--json", "service", "a") == ["add"]
     assert "--policy" in complete("service", "add", "cert.pem", "--") and "--endpoint" in complete("--end")
     assert complete("--key", "devices", "evi") == ["evidence"]
+    assert complete("hel") == ["help"] and complete("help", "rec") == ["recall", "records"]
 
 
 def test_completion_completes_the_values_that_there_are():
