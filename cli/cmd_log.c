@@ -225,29 +225,45 @@ static int show_log(struct ctl *c, const struct arguments *a)
 
 /* ---- alarms ---- */
 
-static void print_alarms(const struct ctl *c, json_t *answer)
+struct alarms_told {
+	const struct ctl *c;
+	json_t *all;
+};
+
+/* For people each page as it comes. */
+static int tell_alarms(void *arg, json_t *page)
 {
-	json_t *entries = json_object_get(answer, "alarms"), *entry;
+	struct alarms_told *told = arg;
+	json_t *alarms = json_object_get(page, "alarms"), *alarm;
 	size_t i;
-	if (!json_array_size(entries))
-		puts("no alarms");
-	json_array_foreach(entries, i, entry)
-		entry_print_story(c, entry, true);
+	json_array_foreach(alarms, i, alarm)
+		if (!told->c->json)
+			entry_print_story(told->c, alarm, true);
+	json_array_extend(told->all, alarms);
+	return EXIT_DONE;
 }
 
 static int alarms(struct ctl *c, const struct arguments *a)
 {
-	const char *kind = argument(a, "kind");
+	struct alarms_told told = {.c = c};
+	struct buf target = {0};
 	struct fault f = {0};
-	char tail[64] = "";
+	char from[24];
 	int64_t since;
 	if (!moment_argument(a, "since", 0, &since, &f).ok)
 		return ctl_usage("%s", f.text);
-	if (since)
-		snprintf(tail, sizeof tail, "%csince=%" PRId64, kind ? '&' : '?', since);
-	return api_show(
-		c, api_target(kind ? "/v1/admin/alarms?kind=" : "/v1/admin/alarms", kind ? kind : "", tail),
-		print_alarms);
+	snprintf(from, sizeof from, "%" PRId64, since);
+	buf_str(&target, "/v1/admin/alarms");
+	api_query(&target, "kind", argument(a, "kind"));
+	api_query(&target, "since", since ? from : NULL);
+	told.all = json_array();
+	int code = api_pages(c, &target, tell_alarms, &told);
+	if (code == EXIT_DONE && c->json)
+		return api_print_json(json_pack("{s:o}", "alarms", told.all));
+	if (code == EXIT_DONE && !json_array_size(told.all))
+		puts("no alarms");
+	json_decref(told.all);
+	return code;
 }
 
 static const struct option_spec log_options[] = {
@@ -310,7 +326,8 @@ const struct command log_commands[] = {
 			"order-missing (more was made than was ordered), equivocation (two statements under one\n"
 			"number; both are kept, and the batch may be frozen), chain-diverted (a device left the\n"
 			"chain early: after which stage, at which line, when), line-rate, line-revoked,\n"
-			"rot-key-mismatch, register-history.",
+			"rot-key-mismatch, register-history.\n"
+			"An alarm is history and stays; `device now` tells how its device stands today.",
 		.examples = "  mooringctl alarms\n"
 			    "  mooringctl alarms --kind equivocation --since 2026-11-22\n",
 		.options = alarm_options,

@@ -131,6 +131,7 @@ void entry_print_story(const struct ctl *c, const json_t *entry, bool names_devi
 	if (names_device) {
 		story_field("thing", api_text(entry, "thing"));
 		story_field("instance ID", api_text(entry, "instance_id"));
+		story_field("device now", api_text(entry, "device_state"));
 	}
 	story_field("certificate", api_text(entry, "certificateId"));
 	json_object_foreach(detail, key, value)

@@ -101,6 +101,7 @@ MUST_USE outcome admin_take_common(struct admin_request *a, const json_t *body, 
 MUST_USE bool admin_take_nothing(struct admin_request *a);
 
 json_t *admin_json_hex(const void *p, size_t n);
+json_t *admin_json_entry(const struct log_entry *e);
 json_t *admin_json_entries(const struct log_entry *entries, size_t count);
 json_t *admin_json_device(const struct store_device *d);
 json_t *admin_json_certificate(const struct store_certificate *c);

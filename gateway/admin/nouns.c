@@ -9,7 +9,7 @@ json_t *admin_json_hex(const void *p, size_t n)
 	return json_string(text);
 }
 
-static json_t *entry_json(const struct log_entry *e)
+json_t *admin_json_entry(const struct log_entry *e)
 {
 	return json_pack("{s:I, s:I, s:s, s:s, s:s, s:o, s:s, s:o, s:s, s:s, s:o}", "seq", (json_int_t)e->seq,
 			 "time_ms", (json_int_t)e->time_ms, "kind", e->kind, "actor", e->actor, "request_id",
@@ -23,7 +23,7 @@ json_t *admin_json_entries(const struct log_entry *entries, size_t count)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < count; i++) {
-		if (json_array_append_new(list, entry_json(&entries[i]))) {
+		if (json_array_append_new(list, admin_json_entry(&entries[i]))) {
 			json_decref(list);
 			return NULL;
 		}

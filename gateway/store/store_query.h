@@ -88,13 +88,27 @@ struct store_log_query {
 	int64_t last;		/* of the whole log only so many, the newest; 0: all */
 	size_t limit;		/* at most STORE_PAGE_MAX */
 	const char *request_id; /* NULL: of any request */
-	bool alarms;		/* clone alarms, rollbacks and the like alone, */
-	const char *reason;	/* of this reason code ("" or NULL: of any), */
-	int64_t since_ms;	/* from this time on */
 };
 /* In order of their numbers. */
 void store_log(struct store *s, const struct store_log_query *q,
 	       void (*done)(const struct log_entry *entries, size_t count, const struct fault *f, void *arg),
 	       void *arg);
+
+/* Clone alarms, rollbacks and the like. */
+struct store_alarm {
+	struct log_entry entry;
+	const char *device_state; /* as it is now; "" where the entry names no device */
+};
+struct store_alarm_query {
+	int64_t after;	    /* entries with a greater number */
+	size_t limit;	    /* at most STORE_PAGE_MAX */
+	const char *reason; /* of this reason code; "": of any */
+	int64_t since_ms;   /* from this time on */
+};
+/* In order of their numbers. */
+void store_alarms(struct store *s, const struct store_alarm_query *q,
+		  void (*done)(const struct store_alarm *alarms, size_t count, const struct fault *f,
+			       void *arg),
+		  void *arg);
 
 #endif

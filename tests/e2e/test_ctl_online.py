@@ -377,7 +377,7 @@ def test_explain_tells_the_story_of_a_request(service):
 
 
 def test_alarms_and_brokers(service):
-    service.answers["GET /v1/admin/alarms"] = {"alarms": [{**REFUSAL, "kind": "device-quarantined", "thing": "t"}]}
+    service.answers["GET /v1/admin/alarms?limit=500"] = {"alarms": [{**REFUSAL, "kind": "device-quarantined", "thing": "t"}]}
     service.answers["GET /v1/admin/brokers"] = {"brokers": [
         {"name": "broker-a", "state": "live", "connected_s": 61, "lag_s": 0, "seq": 17},
         {"name": "broker-b", "state": "lost", "connected_s": 0, "lag_s": None, "seq": 12}]}
@@ -385,6 +385,17 @@ def test_alarms_and_brokers(service):
     assert service.ctl("brokers").stdout.splitlines() == [
         "BROKER    FEED  FOR   CONFIRMED  LAST HEARD OF", "broker-a  live  61 s  17         0 s ago",
         "broker-b  lost  -     12         not since the gateway started"]
+
+
+def test_alarms_are_read_to_the_last_page(service):
+    alarms = [{**REFUSAL, "kind": "alarm", "seq": n, "thing": f"t{n}", "device_state": state}
+              for n, state in ((7, "suspended"), (9, "active"))]
+    service.answers.update({"GET /v1/admin/alarms?kind=clone-suspect&limit=500": {"alarms": alarms[:1], "next": "7"},
+                            "GET /v1/admin/alarms?kind=clone-suspect&limit=500&after=7": {"alarms": alarms[1:]},
+                            "GET /v1/admin/alarms?limit=500": {"alarms": alarms, "next": None}})
+    told = service.ctl("alarms", "--kind", "clone-suspect").stdout
+    assert [line.split() for line in told.splitlines() if "device now" in line] == [["device", "now", "suspended"], ["device", "now", "active"]]
+    assert json.loads(service.ctl("--json", "alarms").stdout) == {"alarms": alarms}
 
 
 def test_the_log_is_read_page_by_page(service):

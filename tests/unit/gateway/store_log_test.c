@@ -186,15 +186,24 @@ static void test_request_is_explained_by_its_entries(void **state)
 	assert_int_equal(e.count, 4); /* alarm, quarantine, certificate inactive, refusal */
 }
 
-static void test_alarms_are_found(void **state)
+/* The one alarm of live_a_little. */
+static void on_alarms(const struct store_alarm *alarms, size_t count, const struct fault *f, void *arg)
 {
-	struct entries e = {.intact = false};
+	assert_null(f);
+	assert_int_equal(count, 1);
+	assert_string_equal(alarms->entry.reason, "clone-suspect");
+	assert_string_equal(alarms->device_state, "suspended");
+	sem_post(arg);
+}
+
+static void test_alarms_are_found_with_how_their_devices_stand(void **state)
+{
+	sem_t ready;
 	(void)state;
 	live_a_little();
-	sem_init(&e.ready, 0, 0);
-	store_log(fixture_store, &(struct store_log_query){.alarms = true}, on_entries, &e);
-	sem_wait(&e.ready);
-	assert_int_equal(e.count, 1);
+	sem_init(&ready, 0, 0);
+	store_alarms(fixture_store, &(struct store_alarm_query){.reason = ""}, on_alarms, &ready);
+	sem_wait(&ready);
 }
 
 static void test_issuance_says_what_it_rests_on(void **state)
@@ -326,7 +335,7 @@ int main(void)
 		cmocka_unit_test(test_entry_moved_between_fields_has_another_hash),
 		cmocka_unit_test(test_the_canonical_bytes_are_as_documented),
 		TEST(test_request_is_explained_by_its_entries),
-		TEST(test_alarms_are_found),
+		TEST(test_alarms_are_found_with_how_their_devices_stand),
 		TEST(test_issuance_says_what_it_rests_on),
 		TEST(test_refusal_with_hostile_text_stays_readable),
 		TEST(test_refusals_beyond_the_limit_are_counted),
