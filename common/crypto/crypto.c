@@ -25,8 +25,8 @@ static void thread_crypto_free(void *p)
 		EVP_PKEY_free(t->lent[i]);
 		EC_GROUP_free(t->group[i]);
 	}
-	for (size_t i = 0; i < KNOWN_KEYS; i++)
-		EVP_PKEY_CTX_free(t->known[i].verifier);
+	for (size_t i = 0; i < KNOWN_SETS * KNOWN_WAYS; i++)
+		EVP_PKEY_CTX_free(t->known[i / KNOWN_WAYS][i % KNOWN_WAYS].verifier);
 	OSSL_LIB_CTX_free(t->ctx);
 	free(t);
 }

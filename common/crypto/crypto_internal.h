@@ -8,7 +8,7 @@
 
 #include <openssl/ec.h>
 
-enum { EC_CURVES = 3, KNOWN_KEYS = 32 };
+enum { EC_CURVES = 3, KNOWN_SETS = 32, KNOWN_WAYS = 4 };
 
 /* A key that signs again and again, and what verifies with it. */
 struct known_key {
@@ -22,11 +22,13 @@ struct thread_crypto {
 	EVP_PKEY_CTX *p256;	   /* of key generation: setting one up costs more than the key */
 	EVP_MD *digest[EC_CURVES]; /* SHA-256, SHA-384, SHA-512 */
 	EVP_MD_CTX *md;
-	EVP_PKEY *blank[EC_CURVES];	    /* of each curve, made when first needed: see key_from_point */
-	EVP_PKEY *lent[EC_CURVES];	    /* the same: see ec_key_borrow */
-	EC_GROUP *group[EC_CURVES];	    /* the same: see ec_spki_on_curve */
-	struct known_key known[KNOWN_KEYS]; /* see p256_known_verifier */
-	size_t oldest_known;
+	EVP_PKEY *blank[EC_CURVES]; /* of each curve, made when first needed: see key_from_point */
+	EVP_PKEY *lent[EC_CURVES];  /* the same: see ec_key_borrow */
+	EC_GROUP *group[EC_CURVES]; /* the same: see ec_spki_on_curve */
+	struct known_key
+		known[KNOWN_SETS]
+		     [KNOWN_WAYS]; /* a key's set is its point's last byte's: see p256_known_verifier */
+	size_t known_turn;	   /* which way of its set is given up next */
 };
 
 /* The calling thread's; made when first asked for. Aborts without memory. */

@@ -139,10 +139,11 @@ static EVP_PKEY_CTX *make_verifier(const uint8_t point[P256_POINT_SIZE])
 EVP_PKEY_CTX *p256_known_verifier(const uint8_t point[P256_POINT_SIZE])
 {
 	struct thread_crypto *t = crypto_thread();
-	for (size_t i = 0; i < KNOWN_KEYS; i++)
-		if (t->known[i].verifier && !memcmp(t->known[i].point, point, P256_POINT_SIZE))
-			return t->known[i].verifier;
-	struct known_key *known = &t->known[t->oldest_known++ % KNOWN_KEYS];
+	struct known_key *set = t->known[point[P256_POINT_SIZE - 1] % KNOWN_SETS];
+	for (size_t i = 0; i < KNOWN_WAYS; i++)
+		if (set[i].verifier && !memcmp(set[i].point, point, P256_POINT_SIZE))
+			return set[i].verifier;
+	struct known_key *known = &set[t->known_turn++ % KNOWN_WAYS];
 	EVP_PKEY_CTX_free(known->verifier);
 	known->verifier = make_verifier(point);
 	memcpy(known->point, point, P256_POINT_SIZE);

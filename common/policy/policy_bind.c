@@ -160,13 +160,6 @@ static struct policy_name fill_in(const struct part *part, const struct policy_b
 	return name;
 }
 
-static enum policy_part part_of(const struct policy_statement *s)
-{
-	if (s->not_resource)
-		return PART_NOT_RESOURCES;
-	return s->deny ? PART_DENIES : PART_ALLOWS;
-}
-
 static void fill_in_statement(const struct part *part, struct policy_bound *b, size_t statement,
 			      struct writing *w)
 {
@@ -190,7 +183,7 @@ static void fill_in_names(const struct part *part, struct policy_bound *b, struc
 	b->texts = (struct policy_texts){tokens, room->texts};
 	for (enum policy_part at = PART_DENIES; at < POLICY_PARTS; at++) {
 		for (size_t i = 0; i < p->statement_count; i++)
-			if (part_of(&p->statements[i]) == at)
+			if (policy_part_of(&p->statements[i]) == at)
 				fill_in_statement(part, b, i, &w);
 		b->end[at] = (uint16_t)(w.name - names);
 	}

@@ -55,15 +55,24 @@ static bool conditions_hold(const struct policy_binding *binding, const struct p
 	return true;
 }
 
+/* What a statement's conditions say of one of its names they say of all. */
+static const struct policy_name *next_statement(const struct policy_name *name, const struct policy_name *end)
+{
+	const struct policy_name *next = name + 1;
+	while (next < end && next->statement == name->statement)
+		next++;
+	return next;
+}
+
 static bool any_resource_matches(const struct policy_binding *binding, const struct policy_bound *b,
 				 bool deny, struct policy_asked *a)
 {
 	const struct policy_name *name = b->names + (deny ? 0 : b->end[PART_DENIES]),
 				 *end = b->names + b->end[deny ? PART_DENIES : PART_ALLOWS];
-	for (; name < end; name++) {
-		name = policy_find_name(b, name, end, a->reserved && !deny, a);
-		if (name < end && conditions_hold(binding, b, name->statement, a))
+	while ((name = policy_find_name(b, name, end, a->reserved && !deny, a)) < end) {
+		if (conditions_hold(binding, b, name->statement, a))
 			return true;
+		name = next_statement(name, end);
 	}
 	return false;
 }

@@ -298,8 +298,9 @@ struct policy_name {
 	bool reserved; /* as in its ARN */
 	bool open;     /* the middle is one '*' */
 };
-/* Names stand in this order; those that cannot match on this connection are left out. */
+/* Names stand in this order, and in that of their statements; those that cannot match on this connection are left out. */
 enum policy_part { PART_DENIES, PART_ALLOWS, PART_NOT_RESOURCES, POLICY_PARTS };
+enum policy_part policy_part_of(const struct policy_statement *s);
 
 /* A set of a text's pairs of neighbouring bytes, by a hash of each: whatever stands in the text has no other ones. */
 uint64_t policy_pairs(struct bytes text);

@@ -257,13 +257,23 @@ const struct policy_name *policy_find_name(const struct policy_bound *b, const s
 	return from;
 }
 
+enum policy_part policy_part_of(const struct policy_statement *s)
+{
+	if (s->not_resource)
+		return PART_NOT_RESOURCES;
+	return s->deny ? PART_DENIES : PART_ALLOWS;
+}
+
 const struct policy_name *policy_find_resource(const struct policy_bound *b, size_t statement,
 					       struct policy_asked *a)
 {
+	const struct policy_statement *s = &b->policy->statements[statement];
 	struct policy_target *t = &a->target;
-	bool by_name = a->reserved && !b->policy->statements[statement].deny;
-	const struct policy_name *name = b->names, *end = name + b->end[PART_NOT_RESOURCES];
-	for (; name < end; name++) {
+	bool by_name = a->reserved && !s->deny;
+	enum policy_part part = policy_part_of(s);
+	const struct policy_name *name = b->names + (part ? b->end[part - 1] : 0),
+				 *end = b->names + b->end[part];
+	for (; name < end && name->statement <= statement; name++) {
 		bool of_type = name->resource == RESOURCE_ANY || name->resource == t->resource;
 		if (name->statement == statement && of_type && (!by_name || name->reserved) &&
 		    !is_other(b, name, t) && name_match(b, name, t))
