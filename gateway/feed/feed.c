@@ -64,12 +64,30 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 
 /* ---- start and stop ---- */
 
+/* feed_start waits for what the store has of brokers: a change that is asked for before would be called effective without
+ * them. */
+struct feed_loading {
+	sem_t read;
+	bool failed;
+	struct fault fault; /* where it failed */
+};
+enum { LOADED_LISTS = 2 };
+
+void feed_loaded(struct feed *feed, const struct fault *f)
+{
+	struct feed_loading *l = feed->loading;
+	if (f) {
+		l->failed = true;
+		l->fault = *f;
+	}
+	sem_post(&l->read);
+}
+
 static void on_brokers(const char *const *names, size_t count, const struct fault *f, void *arg)
 {
-	if (f)
-		log_fault(LOG_LEVEL_ERROR, NULL, f, "the known brokers could not be read");
 	for (size_t i = 0; i < count; i++)
 		broker_get(arg, names[i]);
+	feed_loaded(arg, f);
 }
 
 static void on_policy(const struct store_changed *answer, const struct fault *f, void *arg)
@@ -101,6 +119,20 @@ static void run_start(void *arg)
 	revoked_load(feed);
 }
 
+static outcome load(struct feed *feed, struct fault *f)
+{
+	struct feed_loading l = {0};
+	sem_init(&l.read, 0, 0);
+	feed->loading = &l;
+	loop_post(feed->loop, run_start, feed);
+	for (int i = 0; i < LOADED_LISTS; i++)
+		while (sem_wait(&l.read))
+			;
+	sem_destroy(&l.read);
+	return l.failed ? refuse(f, l.fault.reason, "the known brokers could not be read: %s", l.fault.text)
+			: DONE;
+}
+
 outcome feed_start(struct gateway *g, struct feed **out, struct fault *f)
 {
 	struct feed *feed = calloc(1, sizeof *feed);
@@ -115,9 +147,8 @@ outcome feed_start(struct gateway *g, struct feed **out, struct fault *f)
 	feed->stall_ms = FEED_STALL_MS;
 	feed->alive_ms = FEED_ALIVE_MS;
 	store_subscribe(g->store, on_commit, feed);
-	loop_post(loop, run_start, feed);
 	*out = feed;
-	return DONE;
+	return load(feed, f);
 }
 
 struct barrier {

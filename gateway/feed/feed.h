@@ -11,8 +11,8 @@
 
 struct feed;
 
-/* Subscribes to the store (g->store) and sets the policy "default" in it; keeps `g`. Before the first
- * request. */
+/* Subscribes to the store (g->store), sets the policy "default" in it, and has read its brokers when it returns; keeps `g`.
+ * Before the first request. Where they cannot be read, *out is there all the same, to be stopped. */
 MUST_USE outcome feed_start(struct gateway *g, struct feed **out, struct fault *f);
 /* No more questions to the store, and every wait is answered. After scgi_drain, before store_close; returns
  * when it is so. */

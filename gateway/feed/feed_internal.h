@@ -94,7 +94,9 @@ struct broker *claim_check(struct feed *feed, const struct peer *peer, const uin
 
 /* ---- revoked ones (revoked.c) ---- */
 
-void revoked_load(struct feed *feed); /* as the store has them */
+/* One of the lists that feed_start waits for has been read, or not. */
+void feed_loaded(struct feed *feed, const struct fault *f);
+void revoked_load(struct feed *feed); /* as the store has them; feed_loaded */
 void revoked_free(struct feed *feed);
 /* REASON_BROKER_REVOKED. */
 MUST_USE outcome revoked_check(const struct feed *feed, const char *name,
@@ -213,10 +215,11 @@ struct feed {
 	unsigned commit_count;
 	struct question *questions;
 	size_t question_count;
-	int64_t last_seq; /* of the commits that this thread has seen */
-	int64_t stall_ms; /* how long a broker may leave frames lying */
-	int64_t alive_ms; /* how long after a receipt nobody else gets its name */
-	bool quiet;	  /* no more questions to the store */
+	int64_t last_seq;	      /* of the commits that this thread has seen */
+	int64_t stall_ms;	      /* how long a broker may leave frames lying */
+	int64_t alive_ms;	      /* how long after a receipt nobody else gets its name */
+	bool quiet;		      /* no more questions to the store */
+	struct feed_loading *loading; /* of feed_start */
 	atomic_uint_least64_t stream_count, lost, frames, bytes, rivals, replaced, refused_revoked;
 	atomic_int_least64_t revoked_alarm_ms; /* monotonic: no alarm about a revoked broker before this */
 };

@@ -67,10 +67,9 @@ static struct revoked *remember(struct feed *feed, const char *name, const uint8
 static void on_revoked(const struct store_revoked_broker *revoked, size_t count, const struct fault *f,
 		       void *arg)
 {
-	if (f)
-		log_fault(LOG_LEVEL_ERROR, NULL, f, "the revoked brokers could not be read");
 	for (size_t i = 0; i < count; i++)
 		remember(arg, revoked[i].name, revoked[i].whole ? NULL : revoked[i].spki_sha256);
+	feed_loaded(arg, f);
 }
 
 void revoked_load(struct feed *feed)
