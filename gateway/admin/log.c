@@ -22,7 +22,8 @@ static bool take_page(struct admin_request *a, int64_t *after)
 	struct fault f;
 	outcome o = scgi_query_number(a->request, "after", INT64_MAX, 0, after, &f);
 	if (o.ok)
-		o = scgi_query_number(a->request, "limit", STORE_PAGE_MAX, STORE_PAGE_MAX, &a->page_limit, &f);
+		o = scgi_query_number(a->request, "limit", STORE_PAGE_MAX, STORE_PAGE_MAX, &a->page_limit,
+				      &f);
 	if (!o.ok)
 		admin_refuse(a, &f);
 	return o.ok;
