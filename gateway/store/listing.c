@@ -70,17 +70,21 @@ struct alarms_op {
 static void read_alarm(struct op *op, struct query *q, void *into)
 {
 	struct store_alarm *out = into;
+	struct store_device device = {0};
 	log_read_row(op, q, &out->entry);
-	out->device_state = op_text(op, column_text(q));
+	bool known = column_int(q);
+	device.revoked = column_int(q);
+	device.on_hold = column_int(q);
+	out->device_state = known ? store_device_state(&device) : "";
 }
 
 static outcome run_alarms(struct op *op, struct conn *c, struct fault *f)
 {
 	static const char sql[] =
 		"SELECT " LOG_COLUMNS
-		", (SELECT CASE WHEN d.revoked THEN 'revoked' WHEN d.on_hold + d.quarantined + d.withdrawn "
-		"THEN 'suspended' ELSE 'active' END FROM devices d WHERE d.instance_id = log.instance_id) "
-		"FROM log WHERE seq > ?1 AND kind = 'alarm' AND (?3 = '' OR reason = ?3) AND time_ms >= ?4 "
+		", device IS NOT NULL, revoked, suspended FROM log LEFT JOIN (SELECT instance_id AS device, "
+		"revoked, on_hold + quarantined + withdrawn AS suspended FROM devices) ON device = instance_id "
+		"WHERE seq > ?1 AND kind = 'alarm' AND (?3 = '' OR reason = ?3) AND time_ms >= ?4 "
 		"ORDER BY seq LIMIT ?2";
 	struct alarms_op *x = (struct alarms_op *)op;
 	struct query q = query_start(c, sql);
